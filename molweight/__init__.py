@@ -1,0 +1,1 @@
+"""Learned task-adaptive pretraining for molecule images."""

@@ -1,0 +1,54 @@
+"""Errors that end a run with a sentence and an exit code.
+
+Exit codes: 0 ok, 1 bug, 2 usage or configuration, 3 invalid rows under ``--strict``, 4 diverged,
+5 data, cache or I/O, 130/143 interrupted and resumable.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class MolweightError(Exception):
+    """Base of every error caused by the user's input or machine, never by a bug of ours."""
+
+    exit_code = 1
+
+
+class ConfigError(MolweightError, ValueError):
+    """An option is unknown, misspelt, of the wrong type, or contradicts another one."""
+
+    exit_code = 2
+
+
+class InvalidRowsError(MolweightError, ValueError):
+    """Rows could not be used and the caller asked for strictness."""
+
+    exit_code = 3
+
+
+class DivergedError(MolweightError, ArithmeticError):
+    """A loss or a hypergradient stopped being finite; no update was applied."""
+
+    exit_code = 4
+
+
+class DataError(MolweightError, OSError):
+    """A file is missing, unreadable, damaged, or holds nothing that can be learned from."""
+
+    exit_code = 5
+
+
+def unknown(what: str, name: object, known: Iterable[str]) -> str:
+    """The sentence for an unknown name: what was found, the nearest known name, all known names.
+
+    Args:
+        what: the kind of thing, e.g. ``"split"``.
+        name: what the user wrote.
+        known: the names that would have been accepted.
+    """
+    names = sorted(known)
+    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    return f"unknown {what} {str(name)!r}.{hint} Known: {', '.join(names)}."

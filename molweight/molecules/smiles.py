@@ -1,0 +1,47 @@
+"""From a string to a molecule and back to the one spelling that the project uses."""
+
+from __future__ import annotations
+
+from rdkit import Chem, rdBase
+
+
+class InvalidSmilesError(ValueError):
+    """A string that is not a molecule; the message says why."""
+
+
+def parse(smiles: object) -> Chem.Mol:
+    """The sanitised molecule that a SMILES string spells.
+
+    Args:
+        smiles: what stood in the cell; anything but a non-empty string is invalid.
+
+    Raises:
+        InvalidSmilesError: empty, not a string, not a SMILES, or chemically impossible.
+    """
+    if not isinstance(smiles, str) or not smiles.strip():
+        raise InvalidSmilesError("empty")
+    with rdBase.BlockLogs():
+        mol = Chem.MolFromSmiles(smiles.strip(), sanitize=False)
+        if mol is None:
+            raise InvalidSmilesError("not a SMILES string")
+        try:
+            Chem.SanitizeMol(mol)
+        except Exception as error:  # RDKit raises several unrelated classes here
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else "cannot be sanitised"
+            raise InvalidSmilesError(reason) from None
+        Chem.AssignStereochemistry(mol, cleanIt=True, force=True)
+        mol = Chem.RemoveHs(mol)
+    if mol.GetNumAtoms() == 0:
+        raise InvalidSmilesError("no atoms")
+    return mol
+
+
+def canonical(smiles: object) -> str:
+    """RDKit's canonical isomeric SMILES of a SMILES string.
+
+    A picture depends on how a SMILES is spelled, so everything downstream sees this spelling.
+
+    Raises:
+        InvalidSmilesError: as :func:`parse`.
+    """
+    return str(Chem.MolToSmiles(parse(smiles)))
