@@ -1,0 +1,136 @@
+"""What is known about a data set or a corpus before its file is opened: the schema of the YAML cards."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from molweight.errors import ConfigError, unknown
+
+METRICS = {"classification": ("roc_auc",), "regression": ("rmse", "mae")}  # the first one is the default
+BUILTINS = ("chembl2321810",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetCard:
+    """A labelled data set: where its file may be, which columns count, and where it comes from.
+
+    ``configs/dataset/<name>.yaml`` holds one card each, with these fields as its keys.
+    """
+
+    name: str
+    description: str = ""
+    """One sentence."""
+    task_type: str | None = None
+    """``classification``, ``regression``, or None: classification if every label is 0 or 1."""
+    metric: str | None = None
+    """``roc_auc``, ``rmse``, ``mae``, or None: the default of the task type."""
+    path: str | None = None
+    """The user's file; it wins over every other place."""
+    files: Sequence[str] = ()
+    """File names to look for, in this order."""
+    smiles_column: str = "smiles"
+    smiles_aliases: Sequence[str] = ()
+    """What other distributions call the SMILES column."""
+    targets: Sequence[str] | None = None
+    """Column names; None takes every column that is neither SMILES nor in ``ignore``."""
+    aliases: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Target name to what other distributions call it."""
+    ignore: Sequence[str] = ()
+    """Columns that are never targets unless ``targets`` names them: identifiers, descriptors."""
+    units: str | None = None
+    url: str | None = None
+    sha256: str | None = None
+    """Of the file at ``url``; without it nothing is downloaded."""
+    licence: str = "see source"
+    source: str = ""
+    threshold: float | None = None
+    """Labels become 1.0 where they are at least this, else 0.0."""
+    builtin: str | None = None
+    """Read from RDKit's own files instead of ``files``."""
+
+    def __post_init__(self) -> None:
+        for name in ("files", "smiles_aliases", "ignore"):
+            object.__setattr__(self, name, _names(f"dataset.{name}", getattr(self, name)))
+        if self.targets is not None:
+            object.__setattr__(self, "targets", _names("dataset.targets", self.targets))
+            if not self.targets or len(set(self.targets)) < len(self.targets):
+                raise ConfigError(
+                    f"dataset.targets must name at least one column and none twice, got {list(self.targets)}; "
+                    "use dataset.targets=null for every column that is not the SMILES column"
+                )
+        object.__setattr__(self, "smiles_column", str(self.smiles_column))  # Hydra reads 0 as a number
+        aliases = {str(key): _names(f"dataset.aliases.{key}", value) for key, value in self.aliases.items()}
+        object.__setattr__(self, "aliases", aliases)
+        self._check_choices()
+
+    def _check_choices(self) -> None:
+        """Raise :class:`ConfigError` if an option has an unknown value or contradicts another one."""
+        if self.task_type is not None and self.task_type not in METRICS:
+            raise ConfigError(unknown("dataset.task_type", self.task_type, METRICS))
+        if self.metric is not None:
+            known = [name for names in METRICS.values() for name in names]
+            if self.metric not in known:
+                raise ConfigError(unknown("dataset.metric", self.metric, known))
+            if self.task_type is not None:
+                self.metric_for(self.task_type)
+        if self.builtin is not None and self.builtin not in BUILTINS:
+            raise ConfigError(unknown("dataset.builtin", self.builtin, BUILTINS))
+        if self.sha256 is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", str(self.sha256)):
+            raise ConfigError(f"dataset.sha256 must be 64 hexadecimal digits, got {self.sha256!r}")
+        if self.threshold is not None and self.task_type == "regression":
+            raise ConfigError("dataset.threshold makes 0/1 labels: set dataset.task_type=classification")
+
+    def metric_for(self, task_type: str) -> str:
+        """The metric of this card's data once the task type is known.
+
+        Raises:
+            ConfigError: the card's metric does not belong to ``task_type``.
+        """
+        if self.metric is None:
+            return METRICS[task_type][0]
+        if self.metric not in METRICS[task_type]:
+            raise ConfigError(
+                f"dataset.metric={self.metric} is not for {task_type} (data set {self.name!r}): "
+                f"use {' or '.join(METRICS[task_type])}, or null"
+            )
+        return self.metric
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusCard:
+    """Unlabelled molecules for pretraining; ``configs/corpus/<name>.yaml`` holds one card each."""
+
+    name: str
+    """``nci``, ``pains``, ``rdkit``, ``task``, ``zinc250k`` or ``file``."""
+    path: str | None = None
+    """Only for ``file``: any table or SMILES list."""
+    limit: int | None = None
+    """Take this many molecules (> 0), drawn without replacement with a fixed seed; None takes all."""
+    smiles_column: str | None = None
+    """Only for ``file``; None looks for the usual names."""
+
+    def __post_init__(self) -> None:
+        if self.limit is not None and (isinstance(self.limit, bool) or int(self.limit) < 1):
+            raise ConfigError(
+                f"corpus.limit must be a positive number of molecules or null, got {self.limit}"
+            )
+        if self.name != "file" and self.path is not None:
+            raise ConfigError(
+                f"corpus.path is read by corpus=file only, not by corpus={self.name}: "
+                f"pass corpus=file corpus.path={self.path}"
+            )
+        if self.name == "file" and self.path is None:
+            raise ConfigError("corpus=file needs corpus.path=<a table or a list of SMILES>")
+
+
+def _names(option: str, value: object) -> tuple[str, ...]:
+    """A tuple of column or file names; numbers become text, because Hydra reads ``[1]`` as a number.
+
+    Raises:
+        ConfigError: ``value`` is one string instead of a list.
+    """
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise ConfigError(f"{option} must be a list, got {value!r}: write {option}=[{value}]")
+    return tuple(str(item) for item in value)

@@ -1,0 +1,205 @@
+"""The three levels: what each trains, on which batches, with which loss and optimiser."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from molweight.errors import DivergedError
+from molweight.tapweight.mixture import Mixture
+from molweight.tapweight.proximal import SquaredL2
+from molweight.tapweight.replay import frozen_call
+from molweight.tapweight.typing import Batch, Batches, Params
+
+TaskLoss = Callable[[Tensor, Batch], Tensor]
+"""``(outputs [b, t], batch) -> scalar``"""
+
+
+@dataclass(kw_only=True)
+class Level(ABC):
+    """One optimisation problem of the three.
+
+    Args:
+        name: ``pretrain``, ``finetune`` or ``weights``; used in messages.
+        module: holds the parameters that this level trains.
+        batches: its stream of batches.
+        optimizer: over the parameters of ``module``.
+        scheduler: stepped after every update.
+        clip: largest norm of the gradient (> 0), or None.
+    """
+
+    name: str
+    module: nn.Module
+    batches: Batches
+    optimizer: Optimizer
+    scheduler: LRScheduler | None = None
+    clip: float | None = None
+    batch: Batch = field(default_factory=dict)  # the batch in use, kept for the hypergradient
+    value: float = float("nan")  # the last loss
+
+    @abstractmethod
+    def loss(self, batch: Batch) -> Tensor:
+        """The scalar that this level minimises."""
+
+    @property
+    def parameters(self) -> Params:
+        """The trained parameters, in a fixed order."""
+        return tuple(p for p in self.module.parameters() if p.requires_grad)
+
+    def draw(self) -> Batch:
+        """Take the next batch and keep it for products that come later in the step."""
+        self.batch = self.batches.next()
+        return self.batch
+
+    def checked(self, loss: Tensor) -> Tensor:
+        """The same loss, once it is known to be finite.
+
+        Raises:
+            DivergedError: before any update was made with it.
+        """
+        self.value = loss.item()
+        return require_finite(loss, f"the loss of level '{self.name}'")
+
+    def apply(self) -> None:
+        """Clip the gradients, update the parameters, advance the schedule.
+
+        Raises:
+            DivergedError: a gradient is not finite; nothing was updated.
+        """
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        require_finite(norm, f"the gradient of level '{self.name}'")
+        if self.clip is not None:
+            torch.nn.utils.clip_grads_with_norm_(self.parameters, self.clip, norm)
+        self.optimizer.step()
+        if self.scheduler is not None:
+            self.scheduler.step()
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        for parameter in self.parameters:
+            parameter.grad = None
+
+    def descend(self) -> None:
+        """One step: draw, differentiate, update."""
+        torch.autograd.backward(self.loss(self.draw()), inputs=self.parameters)
+        self.apply()
+        self.zero_grad()
+
+
+@dataclass(kw_only=True)
+class Pretraining(Level):
+    """Level 1: ``theta* = argmin sum_k lambda_k L_k(theta)``.
+
+    ``module(batch)`` returns the loss vector [k].
+    """
+
+    name: str = "pretrain"
+    mixture: Mixture
+    losses: Tensor = field(default_factory=lambda: torch.zeros(0))  # the last loss vector, [k]
+
+    def loss(self, batch: Batch) -> Tensor:
+        """The weighted sum of the objectives."""
+        losses = self.module(batch)
+        self.losses = losses.detach()
+        for name, value in self.mixture.named(self.losses).items():
+            if not -float("inf") < value < float("inf"):
+                raise DivergedError(f"objective '{name}' has the loss {value}; {CURE}")
+        return self.checked(self.mixture(losses))
+
+
+@dataclass(kw_only=True)
+class Finetuning(Level):
+    """Level 2: ``omega* = argmin L(omega; train) + gamma || omega_backbone - theta_backbone ||^2``.
+
+    ``module(batch)`` returns outputs [b, t].
+
+    Args:
+        task_loss: of the outputs.
+        proximal: the term that ties the two backbones.
+        shared: positions in ``parameters`` of the backbone's parameters.
+        anchor: the matching parameters of level 1.
+    """
+
+    name: str = "finetune"
+    task_loss: TaskLoss
+    proximal: SquaredL2
+    shared: tuple[int, ...]
+    anchor: Params
+
+    def loss(self, batch: Batch) -> Tensor:
+        """The task's loss and the proximal term."""
+        return self.checked(self.total(self.module(batch), batch, self.parameters))
+
+    def total(self, outputs: Tensor, batch: Batch, parameters: Params) -> Tensor:
+        """The level's loss of given outputs and parameters."""
+        omega = tuple(parameters[i] for i in self.shared)
+        return self.task_loss(outputs, batch) + self.proximal(omega, self.anchor)
+
+
+@dataclass(kw_only=True)
+class Weighting(Level):
+    """Level 3: the validation loss of the finetuned model, minimised over the mixture's logits."""
+
+    name: str = "weights"
+    finetuning: Finetuning
+
+    def loss(self, batch: Batch) -> Tensor:
+        """The validation loss of omega; its BatchNorm statistics and the random state stay as they are."""
+        lower = self.finetuning
+        return self.checked(lower.task_loss(frozen_call(lower.module, batch), batch))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThreeLevels:
+    """The chained problem: pretrain, finetune, weights."""
+
+    pretrain: Pretraining
+    finetune: Finetuning
+    weights: Weighting
+
+    @property
+    def mixture(self) -> Mixture:
+        """The weights of the objectives."""
+        return self.pretrain.mixture
+
+
+CURE = "lower that level's learning rate or its clip, or check the labels for extreme values"
+
+
+def require_finite(value: Tensor, what: str) -> Tensor:
+    """The value itself when all of it is finite.
+
+    Raises:
+        DivergedError: naming what is not finite.
+    """
+    if not bool(torch.isfinite(value).all()):
+        raise DivergedError(f"{what} is not finite ({value.detach().tolist()}); {CURE}")
+    return value
+
+
+def shared_parameters(
+    upper: nn.Module, upper_backbone: nn.Module, lower_backbone: nn.Module
+) -> tuple[tuple[int, ...], Params]:
+    """Where the backbone of ``upper`` sits among its parameters, and the matching lower parameters.
+
+    Args:
+        upper: level 2's module.
+        upper_backbone: the part of it that is a copy of ``lower_backbone``.
+        lower_backbone: level 1's backbone.
+
+    Returns:
+        Positions in ``upper``'s trainable parameters, and the lower parameters in that order.
+    """
+    positions = {id(p): i for i, p in enumerate(p for p in upper.parameters() if p.requires_grad)}
+    lower = dict(lower_backbone.named_parameters())
+    names = [name for name, p in upper_backbone.named_parameters() if p.requires_grad]
+    mine = dict(upper_backbone.named_parameters())
+    assert all(mine[name].shape == lower[name].shape for name in names), "the two backbones differ"
+    return tuple(positions[id(mine[name])] for name in names), tuple(lower[name] for name in names)

@@ -1,0 +1,103 @@
+"""Derivative products: Hessian times direction, and K losses differentiated along one direction."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+
+from molweight.errors import ConfigError
+from molweight.tapweight.typing import MatVec, Params, PureLosses
+
+
+def dot(a: Params, b: Params) -> Tensor:
+    """The inner product of two directions, a scalar."""
+    return torch.stack([(x * y).sum() for x, y in zip(a, b, strict=True)]).sum()
+
+
+def norm(a: Params) -> Tensor:
+    """The Euclidean length of a direction, a scalar."""
+    return dot(a, a).sqrt()
+
+
+def forward_mode(losses: PureLosses, point: Params, direction: Params) -> Tensor:
+    """``<grad L_k, direction>`` for every k, exactly, in one forward pass with dual numbers.
+
+    Args:
+        losses: parameters -> [k].
+        point: where to differentiate.
+        direction: along which.
+
+    Returns:
+        [k]. The cost does not depend on k beyond that of the losses themselves.
+    """
+    with torch.no_grad(), forward_ad.dual_level():
+        dual = tuple(
+            forward_ad.make_dual(p.detach(), d.detach()) for p, d in zip(point, direction, strict=True)
+        )
+        tangent = forward_ad.unpack_dual(losses(dual)).tangent
+    if tangent is None:  # no loss depends on any parameter that the direction moves
+        return torch.zeros_like(losses(point))
+    return tangent.detach().clone()
+
+
+@dataclass(frozen=True, kw_only=True)
+class CentralDifference:
+    """``(L_k(p + e d) - L_k(p - e d)) / 2e`` for every k, with two forward passes of the losses.
+
+    Both sides see the same random numbers and statistics, because the losses are pure.
+
+    Args:
+        radius: length of the step, > 0; ``e = radius / |d|``. Betty, ``darts_alpha``: 0.01.
+    """
+
+    radius: float = 0.01
+
+    def __post_init__(self) -> None:
+        if not self.radius > 0:
+            raise ConfigError(f"the radius of a finite difference must be > 0, got {self.radius}")
+
+    def __call__(self, losses: PureLosses, point: Params, direction: Params) -> Tensor:
+        """The differences, [k]; zero along a zero direction."""
+        length = norm(direction).item()
+        if length == 0:
+            with torch.no_grad():
+                return torch.zeros_like(losses(point))
+        step = self.radius / length
+        with torch.no_grad():
+            ahead = losses(tuple(p + step * d for p, d in zip(point, direction, strict=True)))
+            behind = losses(tuple(p - step * d for p, d in zip(point, direction, strict=True)))
+        return (ahead - behind) / (2 * step)
+
+
+def hessian_product(loss: Callable[[Params], Tensor], point: Params) -> MatVec:
+    """Multiplication by the Hessian of a loss at a point, exactly, by double backward.
+
+    The gradient's graph is built at the first product and reused by the others; a solver that asks for
+    none pays nothing.
+
+    Args:
+        loss: parameters -> scalar.
+        point: where the Hessian is taken.
+    """
+    leaves = tuple(p.detach().requires_grad_() for p in point)
+
+    @functools.cache
+    def gradients() -> tuple[Tensor | None, ...]:
+        return torch.autograd.grad(loss(leaves), leaves, create_graph=True, allow_unused=True)
+
+    def product(direction: Params) -> Params:
+        pairs = zip(gradients(), direction, strict=True)
+        moving = [(g, d) for g, d in pairs if g is not None and g.requires_grad]
+        columns = torch.autograd.grad(
+            [g for g, _ in moving], leaves, [d for _, d in moving], retain_graph=True, allow_unused=True
+        )
+        return tuple(
+            torch.zeros_like(leaf) if c is None else c for c, leaf in zip(columns, leaves, strict=True)
+        )
+
+    return product

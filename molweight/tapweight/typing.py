@@ -1,0 +1,39 @@
+"""Names for the few shapes of function that the optimiser is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from torch import Tensor
+
+Params = tuple[Tensor, ...]
+"""A point or a direction in parameter space, one tensor per parameter."""
+
+Batch = Mapping[str, Tensor]
+"""Named tensors whose first dimension is the batch."""
+
+MatVec = Callable[[Params], Params]
+"""Multiplies a direction by a symmetric matrix, here a Hessian."""
+
+Solve = Callable[[MatVec, Params], Params]
+"""``(matvec, b) -> x`` with ``matvec(x) = b``, approximately."""
+
+PureLosses = Callable[[Params], Tensor]
+"""Losses ``[k]`` at given parameters; everything else (batch, random numbers) is fixed."""
+
+Directional = Callable[[PureLosses, Params, Params], Tensor]
+"""``(losses, point, direction) -> [k]``: the derivative of every loss along the direction."""
+
+
+class Batches(Protocol):
+    """An endless, resumable stream of batches."""
+
+    def next(self) -> Batch:
+        """The next batch."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """The position in the stream, as plain numbers."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue at a saved position."""

@@ -1,0 +1,203 @@
+"""The chain rule against dense linear algebra, where every matrix is known."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from problems import Cycle, Point, Quadratics, levels_of, network_problem
+
+from molweight.errors import ConfigError
+from molweight.tapweight.hypergradient import Hypergradient
+from molweight.tapweight.inverse import ConjugateGradient, identity
+from molweight.tapweight.mixture import Mixture
+from molweight.tapweight.products import CentralDifference, forward_mode, hessian_product
+from molweight.tapweight.proximal import SquaredL2
+from molweight.tapweight.replay import frozen_call
+
+K, D = 4, 6
+
+
+def spd(generator, condition):
+    """A symmetric positive definite matrix of a given condition number."""
+    q, _ = torch.linalg.qr(torch.randn(D, D, generator=generator, dtype=torch.float64))
+    return q @ torch.diag(torch.logspace(0, torch.log10(torch.tensor(condition)).item(), D).double()) @ q.T
+
+
+def quadratic_problem(seed, condition, gamma):
+    """Levels with quadratic losses, and their matrices."""
+    g = torch.Generator().manual_seed(seed)
+    A = torch.stack([spd(g, condition) for _ in range(K)])
+    b = torch.randn(K, D, generator=g, dtype=torch.float64)
+    T, t = spd(g, condition), torch.randn(D, generator=g, dtype=torch.float64)
+    V, v = spd(g, condition), torch.randn(D, generator=g, dtype=torch.float64)
+    start = torch.randn(D, generator=g, dtype=torch.float64)
+    theta, omega = Quadratics(A, b, start), Point(start)
+
+    def task_loss(point, batch):
+        return 0.5 * point @ batch["H"] @ point - batch["c"] @ point
+
+    levels = levels_of(
+        theta,
+        omega,
+        (theta, omega),
+        task_loss,
+        (Cycle([{}]), Cycle([{"H": T, "c": t}]), Cycle([{"H": V, "c": v}])),
+        names=tuple("abcd"),
+        gamma=gamma,
+    )
+    return levels, (A, b, T, t, V, v)
+
+
+def solve_exactly(levels, matrices, gamma):
+    """Put both lower levels at their optimum and return dL_val/dalpha by autograd through the solutions."""
+    A, b, T, t, V, v = matrices
+    alpha = levels.mixture.logits.detach().clone().requires_grad_()
+    weights = torch.softmax(alpha, 0)
+    theta = torch.linalg.solve(torch.einsum("k,kij->ij", weights, A), weights @ b)
+    omega = torch.linalg.solve(T + 2 * gamma * torch.eye(D).double(), t + 2 * gamma * theta)
+    loss = 0.5 * omega @ V @ omega - v @ omega
+    (truth,) = torch.autograd.grad(loss, alpha)
+    with torch.no_grad():
+        levels.pretrain.module.point.copy_(theta)
+        levels.finetune.module.point.copy_(omega)
+    return truth
+
+
+@pytest.mark.parametrize("condition", [3.0, 1e4])
+@pytest.mark.parametrize("gamma", [1e-3, 0.5])
+@pytest.mark.parametrize("seed", range(4))
+def test_exact_inverses_give_the_gradient_of_the_nested_optimum(seed, condition, gamma):
+    levels, matrices = quadratic_problem(seed, condition, gamma)
+    with torch.no_grad():
+        levels.mixture.logits.copy_(torch.tensor([0.3, -0.2, 0.9, 0.0]).double())
+    truth = solve_exactly(levels, matrices, gamma)
+    exact = ConjugateGradient(iterations=20 * D, damping=0.0, tolerance=1e-14)
+    for level in (levels.pretrain, levels.finetune):
+        level.draw()
+    found = Hypergradient(finetune=exact, pretrain=exact)(levels, levels.weights.loss(levels.weights.draw()))
+    torch.testing.assert_close(2 * gamma * found, truth, rtol=1e-6, atol=1e-6 * truth.abs().max().item())
+
+
+def test_identity_is_the_published_formula():
+    gamma = 0.1
+    levels, (A, b, _, _, V, v) = quadratic_problem(0, 10.0, gamma)
+    for level in (levels.pretrain, levels.finetune):
+        level.draw()
+    theta, omega = levels.pretrain.module.point.detach(), levels.finetune.module.point.detach()
+    s = (torch.einsum("kij,j->ki", A, theta) - b) @ (V @ omega - v)
+    weights = torch.full((K,), 1 / K, dtype=torch.float64)
+    expected = -(torch.diag(weights) - torch.outer(weights, weights)) @ s
+    for directional in (forward_mode, CentralDifference()):
+        loss = levels.weights.loss(levels.weights.draw())
+        found = Hypergradient(directional=directional)(levels, loss)
+        torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("dtype, floor", [(torch.float32, 0.99999), (torch.float64, 1 - 1e-12)])
+def test_forward_mode_agrees_with_float64_backward(dtype, floor):
+    """The K derivatives along a direction against K gradients taken one by one in float64."""
+    torch.manual_seed(5)
+    levels, reference = network_problem(7, dtype), network_problem(7, torch.float64)
+    reference.pretrain.module.load_state_dict(levels.pretrain.module.state_dict())
+    batch = levels.pretrain.draw()
+    batch64 = {k: v.double() if v.is_floating_point() else v for k, v in batch.items()}
+    direction = tuple(torch.randn_like(p) for p in levels.pretrain.parameters)
+    for module in (levels.pretrain.module, reference.pretrain.module):
+        module.eval()  # dropout draws differ between precisions; BatchNorm in training mode is below
+    module, module64 = levels.pretrain.module, reference.pretrain.module
+    for m in (*module.modules(), *module64.modules()):
+        if isinstance(m, torch.nn.BatchNorm2d):
+            m.train()
+    found = forward_mode(
+        lambda p: frozen_call(module, batch, p), tuple(p.detach() for p in levels.pretrain.parameters), direction
+    )
+    truth = torch.stack(
+        [
+            sum(
+                (g * d.double()).sum()
+                for g, d in zip(
+                    torch.autograd.grad(loss, reference.pretrain.parameters, retain_graph=True, allow_unused=True),
+                    direction,
+                    strict=True,
+                )
+                if g is not None
+            )
+            for loss in frozen_call(module64, batch64)
+        ]
+    )
+    assert torch.cosine_similarity(found.double(), truth, dim=0) > floor
+
+
+def test_difference_sees_the_same_dropout_on_both_sides():
+    """With dropout a difference is close to the exact derivative only if its masks are replayed."""
+    levels = network_problem(9, torch.float64)
+    module, batch = levels.pretrain.module, levels.pretrain.draw()
+    point = tuple(p.detach() for p in levels.pretrain.parameters)
+    direction = tuple(torch.randn_like(p) for p in point)
+
+    def losses(p):
+        return frozen_call(module, batch, p)
+
+    exact = forward_mode(losses, point, direction)
+    difference = CentralDifference(radius=1e-4)(losses, point, direction)
+    torch.testing.assert_close(difference, exact, rtol=1e-4, atol=1e-6)
+
+
+def test_hessian_product_equals_the_dense_hessian():
+    g = torch.Generator().manual_seed(0)
+    A = spd(g, 100.0)
+
+    def loss(p):
+        return 0.5 * p[0] @ A @ p[0] + p[0].pow(3).sum() + 0 * p[1].sum()
+
+    point = (torch.randn(D, generator=g).double(), torch.zeros(2).double())
+    d = (torch.randn(D, generator=g).double(), torch.ones(2).double())
+    product = hessian_product(loss, point)
+    expected = (A + torch.diag(6 * point[0])) @ d[0]
+    for _ in range(2):  # the graph is reused
+        x, zero = product(d)
+        torch.testing.assert_close(x, expected)
+        assert torch.equal(zero, torch.zeros(2).double())
+
+
+def test_conjugate_gradient_stops_at_negative_curvature():
+    b = (torch.tensor([1.0, 2.0]),)
+    assert ConjugateGradient(damping=0.1)(lambda d: (-d[0],), b) is b
+    assert identity(lambda d: d, b) is b
+    zero = (torch.zeros(2),)
+    assert torch.equal(ConjugateGradient()(lambda d: d, zero)[0], zero[0])
+
+
+def test_directions_of_the_heads_are_zero_and_the_backbone_gets_v():
+    levels = network_problem(0)
+    levels.finetune.draw()
+    v = tuple(torch.randn_like(p) for p in levels.finetune.parameters)
+    u = Hypergradient().through_finetuning(levels, v)
+    named = dict(zip([n for n, _ in levels.pretrain.module.named_parameters()], u, strict=True))
+    assert all(torch.equal(d, torch.zeros_like(d)) for n, d in named.items() if not n.startswith("backbone"))
+    mine = dict(zip([n for n, _ in levels.finetune.module.named_parameters()], v, strict=True))
+    assert all(torch.equal(named[n], mine[n]) for n in named if n.startswith("backbone"))
+
+
+def test_proximal_matches_autograd():
+    g = torch.Generator().manual_seed(1)
+    omega = tuple(torch.randn(n, generator=g, dtype=torch.float64, requires_grad=True) for n in (3, 5))
+    theta = tuple(torch.randn(n, generator=g, dtype=torch.float64) for n in (3, 5))
+    for term, factor in ((SquaredL2(gamma=0.3), 0.3), (SquaredL2(gamma=0.3, reduction="mean"), 0.3 / 8)):
+        gradients = torch.autograd.grad(term(omega, theta), omega)
+        for gradient, o, t in zip(gradients, omega, theta, strict=True):
+            torch.testing.assert_close(gradient, 2 * factor * (o - t))
+        assert term.strength(omega) == pytest.approx(factor)
+
+
+def test_bad_settings_are_refused():
+    for make, words in (
+        (lambda: SquaredL2(gamma=0.0), "gamma must be > 0"),
+        (lambda: SquaredL2(reduction="max"), "'sum' or 'mean'"),
+        (lambda: CentralDifference(radius=0.0), "radius"),
+        (lambda: ConjugateGradient(iterations=0), "iterations >= 1"),
+        (lambda: Mixture(names=("a", "a")), "distinct"),
+        (lambda: Mixture(names=()), "one or more"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            make()
