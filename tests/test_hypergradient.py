@@ -8,9 +8,9 @@ from problems import Cycle, Point, Quadratics, levels_of, network_problem
 
 from molweight.errors import ConfigError
 from molweight.tapweight.hypergradient import Hypergradient
-from molweight.tapweight.inverse import ConjugateGradient, identity
+from molweight.tapweight.inverse import ConjugateGradient, Identity
 from molweight.tapweight.mixture import Mixture
-from molweight.tapweight.products import CentralDifference, forward_mode, hessian_product
+from molweight.tapweight.products import CentralDifference, ForwardMode, hessian_product
 from molweight.tapweight.proximal import SquaredL2
 from molweight.tapweight.replay import frozen_call
 
@@ -87,7 +87,7 @@ def test_identity_is_the_published_formula():
     s = (torch.einsum("kij,j->ki", A, theta) - b) @ (V @ omega - v)
     weights = torch.full((K,), 1 / K, dtype=torch.float64)
     expected = -(torch.diag(weights) - torch.outer(weights, weights)) @ s
-    for directional in (forward_mode, CentralDifference()):
+    for directional in (ForwardMode(), CentralDifference()):
         loss = levels.weights.loss(levels.weights.draw())
         found = Hypergradient(directional=directional)(levels, loss)
         torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-8)
@@ -108,7 +108,7 @@ def test_forward_mode_agrees_with_float64_backward(dtype, floor):
     for m in (*module.modules(), *module64.modules()):
         if isinstance(m, torch.nn.BatchNorm2d):
             m.train()
-    found = forward_mode(
+    found = ForwardMode()(
         lambda p: frozen_call(module, batch, p), tuple(p.detach() for p in levels.pretrain.parameters), direction
     )
     truth = torch.stack(
@@ -138,7 +138,7 @@ def test_difference_sees_the_same_dropout_on_both_sides():
     def losses(p):
         return frozen_call(module, batch, p)
 
-    exact = forward_mode(losses, point, direction)
+    exact = ForwardMode()(losses, point, direction)
     difference = CentralDifference(radius=1e-4)(losses, point, direction)
     torch.testing.assert_close(difference, exact, rtol=1e-4, atol=1e-6)
 
@@ -163,7 +163,7 @@ def test_hessian_product_equals_the_dense_hessian():
 def test_conjugate_gradient_stops_at_negative_curvature():
     b = (torch.tensor([1.0, 2.0]),)
     assert ConjugateGradient(damping=0.1)(lambda d: (-d[0],), b) is b
-    assert identity(lambda d: d, b) is b
+    assert Identity()(lambda d: d, b) is b
     zero = (torch.zeros(2),)
     assert torch.equal(ConjugateGradient()(lambda d: d, zero)[0], zero[0])
 

@@ -13,12 +13,12 @@ from molweight.errors import ConfigError, DivergedError
 from molweight.tapweight.betty_solver import find_betty
 from molweight.tapweight.hypergradient import Hypergradient
 from molweight.tapweight.inverse import ConjugateGradient
-from molweight.tapweight.products import CentralDifference, forward_mode
+from molweight.tapweight.products import CentralDifference, ForwardMode
 from molweight.tapweight.solver import NativeSolver, Unroll, make_solver
 
 PRESETS = {
     "paper": Hypergradient(directional=CentralDifference()),
-    "forward": Hypergradient(directional=forward_mode),
+    "forward": Hypergradient(directional=ForwardMode()),
     "accurate": Hypergradient(finetune=ConjugateGradient()),
     "both": Hypergradient(finetune=ConjugateGradient(), pretrain=ConjugateGradient(iterations=3)),
 }

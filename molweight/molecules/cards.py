@@ -57,7 +57,7 @@ class DatasetCard:
             object.__setattr__(self, "targets", _names("dataset.targets", self.targets))
             if not self.targets or len(set(self.targets)) < len(self.targets):
                 raise ConfigError(
-                    f"dataset.targets must name at least one column and none twice, got {list(self.targets)}; "
+                    f"dataset.targets must name at least one column, none twice, got {list(self.targets)}; "
                     "use dataset.targets=null for every column that is not the SMILES column"
                 )
         object.__setattr__(self, "smiles_column", str(self.smiles_column))  # Hydra reads 0 as a number
@@ -113,9 +113,7 @@ class CorpusCard:
 
     def __post_init__(self) -> None:
         if self.limit is not None and (isinstance(self.limit, bool) or int(self.limit) < 1):
-            raise ConfigError(
-                f"corpus.limit must be a positive number of molecules or null, got {self.limit}"
-            )
+            raise ConfigError(f"corpus.limit must be a number of molecules > 0 or null, got {self.limit}")
         if self.name != "file" and self.path is not None:
             raise ConfigError(
                 f"corpus.path is read by corpus=file only, not by corpus={self.name}: "

@@ -9,8 +9,9 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from rdkit import Chem, rdBase
@@ -18,13 +19,13 @@ from rdkit import Chem, rdBase
 from molweight.errors import DataError
 
 Cell = object  # text, or whatever a Parquet column holds
-Rows = Iterator[tuple[int, list[Cell]]]
+Rows = Iterator[tuple[int, Sequence[Cell]]]
 Reader = Callable[[Path], tuple[list[str], Rows]]
 
 SMILES_HEADERS = {
     "smiles",
     "canonical_smiles",
-}  # a list of molecules whose first line is one of these has a header
+}  # a first word that makes the first line of a list a header
 UNREADABLE = "<unreadable structure>"  # stands in for a molblock that RDKit refuses; it is no SMILES either
 
 
@@ -32,7 +33,7 @@ def open_rows(path: Path) -> tuple[list[str], Rows]:
     """The column names of a molecule table, and an iterator over its rows.
 
     Args:
-        path: ``.csv``, ``.tsv``, ``.sdf``, ``.smi``, ``.smiles``, ``.txt`` (each also with ``.gz``) or ``.parquet``.
+        path: ``.csv``, ``.tsv``, ``.sdf``, ``.smi``, ``.smiles``, ``.txt`` (also with ``.gz``), ``.parquet``.
 
     Raises:
         DataError: the file is missing, empty, of an unknown format, or not UTF-8 text.
@@ -107,13 +108,11 @@ def _same_width(path: Path, names: list[str], lines: Iterator[tuple[int, list[st
 
 def _smiles_list(path: Path) -> tuple[list[str], Rows]:
     """One molecule per line: SMILES, then optionally white space and a name."""
-    lines = [
-        (number, line.split(maxsplit=1)) for number, line in enumerate(read_text(path).split("\n"), start=1)
-    ]
-    lines = [(number, parts) for number, parts in lines if parts]
-    if lines and lines[0][1][0].lower() in SMILES_HEADERS:
+    numbered = enumerate(read_text(path).split("\n"), start=1)
+    lines = [(number, [*line.split(maxsplit=1), ""]) for number, line in numbered if line.strip()]
+    if lines[0][1][0].lower() in SMILES_HEADERS:
         lines = lines[1:]
-    rows = ((number, [parts[0], parts[1].strip() if len(parts) > 1 else ""]) for number, parts in lines)
+    rows = ((number, [parts[0], parts[1].strip()]) for number, parts in lines)
     return ["smiles", "name"], rows
 
 
@@ -125,7 +124,7 @@ def _parquet(path: Path) -> tuple[list[str], Rows]:
         frame = pd.read_parquet(path)
     except ImportError as error:
         raise DataError(
-            f"reading {path} needs pyarrow, which is not installed: pip install pyarrow, or save the table as CSV"
+            f"reading {path} needs pyarrow, which is not installed: pip install pyarrow, or save it as CSV"
         ) from error
     except (OSError, ValueError) as error:
         raise DataError(f"{path} is not a readable Parquet file: {error}") from error
@@ -135,8 +134,8 @@ def _parquet(path: Path) -> tuple[list[str], Rows]:
 
 def _sdf(path: Path) -> tuple[list[str], Rows]:
     """The records of an SD file: ``smiles`` from the structure, other columns from the properties."""
-    records = read_text(path).replace("\r\n", "\n").split("$$$$\n")
-    parsed = [_sdf_record(record) for record in records if record.strip() and record.strip() != "$$$$"]
+    records = re.split(r"^\$\$\$\$.*\n?", read_text(path).replace("\r\n", "\n"), flags=re.MULTILINE)
+    parsed = [_sdf_record(record) for record in records if record.strip()]
     names = list(dict.fromkeys(name for _, properties in parsed for name in properties))
     names = [name for name in names if name != "smiles"]  # the structure is the authority
     rows = (

@@ -109,17 +109,19 @@ def _collect(
     lines: list[int] = []
     smiles: list[str] = []
     labels: list[list[float]] = []
-    known: dict[Cell, float] = {}
+    known: dict[str, float] = {}
     for row, (line, cells) in enumerate(rows, start=1):
         lines.append(line)
         cell = cells[smiles_at]
         smiles.append(cell if isinstance(cell, str) else "")
         values = []
         for name, at in columns.items():
-            value = known.get(cells[at])
+            cell = cells[at]
+            value = known.get(cell) if isinstance(cell, str) else None
             if value is None:
-                value = _label(path, name, row, line, cells[at], binary=binary)
-                known[cells[at]] = value
+                value = _label(path, name, row, line, cell, binary=binary)
+                if isinstance(cell, str):
+                    known[cell] = value
             values.append(value)
         labels.append(values)
     return lines, smiles, np.asarray(labels, dtype=np.float64).reshape(len(lines), len(columns))
@@ -137,8 +139,8 @@ def _label(path: Path, name: str, row: int, line: int, cell: Cell, *, binary: bo
         ) from None
     if binary and value not in (0.0, 1.0) and not math.isnan(value):
         raise DataError(
-            f"{where}: {cell!r} is neither 0 nor 1, the labels of a classification task; leave the cell empty "
-            "for a missing label, or pass dataset.task_type=regression"
+            f"{where}: {cell!r} is neither 0 nor 1, the labels of a classification task; leave the cell "
+            "empty for a missing label, or pass dataset.task_type=regression"
         )
     return value
 
@@ -156,9 +158,7 @@ def _find_column(path: Path, names: Sequence[str], wanted: Sequence[str], option
     hint = f" Did you mean {names[lowered.index(close[0])]!r}?" if close else ""
     separator = next((s for s in (";", "\t", "|") if len(names) == 1 and s in names[0]), None)
     if separator:
-        hint = (
-            f" The cells seem to be separated by {separator!r}: save the table with commas, or tabs as .tsv."
-        )
+        hint = f" The cells seem to be separated by {separator!r}: save it with commas, or with tabs as .tsv."
     raise DataError(f"{path} has no column {wanted[0]!r} ({option}).{hint} Columns: {_list(names)}.")
 
 

@@ -20,9 +20,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from molweight.tapweight.inverse import identity
+from molweight.tapweight.inverse import Identity
 from molweight.tapweight.levels import ThreeLevels, require_finite
-from molweight.tapweight.products import forward_mode, hessian_product
+from molweight.tapweight.products import ForwardMode, hessian_product
 from molweight.tapweight.replay import frozen_call
 from molweight.tapweight.typing import Directional, Params, Solve
 
@@ -37,9 +37,9 @@ class Hypergradient:
         directional: differentiates the K losses along one direction.
     """
 
-    finetune: Solve = identity
-    pretrain: Solve = identity
-    directional: Directional = forward_mode
+    finetune: Solve = Identity()
+    pretrain: Solve = Identity()
+    directional: Directional = ForwardMode()
 
     def __call__(self, levels: ThreeLevels, loss: Tensor) -> Tensor:
         """The gradient of the validation loss with respect to the logits, divided by ``2 gamma``.

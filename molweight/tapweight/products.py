@@ -24,25 +24,19 @@ def norm(a: Params) -> Tensor:
     return dot(a, a).sqrt()
 
 
-def forward_mode(losses: PureLosses, point: Params, direction: Params) -> Tensor:
-    """``<grad L_k, direction>`` for every k, exactly, in one forward pass with dual numbers.
+@dataclass(frozen=True)
+class ForwardMode:
+    """``<grad L_k, direction>`` for every k, exactly, in one forward pass with dual numbers."""
 
-    Args:
-        losses: parameters -> [k].
-        point: where to differentiate.
-        direction: along which.
-
-    Returns:
-        [k]. The cost does not depend on k beyond that of the losses themselves.
-    """
-    with torch.no_grad(), forward_ad.dual_level():
-        dual = tuple(
-            forward_ad.make_dual(p.detach(), d.detach()) for p, d in zip(point, direction, strict=True)
-        )
-        tangent = forward_ad.unpack_dual(losses(dual)).tangent
-    if tangent is None:  # no loss depends on any parameter that the direction moves
-        return torch.zeros_like(losses(point))
-    return tangent.detach().clone()
+    def __call__(self, losses: PureLosses, point: Params, direction: Params) -> Tensor:
+        """The derivatives, [k]; the cost does not depend on k beyond that of the losses themselves."""
+        with torch.no_grad(), forward_ad.dual_level():
+            pairs = zip(point, direction, strict=True)
+            dual = tuple(forward_ad.make_dual(p.detach(), d.detach()) for p, d in pairs)
+            primal, tangent = forward_ad.unpack_dual(losses(dual))
+        if tangent is None:  # no loss depends on a parameter that the direction moves
+            return torch.zeros_like(primal)
+        return tangent.detach().clone()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -105,6 +105,35 @@ class Solver(ABC):
             seconds=time.perf_counter() - start,
         )
 
+    def state_dict(self) -> dict[str, Any]:
+        """Everything the next step depends on: models, optimisers, schedules, streams, random state."""
+        levels = (self.levels.pretrain, self.levels.finetune, self.levels.weights)
+        return {
+            "count": self.count,
+            "random": torch.get_rng_state(),
+            "levels": {
+                level.name: {
+                    "module": dict(level.module.state_dict()),
+                    "optimizer": level.optimizer.state_dict(),
+                    "scheduler": None if level.scheduler is None else level.scheduler.state_dict(),
+                    "batches": level.batches.state_dict(),
+                }
+                for level in levels
+            },
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where :meth:`state_dict` was taken, between two outer steps."""
+        self.count = state["count"]
+        for level in (self.levels.pretrain, self.levels.finetune, self.levels.weights):
+            saved = state["levels"][level.name]
+            level.module.load_state_dict(saved["module"])
+            level.optimizer.load_state_dict(saved["optimizer"])
+            if level.scheduler is not None:
+                level.scheduler.load_state_dict(saved["scheduler"])
+            level.batches.load_state_dict(saved["batches"])
+        torch.set_rng_state(state["random"])
+
 
 class NativeSolver(Solver):
     """The loop, written out."""

@@ -1,0 +1,1 @@
+"""Training around the optimiser: tasks and their metrics, batches, finetuning, checkpoints. Torch only."""

@@ -1,0 +1,189 @@
+"""One run: prepare, learn the weights, finetune the adapted backbone, test once, report."""
+
+from __future__ import annotations
+
+import logging
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from molweight.config import RunConfig
+from molweight.errors import ConfigError, MolweightError
+from molweight.files import write_json, write_text
+from molweight.learn import learn
+from molweight.molecules.backbone import save_tensors
+from molweight.objectives.setup import image_setup
+from molweight.plot import save_weights_plot
+from molweight.report import Report, build_report, save_predictions
+from molweight.run_directory import RunDirectory
+from molweight.signals import Interrupted, interruptible
+from molweight.training.finetune import Finetuned, evaluate, finetune
+from molweight.training.metrics import Score
+from molweight.training.setup import Setup
+from molweight.training.streams import Stream
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(kw_only=True)
+class Clock:
+    """Seconds spent in each stage."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Count the time inside under a name."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+
+def run_experiment(config: RunConfig, *, progress: bool = False, command: str = "") -> Report:
+    """Run everything, or continue what is left of an interrupted run in the same directory.
+
+    Args:
+        config: from :func:`molweight.config.load_config`.
+        progress: show bars.
+        command: recorded in the report.
+
+    Raises:
+        MolweightError: the user's input or machine; ``status.json`` says why.
+        Interrupted: by a signal; running the same command again continues.
+    """
+    directory = RunDirectory(config.run_dir)
+    directory.open(config.text, config.hash)
+    try:
+        with interruptible():
+            report = _run(config, directory, progress=progress, command=command)
+    except (Interrupted, KeyboardInterrupt):
+        directory.status("interrupted")
+        raise
+    except BaseException as error:
+        trace = None if isinstance(error, MolweightError) else traceback.format_exc()
+        directory.status("failed", error=str(error), traceback=trace)
+        raise
+    directory.status("ok")
+    return report
+
+
+def _run(config: RunConfig, directory: RunDirectory, *, progress: bool, command: str) -> Report:
+    device = choose_device(config.device)
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    torch.manual_seed(config.seed)
+    clock = Clock()
+    with clock.stage("prepare"):
+        setup = image_setup(config.images, run_dir=directory.path, device=device, progress=progress)
+    logger.info("%s", summary(setup))
+    with clock.stage("learn"):
+        learned = learn(setup, config, directory, progress=progress)
+    save_tensors(setup.pretraining.backbone, directory.path / "backbone.safetensors")
+    save_weights_plot(directory.records(), directory.path / "weights.png", title=config.images.dataset.name)
+    with clock.stage("finetune"):
+        model, tuned = retrain(setup, config, progress=progress)
+    save_tensors(model, directory.path / "model.safetensors")
+    write_json(directory.path / "model.json", model_card(setup))
+    with clock.stage("test"):
+        valid, test, predictions = judge(setup, model)
+    save_predictions(directory.path / "predictions.csv", setup, predictions)
+    report = build_report(
+        config, setup, learned, tuned, valid=valid, test=test, seconds=clock.seconds, command=command
+    )
+    write_json(directory.path / "report.json", report.content)
+    write_text(directory.path / "report.md", report.markdown())
+    return report
+
+
+def retrain(setup: Setup, config: RunConfig, *, progress: bool) -> tuple[Any, Finetuned]:
+    """Finetune a task model around the adapted backbone; the part ``meta`` joins train again.
+
+    Everything random is derived from the seed, so a run that is continued finds the same model.
+    """
+    torch.manual_seed(config.seed)  # dropout
+    model = setup.make_model(setup.pretraining.backbone, config.seed)
+    positions = torch.cat([setup.train.positions, setup.meta.positions])
+    recipe = config.finetune
+    stream = Stream(
+        setup.fetch_labelled, positions, batch_size=recipe.batch_size, seed=config.seed, name="retrain"
+    )
+    tuned = finetune(
+        model,
+        setup.task,
+        stream,
+        setup.valid.evaluation,
+        recipe,
+        steps_per_epoch=max(1, len(positions) // stream.batch_size),
+        progress=progress,
+    )
+    return model, tuned
+
+
+def judge(setup: Setup, model: Any) -> tuple[Score, Score, dict[str, tuple[Tensor, Tensor, Tensor]]]:
+    """Scores of the validation and the test part, and the predictions behind them.
+
+    This is the one place where the test part is read; every decision lies behind.
+
+    Returns:
+        Both scores, and positions [n], predictions [n, t] and labels [n, t] by part.
+    """
+    outputs, labels = evaluate(model, setup.valid.evaluation())
+    predictions = {"valid": (setup.valid.positions, setup.task.predict(outputs), labels)}
+    setup.test.unlock()
+    positions, batches = setup.test.read()
+    outputs, labels = evaluate(model, batches)
+    predictions["test"] = (positions, setup.task.predict(outputs), labels)
+    scores = [setup.task.score(predicted, truth) for _, predicted, truth in predictions.values()]
+    return scores[0], scores[1], predictions
+
+
+def model_card(setup: Setup) -> dict[str, Any]:
+    """``model.json``: what the weights mean."""
+    task = setup.task
+    return {
+        "schema": 1,
+        **setup.model_card,
+        "task_type": task.kind,
+        "metric": task.metric,
+        "targets": list(task.names),
+        "mean": task.mean.tolist(),
+        "std": task.std.tolist(),
+    }
+
+
+def choose_device(name: str) -> torch.device:
+    """``auto`` takes a GPU where there is one.
+
+    Raises:
+        ConfigError: an unknown device, or one that this machine does not have.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, ValueError) as error:
+        first = str(error).splitlines()[0]
+        raise ConfigError(f"device={name} cannot be used here ({first}); device=cpu always can") from error
+    return device
+
+
+def summary(setup: Setup) -> str:
+    """One line on what was prepared."""
+    facts, sizes = setup.facts, setup.facts["split"]["sizes"]
+    parts = ", ".join(f"{name} {count}" for name, count in sizes.items() if count)
+    return (
+        f"{facts['dataset']}: {facts['n_rows']} rows ({facts['n_invalid']} invalid, {facts['n_duplicates']} "
+        f"duplicates), {len(setup.task.names)} target(s), {setup.task.kind}; {facts['split']['kind']} split: "
+        f"{parts}; corpus {facts['corpus']['name']}: {facts['corpus']['molecules']} molecules"
+    )

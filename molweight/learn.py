@@ -1,0 +1,131 @@
+"""The learning stage: wire a setup into three levels and step them, saving as it goes."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from molweight.config import RunConfig
+from molweight.run_directory import RunDirectory
+from molweight.signals import stop_if_asked
+from molweight.tapweight.levels import Finetuning, Pretraining, ThreeLevels, Weighting, shared_parameters
+from molweight.tapweight.mixture import Mixture
+from molweight.tapweight.proximal import SquaredL2
+from molweight.tapweight.solver import Solver, make_solver
+from molweight.training.checkpoint import load_checkpoint, save_checkpoint
+from molweight.training.setup import Setup
+from molweight.training.streams import Stream
+
+# TapWeight, reweight_cls.sh and reweight_reg.sh ``--lam``
+PUBLISHED_GAMMA = {"classification": 1e-3, "regression": 1e-2}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learned:
+    """The end of the learning stage.
+
+    Args:
+        weights: of the objectives.
+        engine: that drove the levels, with its version.
+        images: pretraining samples seen.
+    """
+
+    weights: dict[str, float]
+    engine: str
+    images: int
+
+
+def learn(setup: Setup, config: RunConfig, directory: RunDirectory, *, progress: bool) -> Learned:
+    """Adapt the backbone of ``setup.pretraining`` and learn the weights, or continue doing so.
+
+    Every outer step is a line of ``steps.jsonl``; a checkpoint is written every
+    ``learn.checkpoint_every`` steps, at the end, and when a signal asks to stop.
+    """
+    recipe = config.learn
+    levels = wire(setup, config)
+    solver = make_solver(
+        config.solver,
+        levels,
+        config.hypergradient,
+        unroll=recipe.unroll,
+        learn=config.method != "equal" and len(setup.objectives) > 1,
+    )
+    resume(solver, directory)
+    bar = tqdm(
+        total=recipe.steps, initial=solver.count, desc="learn weights", unit="step", disable=None if progress else True
+    )
+    while solver.count < recipe.steps:
+        record = solver.step()
+        directory.append_record(record.as_dict())
+        top = max(record.weights, key=lambda name: record.weights[name])
+        bar.set_postfix_str(f"validation loss {record.validation_loss:.3f}, top {top} {record.weights[top]:.2f}")
+        bar.update()
+        if solver.count % recipe.checkpoint_every == 0 or solver.count == recipe.steps:
+            save_checkpoint(directory.checkpoints, solver.count, solver.state_dict())
+        stop_if_asked(lambda: save_checkpoint(directory.checkpoints, solver.count, solver.state_dict()))
+    bar.close()
+    per_step = recipe.unroll.pretrain * recipe.unroll.finetune * levels.pretrain.batches.batch_size  # type: ignore[attr-defined]
+    return Learned(
+        weights=levels.mixture.named(levels.mixture.weights()),
+        engine=engine_name(solver),
+        images=per_step * solver.count,
+    )
+
+
+def wire(setup: Setup, config: RunConfig) -> ThreeLevels:
+    """The three levels over a setup's models and parts."""
+    recipe, seed = config.learn, config.seed
+    model = setup.make_model(setup.pretraining.backbone, seed)
+    shared, anchor = shared_parameters(model, model.backbone, setup.pretraining.backbone)
+    mixture = Mixture(names=setup.objectives).to(anchor[0].device)
+    upper = setup.meta if config.protocol == "strict" else setup.valid
+    inner = recipe.steps * recipe.unroll.finetune
+
+    def stream(name: str, fetch: Any, positions: torch.Tensor, size: int) -> Stream:
+        return Stream(fetch, positions, batch_size=size, seed=seed, name=name)
+
+    def trained(module: torch.nn.Module, optimiser: Any, steps: int) -> dict[str, Any]:
+        optimizer, scheduler = optimiser.build(module.parameters(), steps=steps)
+        return {"module": module, "optimizer": optimizer, "scheduler": scheduler, "clip": optimiser.clip}
+
+    pretrain = Pretraining(
+        **trained(setup.pretraining, recipe.pretrain, inner * recipe.unroll.pretrain),
+        batches=stream("pretrain", setup.fetch_unlabelled, setup.unlabelled, recipe.batch_size.pretrain),
+        mixture=mixture,
+    )
+    finetune = Finetuning(
+        **trained(model, recipe.finetune, inner),
+        batches=stream("finetune", setup.fetch_labelled, setup.train.positions, recipe.batch_size.finetune),
+        task_loss=setup.task.loss,
+        proximal=SquaredL2(
+            gamma=PUBLISHED_GAMMA[setup.task.kind] if recipe.gamma is None else recipe.gamma,
+            reduction=recipe.proximal_reduction,
+        ),
+        shared=shared,
+        anchor=anchor,
+    )
+    weights = Weighting(
+        **trained(mixture, recipe.weights, recipe.steps),
+        batches=stream("weights", setup.fetch_plain, upper.positions, recipe.batch_size.weights),
+        finetuning=finetune,
+    )
+    return ThreeLevels(pretrain=pretrain, finetune=finetune, weights=weights)
+
+
+def resume(solver: Solver, directory: RunDirectory) -> None:
+    """Load the newest whole checkpoint, if any, and cut ``steps.jsonl`` back to it."""
+    found = load_checkpoint(directory.checkpoints)
+    if found is not None:
+        solver.load_state_dict(found[1])
+    directory.keep_records(solver.count)
+
+
+def engine_name(solver: Solver) -> str:
+    """The engine and its version."""
+    if solver.engine == "betty":
+        return f"betty {importlib.metadata.version('betty-ml')}"
+    return solver.engine

@@ -1,0 +1,112 @@
+"""ResNet-18 as an encoder of pictures, at full or at a quarter of the width."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor, nn
+from torchvision.models.resnet import BasicBlock, ResNet
+
+from molweight.errors import ConfigError, DataError
+from molweight.files import write_bytes
+
+FULL_WIDTH = 64  # channels of torchvision's first stage
+
+
+class ResNet18(ResNet):  # type: ignore[misc]
+    """torchvision's ResNet-18 without its classifier: pixels [b, 3, H, W] -> embeddings [b, 8 * width].
+
+    Args:
+        width: channels of the first stage; 64 is torchvision's network, 16 a quarter of it.
+    """
+
+    def __init__(self, *, width: int = FULL_WIDTH) -> None:
+        super().__init__(BasicBlock, [2, 2, 2, 2])
+        if width < 1:
+            raise ConfigError(f"backbone.width must be >= 1, got {width}")
+        if width != FULL_WIDTH:
+            self._narrow(width)
+        self.fc = nn.Identity()
+        self.dim = 8 * width
+        self.to(memory_format=torch.channels_last)  # twice as fast on CPUs
+
+    def _narrow(self, width: int) -> None:
+        """Rebuild the stages with fewer channels, by torchvision's own method and initialisation."""
+        self.inplanes = width
+        self.conv1 = nn.Conv2d(3, width, kernel_size=7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        for stage in range(4):
+            layer = self._make_layer(BasicBlock, width << stage, 2, stride=1 if stage == 0 else 2)
+            setattr(self, f"layer{stage + 1}", layer)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+
+def make_backbone(*, width: int, init: str | None, seed: int) -> ResNet18:
+    """A backbone with the weights that were asked for.
+
+    Args:
+        width: channels of the first stage.
+        init: ``random``, or a safetensors file of a backbone of this width.
+        seed: of the random weights.
+
+    Raises:
+        ConfigError: no ``init``.
+        DataError: the file is missing, damaged, or does not hold exactly this backbone.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        backbone = ResNet18(width=width)
+    if init is None:
+        raise ConfigError(
+            "this backbone needs weights: backbone.init=FILE.safetensors (ImageMol's ImageMol.pth.tar becomes "
+            "one with `python -m molweight convert`), or backbone.init=random to start from nothing"
+        )
+    if init != "random":
+        load_backbone(backbone, Path(init))
+    return backbone
+
+
+def load_backbone(backbone: ResNet18, path: Path) -> None:
+    """Fill a backbone from a file that must hold every one of its tensors and no other.
+
+    Raises:
+        DataError: naming what is missing, left over or of another shape.
+    """
+    cure = "pass backbone.init=random to train from scratch"
+    if not path.is_file():
+        raise DataError(f"backbone.init: there is no file {path}; {cure}")
+    try:
+        tensors = load(path.read_bytes())
+    except SafetensorError as error:
+        hint = " (an ImageMol file? `python -m molweight convert` first)" if ".pth" in path.name else ""
+        raise DataError(f"backbone.init: {path} is not a safetensors file{hint}: {error}") from error
+    expected = backbone.state_dict()
+    problems = [f"missing {name}" for name in expected if name not in tensors]
+    problems += [f"unknown {name}" for name in tensors if name not in expected]
+    problems += [
+        f"{name} is {list(tensors[name].shape)}, expected {list(value.shape)}"
+        for name, value in expected.items()
+        if name in tensors and tensors[name].shape != value.shape
+    ]
+    if problems:
+        shown = "; ".join(problems[:3])
+        raise DataError(
+            f"backbone.init: {path} does not hold this backbone ({len(problems)} differences: {shown}); "
+            f"choose the matching backbone=, or {cure}"
+        )
+    backbone.load_state_dict(tensors)
+
+
+def save_tensors(module: nn.Module, path: Path) -> None:
+    """Write a module's parameters and buffers as safetensors, in one step."""
+    write_bytes(path, save({name: plain(tensor) for name, tensor in module.state_dict().items()}))
+
+
+def plain(tensor: Tensor) -> Tensor:
+    """A copy in row-major order on the CPU."""
+    return tensor.detach().cpu().contiguous(memory_format=torch.contiguous_format).clone()

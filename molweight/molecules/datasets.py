@@ -1,0 +1,221 @@
+"""A labelled data set: canonical molecules, their labels, and an account of every row that was read.
+
+Letters in shapes: n usable molecules, t targets.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from molweight.errors import ConfigError, DataError
+from molweight.files import CHUNK, write_text
+from molweight.molecules.builtin import chembl2321810_files, read_chembl2321810
+from molweight.molecules.cards import DatasetCard
+from molweight.molecules.locate import locate
+from molweight.molecules.rows import NO_LABEL, Duplicate, Excluded, canonical_rows, find_duplicates
+from molweight.molecules.table import read_table
+
+log = logging.getLogger(__name__)
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs a cell that starts with one of these
+
+
+@dataclass(frozen=True, kw_only=True)
+class MoleculeDataset:
+    """Molecules with labels, in the order of the file; duplicates stay, unusable rows are listed apart."""
+
+    name: str
+    smiles: list[str]
+    """[n] canonical."""
+    rows: np.ndarray
+    """[n] int64, the 0-based data row of each molecule."""
+    inputs: list[str]
+    """[n] as spelled in the file."""
+    targets: np.ndarray
+    """[n, t] float32, NaN = missing; 0 and 1 for classification, ``units`` for regression."""
+    target_names: list[str]
+    """[t]"""
+    task_type: str
+    """``classification`` or ``regression``."""
+    metric: str
+    """``roc_auc``, ``rmse`` or ``mae``."""
+    units: str | None
+    sha256: str
+    """Of the bytes that were read; of several files, of their bytes one after the other."""
+    path: Path
+    n_rows: int
+    """All data rows: usable ones and excluded ones."""
+    excluded: list[Excluded]
+    """Rows that are no molecule, and rows without any label (reason ``no label``)."""
+    duplicates: list[Duplicate]
+
+    def __len__(self) -> int:
+        return len(self.smiles)
+
+    @property
+    def n_invalid(self) -> int:
+        """Rows that are not used, whatever the reason."""
+        return len(self.excluded)
+
+    @property
+    def n_unlabelled(self) -> int:
+        """Rows among the excluded ones that are a molecule without any label."""
+        return sum(item.reason == NO_LABEL for item in self.excluded)
+
+    @property
+    def n_duplicates(self) -> int:
+        """Rows whose molecule stood in an earlier row."""
+        return len(self.duplicates)
+
+    @property
+    def n_conflicting(self) -> int:
+        """Duplicates with a label that contradicts an earlier row."""
+        return sum(item.conflicting for item in self.duplicates)
+
+    def save_excluded(self, path: Path) -> None:
+        """Write ``row,input,status,reason`` for excluded (invalid) and duplicate rows, rows counted from 1.
+
+        Text that a spreadsheet would take for a formula gets a leading apostrophe. The header is written
+        even if there is nothing to report.
+        """
+        spelled = dict(zip(self.rows.tolist(), self.inputs, strict=True))
+        records = [(item.row + 1, item.input, "invalid", item.reason) for item in self.excluded]
+        for twin in self.duplicates:
+            labels = ", with a different label" if twin.conflicting else ""
+            reason = f"same molecule as row {twin.first_row + 1}{labels}; kept"
+            records.append((twin.row + 1, spelled[twin.row], "duplicate", reason))
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(("row", "input", "status", "reason"))
+        for row, spelling, status, reason in sorted(records):
+            writer.writerow((row, _no_formula(spelling), status, _no_formula(reason)))
+        write_text(path, text.getvalue())
+
+
+def load_dataset(card: DatasetCard, *, folder: Path | None = None) -> MoleculeDataset:
+    """The molecules and labels that a card describes.
+
+    Args:
+        card: see :class:`DatasetCard`.
+        folder: searched for the card's files instead of ``$MOLWEIGHT_DATASETS`` and ``./datasets``.
+
+    Raises:
+        ConfigError: the card contradicts itself or the labels.
+        DataError: no file, an unreadable file, or nothing to learn from.
+    """
+    table, files = _read(card, folder)
+    names = [str(name) for name in table.columns[1:]]
+    labels = table.iloc[:, 1:].to_numpy(dtype=np.float64)
+    if card.threshold is not None:
+        labels = np.where(np.isnan(labels), np.nan, (labels >= card.threshold).astype(np.float64))
+    task_type = card.task_type or _infer_task_type(labels)
+    metric = card.metric_for(task_type)
+
+    inputs: list[str] = table.iloc[:, 0].tolist()
+    molecules = canonical_rows(inputs, name=card.name)
+    invalid = [item for item in molecules if isinstance(item, Excluded)]
+    _check_mostly_valid(files[0], invalid, len(inputs))
+    bare = {int(row) for row in np.flatnonzero(np.isnan(labels).all(axis=1))}
+    unlabelled = [
+        Excluded(row, inputs[row], NO_LABEL) for row in sorted(bare) if isinstance(molecules[row], str)
+    ]
+    usable = [(row, item) for row, item in enumerate(molecules) if isinstance(item, str) and row not in bare]
+    if not usable:
+        raise DataError(f"{files[0]}: none of the {len(inputs)} rows is a molecule with a label")
+
+    rows = np.array([row for row, _ in usable], dtype=np.int64)
+    smiles = [item for _, item in usable]
+    targets = labels[rows].astype(np.float32)
+    _check_learnable(files[0], names, targets, task_type)
+    return MoleculeDataset(
+        name=card.name,
+        smiles=smiles,
+        rows=rows,
+        inputs=[inputs[row] for row in rows],
+        targets=targets,
+        target_names=names,
+        task_type=task_type,
+        metric=metric,
+        units=card.units,
+        sha256=_sha256(files),
+        path=files[0],
+        n_rows=len(inputs),
+        excluded=sorted([*invalid, *unlabelled], key=lambda item: item.row),
+        duplicates=find_duplicates(smiles, rows, targets),
+    )
+
+
+def _read(card: DatasetCard, folder: Path | None) -> tuple[pd.DataFrame, tuple[Path, ...]]:
+    """The table of a card and the files that it came from."""
+    if card.builtin is not None and card.path is None:
+        if card.targets is None or len(card.targets) != 1:
+            raise ConfigError(f"dataset={card.name} has one target: do not change dataset.targets")
+        return read_chembl2321810(card.targets[0]), chembl2321810_files()
+    path = locate(card, folder=folder)
+    table = read_table(
+        path,
+        smiles_column=card.smiles_column,
+        targets=card.targets,
+        smiles_aliases=card.smiles_aliases,
+        aliases=card.aliases,
+        ignore=card.ignore,
+        task_type=card.task_type if card.threshold is None else None,
+    )
+    return table, (path,)
+
+
+def _infer_task_type(labels: np.ndarray) -> str:
+    """``classification`` if every label that is there is 0 or 1, else ``regression``."""
+    there = labels[~np.isnan(labels)]
+    return "classification" if np.isin(there, (0.0, 1.0)).all() else "regression"
+
+
+def _check_mostly_valid(path: Path, invalid: Sequence[Excluded], n_rows: int) -> None:
+    """Refuse a table of which more than half is no molecule: then it is the column that is wrong."""
+    if 2 * len(invalid) > n_rows:
+        shown = "; ".join(f"row {item.row + 1} {item.input!r} ({item.reason})" for item in invalid[:3])
+        raise DataError(
+            f"{path}: {len(invalid)} of {n_rows} rows are not valid SMILES, e.g. {shown}. "
+            "Is dataset.smiles_column the right column?"
+        )
+
+
+def _check_learnable(path: Path, names: Sequence[str], targets: np.ndarray, task_type: str) -> None:
+    """Refuse labels that are all the same; a constant target among others is only reported."""
+    constant = []
+    for name, column in zip(names, targets.T, strict=True):
+        values = np.unique(column[~np.isnan(column)])
+        if len(values) == 1:
+            constant.append(f"target {name!r} has only the value {values[0]:g}")
+        elif len(values) == 0:
+            constant.append(f"target {name!r} has no label")
+    if len(constant) == len(names):
+        need = "both 0 and 1" if task_type == "classification" else "at least two values"
+        more = f" (and {len(constant) - 1} more targets alike)" if len(constant) > 1 else ""
+        raise DataError(f"{path}: {constant[0]}{more}: nothing to learn; a target needs {need}")
+    for item in constant:
+        log.warning("%s: %s", path, item)
+
+
+def _sha256(files: Sequence[Path]) -> str:
+    """SHA-256 of the bytes of files, one after the other."""
+    digest = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            while chunk := file.read(CHUNK):
+                digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _no_formula(text: str) -> str:
+    """Text that no spreadsheet runs as a formula."""
+    return f"'{text}" if text.startswith(FORMULA) else text

@@ -1,0 +1,206 @@
+"""Molecule images as a :class:`Setup`: parse, split, draw, build the views, objectives and models."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from molweight.errors import ConfigError
+from molweight.molecules.backbone import make_backbone
+from molweight.molecules.cards import CorpusCard, DatasetCard
+from molweight.molecules.corpora import load_corpus
+from molweight.molecules.datasets import MoleculeDataset, load_dataset
+from molweight.molecules.model import TaskModel
+from molweight.molecules.render import render_all
+from molweight.molecules.splits import Splits, carve_meta, split
+from molweight.objectives.augment import MEAN, STD, Augmentation, as_float, normalised
+from molweight.objectives.base import Objective, ObjectiveSet, PretrainingModel
+from molweight.objectives.corpus import UnlabelledMolecules
+from molweight.objectives.views import ViewSet
+from molweight.tapweight.typing import Batch
+from molweight.training.finetune import Evaluation
+from molweight.training.held_out import HeldOut
+from molweight.training.setup import Part, Setup
+from molweight.training.task import Task
+
+logger = logging.getLogger(__name__)
+
+EVALUATION_BATCH = 256  # pictures at a time without gradients
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackboneRecipe:
+    """Which network, on pictures of which size, from which weights.
+
+    Args:
+        name: for people.
+        width: channels of the first stage.
+        image_size: px.
+        init: ``random`` or a safetensors file.
+    """
+
+    name: str
+    width: int
+    image_size: int
+    init: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitRecipe:
+    """How the data set is divided; see :func:`molweight.molecules.splits.split`."""
+
+    kind: str
+    seed: int | None
+    fractions: Sequence[float]
+    path: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageRecipe:
+    """All choices that turn molecules into a setup."""
+
+    dataset: DatasetCard
+    corpus: CorpusCard
+    split: SplitRecipe
+    backbone: BackboneRecipe
+    objectives: Sequence[Objective]
+    views: dict[str, dict[str, float]]
+    augment: Augmentation
+    finetune_augment: bool
+    dropout: float
+    protocol: Literal["paper", "strict"]
+    meta_fraction: float
+    seed: int
+
+
+def image_setup(
+    recipe: ImageRecipe, *, run_dir: Path, device: torch.device, progress: bool = False
+) -> Setup:
+    """Prepare the data and the models; writes ``splits.json`` and ``excluded.csv``.
+
+    Args:
+        recipe: the choices.
+        run_dir: where the two files go.
+        device: of models and batches.
+        progress: show bars.
+    """
+    if recipe.protocol not in ("paper", "strict"):
+        raise ConfigError(f"protocol must be 'paper' or 'strict', got {recipe.protocol!r}")
+    objectives = ObjectiveSet(recipe.objectives)
+    views = ViewSet(objectives.views, recipe.augment, recipe.views)
+    backbone = make_backbone(width=recipe.backbone.width, init=recipe.backbone.init, seed=recipe.seed)
+
+    dataset = load_dataset(recipe.dataset)
+    dataset.save_excluded(run_dir / "excluded.csv")
+    splits = split_dataset(dataset, recipe)
+    splits.save(run_dir / "splits.json", dataset.smiles, dataset.rows.tolist())
+    targets = torch.from_numpy(dataset.targets).float()
+    task = Task.fit(
+        kind=dataset.task_type,  # type: ignore[arg-type]
+        metric=dataset.metric,
+        names=tuple(dataset.target_names),
+        train=targets[splits.train],
+    )
+
+    corpus = load_corpus(recipe.corpus, task_smiles=corpus_candidates(dataset, splits))
+    objectives.attach(backbone.dim, UnlabelledMolecules(corpus.smiles, progress=progress), recipe.seed)
+    size = recipe.backbone.image_size
+    unlabelled = render_all(corpus.smiles, size, progress=progress)
+    labelled = render_all(dataset.smiles, size, progress=progress)
+
+    def fetch_unlabelled(positions: Tensor, generator: torch.Generator) -> Batch:
+        batch = views(unlabelled[positions].to(device), generator)
+        return batch | {name: value.to(device) for name, value in objectives.targets(positions).items()}
+
+    def fetch_plain(positions: Tensor, generator: torch.Generator) -> Batch:
+        pixels = normalised(as_float(labelled[positions].to(device)))
+        return {"pixels": pixels, "targets": targets[positions].to(device)}
+
+    def fetch_augmented(positions: Tensor, generator: torch.Generator) -> Batch:
+        pixels = recipe.augment(as_float(labelled[positions].to(device)), generator)
+        return {"pixels": normalised(pixels), "targets": targets[positions].to(device)}
+
+    def evaluation(positions: Tensor) -> Evaluation:
+        def batches() -> Iterator[Batch]:
+            for chunk in positions.split(EVALUATION_BATCH):
+                yield fetch_plain(chunk, torch.Generator())
+
+        return batches
+
+    def part(positions: np.ndarray[Any, Any]) -> Part:
+        chosen = torch.from_numpy(np.ascontiguousarray(positions)).long()
+        return Part(positions=chosen, evaluation=evaluation(chosen))
+
+    test = torch.from_numpy(np.ascontiguousarray(splits.test)).long()
+    return Setup(
+        objectives=objectives.names,
+        pretraining=PretrainingModel(backbone, objectives).to(device),
+        make_model=lambda encoder, seed: TaskModel(
+            encoder, outputs=len(task.names), dropout=recipe.dropout, seed=seed
+        ).to(device),
+        task=task,
+        unlabelled=torch.arange(len(corpus.smiles)),
+        fetch_unlabelled=fetch_unlabelled,
+        fetch_labelled=fetch_augmented if recipe.finetune_augment else fetch_plain,
+        fetch_plain=fetch_plain,
+        train=part(splits.train),
+        meta=part(splits.meta),
+        valid=part(splits.valid),
+        test=HeldOut(evaluation(test), test),
+        describe={"row": (dataset.rows + 1).tolist(), "smiles": dataset.smiles},
+        facts={
+            "dataset": dataset.name,
+            "data_sha256": dataset.sha256,
+            "n_rows": dataset.n_rows,
+            "n_invalid": dataset.n_invalid,
+            "n_unlabelled": dataset.n_unlabelled,
+            "n_duplicates": dataset.n_duplicates,
+            "n_conflicting": dataset.n_conflicting,
+            "units": dataset.units,
+            "split": {
+                "kind": splits.kind,
+                "seed": splits.seed,
+                "hash": splits.hash(dataset.smiles),
+                "sizes": splits.sizes(),
+            },
+            "corpus": {"name": corpus.name, "molecules": len(corpus.smiles), "invalid": corpus.n_invalid},
+            "backbone": recipe.backbone.name,
+        },
+        model_card={
+            "backbone": recipe.backbone.name,
+            "width": recipe.backbone.width,
+            "image_size": size,
+            "dropout": recipe.dropout,
+            "normalisation": {"mean": list(MEAN), "std": list(STD)},
+            "units": dataset.units,
+        },
+    )
+
+
+def split_dataset(dataset: MoleculeDataset, recipe: ImageRecipe) -> Splits:
+    """The parts, with ``meta`` carved out of train under protocol ``strict``."""
+    chosen = recipe.split
+    splits = split(
+        dataset.smiles,
+        dataset.targets,
+        kind=chosen.kind,
+        seed=chosen.seed,
+        fractions=tuple(chosen.fractions),  # type: ignore[arg-type]
+        path=Path(chosen.path) if chosen.path else None,
+        rows=dataset.rows.tolist(),
+    )
+    if recipe.protocol == "paper":
+        return splits
+    return carve_meta(splits, dataset.smiles, fraction=recipe.meta_fraction, seed=recipe.seed)
+
+
+def corpus_candidates(dataset: MoleculeDataset, splits: Splits) -> list[str]:
+    """The molecules that ``corpus=task`` may use: train and meta, never those that are scored."""
+    return [dataset.smiles[i] for part in (splits.train, splits.meta) for i in part]

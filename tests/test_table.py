@@ -1,0 +1,197 @@
+"""Tables in, numbers out; everything that can be wrong with a table is named."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from rdkit import Chem
+
+from molweight.errors import DataError
+from molweight.molecules.table import number, read_table
+
+
+def write(folder: Path, text: str, name: str = "table.csv") -> Path:
+    path = folder / name
+    path.write_bytes(text.encode())
+    return path
+
+
+def message(path: Path, **options: object) -> str:
+    """The sentence with which a table is refused."""
+    with pytest.raises(DataError) as caught:
+        read_table(path, **options)  # type: ignore[arg-type]
+    assert caught.value.exit_code == 5
+    text = str(caught.value)
+    assert str(path) in text
+    return text
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.csv.gz", "t.tsv.gz"])
+def test_delimited_text_keeps_order_values_and_lines(tmp_path: Path, name: str) -> None:
+    text = 'smiles,a,b\nCCO,1,2.5\n\nc1ccccc1,,-1e-3\n"C,\nX", 0 ,NA\n'
+    if "tsv" in name:
+        text = text.replace('"C,\nX"', '"C;\nX"').replace(",", "\t")
+    content = text.encode()
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    table = read_table(path)
+    assert list(table.columns) == ["smiles", "a", "b"]
+    assert list(table["smiles"])[:2] == ["CCO", "c1ccccc1"]
+    np.testing.assert_array_equal(table[["a", "b"]], [[1, 2.5], [np.nan, -1e-3], [0, np.nan]])
+    assert list(table.index) == [2, 4, 6]  # the blank line and the cell of two lines are counted
+
+
+@pytest.mark.parametrize(
+    "cell", ["", " ", "nan", "NaN", "NA", "N/A", "null", "None", "<NA>", None, pd.NA, np.nan]
+)
+def test_spellings_of_missing(cell: object) -> None:
+    assert np.isnan(number(cell))
+
+
+@pytest.mark.parametrize(
+    "cell", ["inf", "-Infinity", "1e999", "1e39", "1_000", "abc", "1,5", "0x10", "-nan", "True"]
+)
+def test_what_is_not_a_number(cell: str) -> None:
+    with pytest.raises(ValueError, match=r".*"):
+        number(cell)
+
+
+def test_text_in_a_numeric_column_names_row_line_and_cure(tmp_path: Path) -> None:
+    rows = ["C,1"] * 6 + ["CC,abc"]
+    text = message(write(tmp_path, "smiles,y\n" + "\n".join(rows) + "\n"))
+    assert (
+        "column 'y', row 7 (line 8): 'abc' is not a number; leave the cell empty for a missing label" in text
+    )
+
+
+def test_inf_is_not_a_label(tmp_path: Path) -> None:
+    assert "'inf' is not a number" in message(write(tmp_path, "smiles,y\nC,1\nCC,inf\n"))
+
+
+def test_classification_takes_zero_and_one_only(tmp_path: Path) -> None:
+    path = write(tmp_path, "smiles,y\nC,1.0\nCC,\nCCC,2\n")
+    assert "row 3 (line 4): '2' is neither 0 nor 1" in message(path, task_type="classification")
+    assert read_table(path)["y"].iloc[2] == 2
+
+
+def test_wrong_column_lists_columns_and_the_nearest(tmp_path: Path) -> None:
+    path = write(tmp_path, "Drug,smile,activity\nx,C,1\n")
+    text = message(path)
+    assert "no column 'smiles' (dataset.smiles_column). Did you mean 'smile'?" in text
+    assert "'Drug', 'smile', 'activity'" in text
+    text = message(path, smiles_column="smile", targets=["activty"])
+    assert "no column 'activty' (dataset.targets). Did you mean 'activity'?" in text
+
+
+def test_another_delimiter_is_recognised(tmp_path: Path) -> None:
+    assert "separated by ';'" in message(write(tmp_path, "smiles;y\nC;1\n"))
+
+
+def test_names_are_found_by_case_and_by_alias(tmp_path: Path) -> None:
+    path = write(tmp_path, "SMILES,exp,other\nC,1,x\n")
+    assert list(read_table(path, targets=["lipo"], aliases={"lipo": ["exp"]}).columns) == ["smiles", "lipo"]
+    path = write(tmp_path, "mol,smiles ,y\nC,CC,1\n")
+    assert read_table(path, smiles_aliases=["mol"], targets=["y"])["smiles"].iloc[0] == "CC"
+
+
+def test_all_columns_but_the_ignored_ones_are_targets(tmp_path: Path) -> None:
+    path = write(tmp_path, "id,smiles,b,a\nx,C,1,2\n")
+    assert list(read_table(path, ignore=["id"]).columns) == ["smiles", "b", "a"]
+    assert "leave the column out of dataset.targets" in message(path)
+    assert "no column with labels" in message(path, ignore=["id", "a", "b"])
+
+
+def test_no_targets_reads_molecules_alone(tmp_path: Path) -> None:
+    assert read_table(write(tmp_path, "id,smiles\nx,C\n"), targets=()).shape == (1, 1)
+
+
+def test_duplicate_column_names(tmp_path: Path) -> None:
+    path = write(tmp_path, "smiles,y,y,z\nC,1,2,3\n")
+    assert "more than one column 'y'" in message(path)
+    assert list(read_table(path, targets=["z"])["z"]) == [3]  # the others are not read
+
+
+def test_all_labels_missing(tmp_path: Path) -> None:
+    assert "every label in 'y' is missing" in message(write(tmp_path, "smiles,y\nC,\nCC,nan\n"))
+
+
+@pytest.mark.parametrize("text", ["", "\n \n", "\ufeff"])
+def test_empty_file(tmp_path: Path, text: str) -> None:
+    assert "is empty" in message(write(tmp_path, text))
+
+
+def test_header_without_rows(tmp_path: Path) -> None:
+    assert "no rows" in message(write(tmp_path, "smiles,y\n"))
+
+
+def test_byte_order_mark_and_windows_line_ends(tmp_path: Path) -> None:
+    table = read_table(write(tmp_path, "\ufeffsmiles,y\r\nC,1\r\nCC,2\r\n"))
+    assert list(table["smiles"]) == ["C", "CC"]
+
+
+def test_undecodable_text_names_the_line(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"smiles,y\nC,1\nC\xff,2\n")
+    assert "line 3: not UTF-8" in message(path)
+
+
+def test_damaged_gzip(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv.gz"
+    path.write_bytes(gzip.compress(b"smiles,y\nC,1\n" * 100)[:-12])
+    assert "not a complete gzip file" in message(path)
+    path.write_bytes(b"smiles,y\nC,1\n")
+    assert "not a complete gzip file" in message(path)
+
+
+def test_shifted_row_is_refused(tmp_path: Path) -> None:
+    assert "line 3: 3 cells where the header names 2" in message(write(tmp_path, "smiles,y\nC,1\nC,1,2\n"))
+
+
+def test_missing_file_folder_and_unknown_type(tmp_path: Path) -> None:
+    assert "does not exist" in message(tmp_path / "absent.csv")
+    assert "is a folder" in message(tmp_path)
+    assert "unknown file type '.xlsx'" in message(write(tmp_path, "x", "t.xlsx"))
+
+
+@pytest.mark.parametrize("name", ["t.smi", "t.txt"])
+@pytest.mark.parametrize("header", ["", "smiles name\n"])
+def test_smiles_list(tmp_path: Path, name: str, header: str) -> None:
+    path = write(tmp_path, header + "CCO ethanol 95 %\n\nC\tmethane\nCC\n", name)
+    assert list(read_table(path, targets=())["smiles"]) == ["CCO", "C", "CC"]
+
+
+def test_sdf(tmp_path: Path) -> None:
+    blocks = [Chem.MolToMolBlock(Chem.MolFromSmiles(s)) for s in ("CCO", "C[C@H](N)C(=O)O")]
+    text = f"{blocks[0]}> <y>\n1.5\n\n> <name>\nethanol\n\n$$$$\n"
+    text += "broken\n\n\nnothing here\nM  END\n>  <y>  (2)\n2\n\n$$$$\n"
+    text += f"{blocks[1]}> <z>\n3\n\n$$$$\n"
+    table = read_table(write(tmp_path, text, "t.sdf"), targets=["y", "z"])
+    assert table["smiles"].iloc[0] == "CCO"
+    assert "unreadable" in table["smiles"].iloc[1]
+    np.testing.assert_array_equal(table[["y", "z"]], [[1.5, np.nan], [2, np.nan], [np.nan, 3]])
+
+
+def test_parquet_without_pyarrow_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_engine(*_: object) -> None:
+        raise ImportError("pyarrow")
+
+    monkeypatch.setattr(pd, "read_parquet", no_engine)
+    assert "pip install pyarrow" in message(write(tmp_path, "x", "t.parquet"))
+
+
+def test_parquet_cells_are_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = pd.DataFrame({"smiles": ["C", None, "CC"], "y": [1.5, None, 2], "z": [True, False, pd.NA]})
+    monkeypatch.setattr(pd, "read_parquet", lambda path: frame)
+    table = read_table(write(tmp_path, "x", "t.parquet"))
+    assert list(table["smiles"]) == ["C", "", "CC"]
+    np.testing.assert_array_equal(table[["y", "z"]], [[1.5, 1], [np.nan, 0], [2, np.nan]])
+    frame["y"] = [1.0, np.inf, 2.0]
+    assert "row 2 (line 2): inf is not a number" in message(tmp_path / "t.parquet")
+    frame["y"] = [[1], [2], [3]]
+    assert "[1] is not a number" in message(tmp_path / "t.parquet")
