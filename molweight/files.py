@@ -29,8 +29,8 @@ def write_bytes(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)  # mkstemp makes private files; artefacts are for sharing
-        os.replace(temporary, path)
+        temporary.chmod(0o644)  # mkstemp makes private files; artefacts are for sharing
+        temporary.replace(path)
     except OSError as error:
         raise DataError(f"could not write {path}: {error.strerror or error}") from error
     finally:

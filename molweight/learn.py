@@ -56,13 +56,19 @@ def learn(setup: Setup, config: RunConfig, directory: RunDirectory, *, progress:
     )
     resume(solver, directory)
     bar = tqdm(
-        total=recipe.steps, initial=solver.count, desc="learn weights", unit="step", disable=None if progress else True
+        total=recipe.steps,
+        initial=solver.count,
+        desc="learn weights",
+        unit="step",
+        disable=None if progress else True,
     )
     while solver.count < recipe.steps:
         record = solver.step()
         directory.append_record(record.as_dict())
         top = max(record.weights, key=lambda name: record.weights[name])
-        bar.set_postfix_str(f"validation loss {record.validation_loss:.3f}, top {top} {record.weights[top]:.2f}")
+        bar.set_postfix_str(
+            f"validation loss {record.validation_loss:.3f}, top {top} {record.weights[top]:.2f}"
+        )
         bar.update()
         if solver.count % recipe.checkpoint_every == 0 or solver.count == recipe.steps:
             save_checkpoint(directory.checkpoints, solver.count, solver.state_dict())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import math
 import platform
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,10 @@ def build_report(
     return Report(
         content={
             "schema": SCHEMA,
-            **{key: facts.pop(key) for key in ("dataset", "data_sha256", "n_rows", "n_invalid", "n_duplicates")},
+            **{
+                key: facts.pop(key)
+                for key in ("dataset", "data_sha256", "n_rows", "n_invalid", "n_duplicates")
+            },
             "task_type": setup.task.kind,
             "metric": setup.task.metric,
             "method": config.method,
@@ -110,9 +114,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def save_predictions(
-    path: Path, setup: Setup, parts: dict[str, tuple[Tensor, Tensor, Tensor]]
-) -> None:
+def save_predictions(path: Path, setup: Setup, parts: dict[str, tuple[Tensor, Tensor, Tensor]]) -> None:
     """Write validation and test rows with their predictions and true values.
 
     Columns: those of ``setup.describe``, ``part``, then for each target its prediction and ``<target>_true``.
@@ -143,13 +145,19 @@ def markdown(content: dict[str, Any]) -> str:
             [
                 (f"test {label}", number(content["test"])),
                 (f"validation {label}", number(content["valid"])),
-                ("method", f"{content['method']}, hypergradient {content['hypergradient']}, {content['engine']}"),
-                ("protocol", f"{content['protocol']}; the test part was read {content['test_evaluations']} time(s)"),
+                (
+                    "method",
+                    f"{content['method']}, hypergradient {content['hypergradient']}, {content['engine']}",
+                ),
+                (
+                    "protocol",
+                    f"{content['protocol']}; the test part was read {content['test_evaluations']} time(s)",
+                ),
                 ("split", f"{split['kind']} ({sizes}), hash {split['hash'][:12]}"),
                 (
                     "data",
-                    f"{content['n_rows']} rows, {content['n_invalid']} invalid, {content['n_duplicates']} duplicates "
-                    f"({content['n_conflicting']} with other labels)",
+                    f"{content['n_rows']} rows, {content['n_invalid']} invalid, {content['n_duplicates']} "
+                    f"duplicates ({content['n_conflicting']} with other labels)",
                 ),
                 ("corpus", f"{corpus['name']}, {corpus['molecules']} molecules"),
                 ("backbone", f"{content['backbone']}, {content['parameters']:,} parameters"),
@@ -177,7 +185,7 @@ def markdown(content: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
     """A Markdown table; vertical bars inside cells are escaped."""
     safe = [[cell.replace("|", "\\|") for cell in row] for row in rows]
     return [

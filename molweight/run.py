@@ -5,42 +5,49 @@ from __future__ import annotations
 import logging
 import shlex
 import sys
+from pathlib import Path
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from molweight.config import compose_config, config_dir, to_run_config, with_files
+from molweight.composition import compose_config, config_dir, with_files
+from molweight.config import to_run_config
 from molweight.errors import MolweightError
 from molweight.experiment import run_experiment
 from molweight.report import Report, number
 from molweight.signals import Interrupted
 from molweight.training.metrics import METRICS
 
-logger = logging.getLogger("molweight")
+ASKS = ("--help", "-h", "--version", "--info", "-i", "--hydra-help", "--multirun", "-m")  # Hydra's own
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Compose, run, print the result; the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    logger.setLevel(logging.INFO)
-    overrides = [a for a in arguments if not a.startswith("-")]
+    logging.getLogger("molweight").setLevel(logging.INFO)
+    flags = [a for a in arguments if a.startswith("-")]
+    overrides = with_files([a for a in arguments if not a.startswith("-")])
     command = shlex.join(["python", "-m", "molweight.run", *arguments])
     code = 0
 
     @hydra.main(config_path=str(config_dir()), config_name="config", version_base="1.3")
     def job(config: DictConfig) -> None:
         nonlocal code
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            config.run_dir = str(Path(config.run_dir) / str(HydraConfig.get().job.num))
         code = max(code, one_run(config, command))
 
     try:
-        if not any(a in ("--help", "-h", "--version", "--info", "-i") for a in arguments) and "--multirun" not in arguments:
+        if not set(flags) & set(ASKS):
             compose_config(overrides)  # Hydra would print its own sentence and exit with 1
-        sys.argv = [sys.argv[0], *(arg for a in arguments for arg in ([a] if a.startswith("-") else with_files([a])))]
-        job()
     except MolweightError as error:
         print(f"molweight: {error}", file=sys.stderr)
         return error.exit_code
+    sys.argv = [sys.argv[0], *flags, *overrides]
+    job()
     return code
 
 

@@ -92,5 +92,7 @@ class RunDirectory:
         saved = self.path / "config.yaml"
         old = yaml.safe_load(saved.read_text()) if saved.exists() else {}
         old_text = yaml.safe_dump(old, sort_keys=False, allow_unicode=True)
-        lines = difflib.unified_diff(old_text.splitlines(), text.splitlines(), "there", "asked for", n=0, lineterm="")
+        lines = difflib.unified_diff(
+            old_text.splitlines(), text.splitlines(), "there", "asked for", n=0, lineterm=""
+        )
         return "\n".join(line for line in lines if not line.startswith(("@@", "-run_dir", "+run_dir")))

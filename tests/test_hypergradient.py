@@ -108,23 +108,15 @@ def test_forward_mode_agrees_with_float64_backward(dtype, floor):
     for m in (*module.modules(), *module64.modules()):
         if isinstance(m, torch.nn.BatchNorm2d):
             m.train()
-    found = ForwardMode()(
-        lambda p: frozen_call(module, batch, p), tuple(p.detach() for p in levels.pretrain.parameters), direction
-    )
-    truth = torch.stack(
-        [
-            sum(
-                (g * d.double()).sum()
-                for g, d in zip(
-                    torch.autograd.grad(loss, reference.pretrain.parameters, retain_graph=True, allow_unused=True),
-                    direction,
-                    strict=True,
-                )
-                if g is not None
-            )
-            for loss in frozen_call(module64, batch64)
-        ]
-    )
+    point = tuple(p.detach() for p in levels.pretrain.parameters)
+    found = ForwardMode()(lambda p: frozen_call(module, batch, p), point, direction)
+    truth = []
+    for loss in frozen_call(module64, batch64):
+        parameters = reference.pretrain.parameters
+        gradient = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
+        pairs = [(g, d.double()) for g, d in zip(gradient, direction, strict=True) if g is not None]
+        truth.append(sum((g * d).sum() for g, d in pairs))
+    truth = torch.stack(truth)
     assert torch.cosine_similarity(found.double(), truth, dim=0) > floor
 
 

@@ -30,7 +30,8 @@ def state(levels):
     for level in (levels.pretrain, levels.finetune, levels.weights):
         found |= {f"{level.name}.{k}": v for k, v in level.module.state_dict().items()}
         for index, slot in level.optimizer.state_dict()["state"].items():
-            found |= {f"{level.name}.{index}.{k}": torch.as_tensor(v) for k, v in slot.items() if v is not None}
+            prefix = f"{level.name}.{index}"
+            found |= {f"{prefix}.{k}": torch.as_tensor(v) for k, v in slot.items() if v is not None}
     return copy.deepcopy(found)
 
 
@@ -44,7 +45,7 @@ def run(engine, dtype, preset, unroll, steps=20):
 
 
 def test_betty_is_importable_here():
-    assert find_betty() is not None, "the set-up installs betty-ml 0.2.1; the parity test must never be skipped"
+    assert find_betty() is not None, "the set-up installs betty-ml 0.2.1: parity is never skipped"
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

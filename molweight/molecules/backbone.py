@@ -63,7 +63,7 @@ def make_backbone(*, width: int, init: str | None, seed: int) -> ResNet18:
         backbone = ResNet18(width=width)
     if init is None:
         raise ConfigError(
-            "this backbone needs weights: backbone.init=FILE.safetensors (ImageMol's ImageMol.pth.tar becomes "
+            "this backbone needs weights: backbone.init=FILE.safetensors (ImageMol.pth.tar becomes "
             "one with `python -m molweight convert`), or backbone.init=random to start from nothing"
         )
     if init != "random":

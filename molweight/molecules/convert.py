@@ -41,8 +41,8 @@ def convert_imagemol(source: Path, destination: Path) -> dict[str, int]:
     wrong = [n for n, t in expected.items() if n not in renamed or renamed[n].shape != t.shape]
     if wrong or len(renamed) != len(expected):
         raise DataError(
-            f"{source} does not hold ImageMol's ResNet-18: {len(wrong)} of {len(expected)} tensors are missing "
-            f"or of another shape (first: {wrong[0] if wrong else 'extra tensors'})"
+            f"{source} does not hold ImageMol's ResNet-18: {len(wrong)} of {len(expected)} tensors are "
+            f"missing or of another shape (first: {wrong[0] if wrong else 'extra tensors'})"
         )
     backbone.load_state_dict(renamed)
     save_tensors(backbone, destination)
@@ -64,5 +64,7 @@ def read_state(source: Path) -> dict[str, Tensor]:
         raise DataError(f"{source} is not a checkpoint that can be read safely: {first}") from error
     state = content.get("state_dict") if isinstance(content, dict) else None
     if not isinstance(state, dict) or not all(isinstance(t, Tensor) for t in state.values()):
-        raise DataError(f"{source} has no 'state_dict' of tensors; expected ImageMol's ImageMol.pth.tar layout")
+        raise DataError(
+            f"{source} has no 'state_dict' of tensors; expected ImageMol's ImageMol.pth.tar layout"
+        )
     return state

@@ -55,7 +55,8 @@ class Contrast(Objective):
         """The mean distance, or the mean cross entropy of finding the other view."""
         plain, masked = self.head(embeddings["plain"]), self.head(embeddings["masked"])
         if self.kind == "l2":
-            return ((plain - masked).square().sum(dim=1) + SMOOTH).sqrt().mean()
+            distance: Tensor = ((plain - masked).square().sum(dim=1) + SMOOTH).sqrt()
+            return distance.mean()
         both = functional.normalize(torch.cat([plain, masked]), dim=1)
         similarity = both @ both.T / self.temperature
         count = len(plain)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from molweight.errors import ConfigError
-from molweight.molecules.backbone import make_backbone
+from molweight.molecules.backbone import ResNet18, make_backbone
 from molweight.molecules.cards import CorpusCard, DatasetCard
 from molweight.molecules.corpora import load_corpus
 from molweight.molecules.datasets import MoleculeDataset, load_dataset
@@ -80,9 +80,7 @@ class ImageRecipe:
     seed: int
 
 
-def image_setup(
-    recipe: ImageRecipe, *, run_dir: Path, device: torch.device, progress: bool = False
-) -> Setup:
+def image_setup(recipe: ImageRecipe, *, run_dir: Path, device: torch.device, progress: bool = False) -> Setup:
     """Prepare the data and the models; writes ``splits.json`` and ``excluded.csv``.
 
     Args:
@@ -129,7 +127,7 @@ def image_setup(
 
     def evaluation(positions: Tensor) -> Evaluation:
         def batches() -> Iterator[Batch]:
-            for chunk in positions.split(EVALUATION_BATCH):
+            for chunk in torch.split(positions, EVALUATION_BATCH):
                 yield fetch_plain(chunk, torch.Generator())
 
         return batches
@@ -138,13 +136,16 @@ def image_setup(
         chosen = torch.from_numpy(np.ascontiguousarray(positions)).long()
         return Part(positions=chosen, evaluation=evaluation(chosen))
 
+    def make_model(encoder: nn.Module, seed: int) -> TaskModel:
+        assert isinstance(encoder, ResNet18)
+        model = TaskModel(encoder, outputs=len(task.names), dropout=recipe.dropout, seed=seed)
+        return model.to(device)
+
     test = torch.from_numpy(np.ascontiguousarray(splits.test)).long()
     return Setup(
         objectives=objectives.names,
         pretraining=PretrainingModel(backbone, objectives).to(device),
-        make_model=lambda encoder, seed: TaskModel(
-            encoder, outputs=len(task.names), dropout=recipe.dropout, seed=seed
-        ).to(device),
+        make_model=make_model,
         task=task,
         unlabelled=torch.arange(len(corpus.smiles)),
         fetch_unlabelled=fetch_unlabelled,
@@ -185,7 +186,7 @@ def image_setup(
 
 
 def split_dataset(dataset: MoleculeDataset, recipe: ImageRecipe) -> Splits:
-    """The parts, with ``meta`` carved out of train under protocol ``strict``."""
+    """The parts; ``meta`` is carved out of train under ``strict`` and part of train under ``paper``."""
     chosen = recipe.split
     splits = split(
         dataset.smiles,
@@ -195,10 +196,11 @@ def split_dataset(dataset: MoleculeDataset, recipe: ImageRecipe) -> Splits:
         fractions=tuple(chosen.fractions),  # type: ignore[arg-type]
         path=Path(chosen.path) if chosen.path else None,
         rows=dataset.rows.tolist(),
+        n_rows=dataset.n_rows,
     )
-    if recipe.protocol == "paper":
-        return splits
-    return carve_meta(splits, dataset.smiles, fraction=recipe.meta_fraction, seed=recipe.seed)
+    if recipe.protocol == "strict":
+        return carve_meta(splits, dataset.smiles, fraction=recipe.meta_fraction, seed=recipe.seed)
+    return replace(splits, train=np.concatenate([splits.train, splits.meta]), meta=splits.meta[:0])
 
 
 def corpus_candidates(dataset: MoleculeDataset, splits: Splits) -> list[str]:

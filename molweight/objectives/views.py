@@ -182,7 +182,7 @@ class ViewSet:
         for name in options:
             if name not in VIEWS:
                 raise ConfigError(unknown("view", name, VIEWS))
-        self.views = [VIEWS[name](**options.get(name, {})) for name in VIEWS if name in wanted]  # type: ignore[arg-type]
+        self.views = [VIEWS[name](**options.get(name, {})) for name in VIEWS if name in wanted]
         self.augment = augment
 
     def __call__(self, pictures: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
@@ -192,7 +192,8 @@ class ViewSet:
             pictures: uint8 [b, 3, H, W]; not changed.
             generator: decides every random choice.
         """
-        clean, made = as_float(pictures), {}
+        clean = as_float(pictures)
+        made: dict[str, Tensor] = {}
         for view in self.views:
             made |= view.make(clean, made, self.augment, generator)
         return {

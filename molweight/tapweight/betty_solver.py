@@ -81,7 +81,9 @@ def _make_engine(solver: BettySolver) -> Any:
 
         def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
             if self.level is solver.levels.weights:
-                solver.gradient = solver.levels.mixture.logits.grad.detach().clone()
+                gradient = solver.levels.mixture.logits.grad
+                assert gradient is not None, "Betty sets it before it asks for the step"
+                solver.gradient = gradient.detach().clone()
             self.level.apply()
 
         def patch_module(self) -> None:

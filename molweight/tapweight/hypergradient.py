@@ -15,7 +15,7 @@ hand them to an engine that calls them in turn.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -37,9 +37,9 @@ class Hypergradient:
         directional: differentiates the K losses along one direction.
     """
 
-    finetune: Solve = Identity()
-    pretrain: Solve = Identity()
-    directional: Directional = ForwardMode()
+    finetune: Solve = field(default_factory=Identity)
+    pretrain: Solve = field(default_factory=Identity)
+    directional: Directional = field(default_factory=ForwardMode)
 
     def __call__(self, levels: ThreeLevels, loss: Tensor) -> Tensor:
         """The gradient of the validation loss with respect to the logits, divided by ``2 gamma``.

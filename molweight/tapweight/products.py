@@ -32,11 +32,12 @@ class ForwardMode:
         """The derivatives, [k]; the cost does not depend on k beyond that of the losses themselves."""
         with torch.no_grad(), forward_ad.dual_level():
             pairs = zip(point, direction, strict=True)
-            dual = tuple(forward_ad.make_dual(p.detach(), d.detach()) for p, d in pairs)
-            primal, tangent = forward_ad.unpack_dual(losses(dual))
+            dual = tuple(forward_ad.make_dual(p.detach(), d.detach()) for p, d in pairs)  # type: ignore[no-untyped-call]
+            primal, tangent = forward_ad.unpack_dual(losses(dual))  # type: ignore[no-untyped-call]
         if tangent is None:  # no loss depends on a parameter that the direction moves
             return torch.zeros_like(primal)
-        return tangent.detach().clone()
+        found: Tensor = tangent.detach().clone()
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -37,7 +37,10 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> None:
     tree = _encode(state, tensors)
     data = folder / f"step-{step:08d}.safetensors"
     write_bytes(data, save(tensors))
-    write_json(data.with_suffix(".json"), {"schema": SCHEMA, "step": step, "sha256": sha256_file(data), "state": tree})
+    write_json(
+        data.with_suffix(".json"),
+        {"schema": SCHEMA, "step": step, "sha256": sha256_file(data), "state": tree},
+    )
     for old in sorted(folder.glob("step-*.json"))[:-KEEP]:
         old.unlink()
         old.with_suffix(".safetensors").unlink(missing_ok=True)

@@ -97,7 +97,9 @@ def finetune(
         train_loss = 0.0
         module.train()
         for _ in range(steps_per_epoch):
-            train_loss += update(module, task, train.next(), optimizer, recipe.optimiser.clip) / steps_per_epoch
+            train_loss += (
+                update(module, task, train.next(), optimizer, recipe.optimiser.clip) / steps_per_epoch
+            )
             scheduler.step()
         outputs, targets = evaluate(module, valid())
         valid_loss = task.loss(outputs, {"targets": targets}).item()
@@ -107,7 +109,9 @@ def finetune(
         improved = (
             valid_loss < best_loss if result.selected_by == "loss" else task.better(value, result.valid)
         )
-        result.history.append({"epoch": epoch, "train_loss": train_loss, "valid_loss": valid_loss, "valid": value})
+        result.history.append(
+            {"epoch": epoch, "train_loss": train_loss, "valid_loss": valid_loss, "valid": value}
+        )
         if improved:
             result.valid, result.best_epoch, best_loss, waited = value, epoch, valid_loss, 0
             result.constant = is_constant(outputs, task)

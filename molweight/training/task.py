@@ -43,7 +43,8 @@ class Task:
         if METRICS[self.metric].kind != self.kind:
             fitting = ", ".join(m for m in METRICS if METRICS[m].kind == self.kind)
             raise ConfigError(
-                f"metric {self.metric!r} is for {METRICS[self.metric].kind}; a {self.kind} task can use {fitting}"
+                f"metric {self.metric!r} is for {METRICS[self.metric].kind}; "
+                f"a {self.kind} task can use {fitting}"
             )
 
     @classmethod

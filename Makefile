@@ -1,0 +1,36 @@
+# make run: the main job on data that RDKit ships. make test: the tests. Both set up .venv when needed.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.ready
+
+.PHONY: run test test-slow lint format clean
+
+run: $(STAMP)
+	$(BIN)/python -m molweight.run $(ARGS)
+
+test: $(STAMP)
+	$(BIN)/python -m pytest $(ARGS)
+
+test-slow: $(STAMP)
+	$(BIN)/python -m pytest -m slow --timeout 3600 $(ARGS)
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv build dist
+
+# The stamp is written last: an installation that was cut short is done again.
+# Betty 0.2.1 says Requires-Python < 3.11 but works on newer ones, hence the flags.
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "molweight needs Python 3.11 or newer: make PYTHON=python3.12 run")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable '.[test,lint]'
+	$(BIN)/python -m pip install --quiet --no-deps --ignore-requires-python betty-ml==0.2.1
+	touch $(STAMP)

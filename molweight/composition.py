@@ -1,0 +1,115 @@
+"""Hydra's composition of the YAML files, with errors that name the nearest option."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from molweight.errors import ConfigError, unknown
+
+
+def config_dir() -> Path:
+    """The folder of YAML files: inside an installed package, or beside it in a checkout."""
+    package = Path(__file__).resolve().parent
+    installed = package / "configs"
+    return installed if installed.is_dir() else package.parent / "configs"
+
+
+def compose_config(overrides: Sequence[str]) -> DictConfig:
+    """Hydra's composition, with its errors turned into ours.
+
+    Raises:
+        ConfigError: as :func:`load_config`.
+    """
+    arguments = with_files(overrides)
+    previous = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(config_dir()), version_base="1.3"):
+            return compose("config", overrides=arguments)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(explain(error, arguments)) from error
+    finally:
+        if previous is not None:
+            GlobalHydra.instance().hydra = previous
+
+
+def with_files(overrides: Sequence[str]) -> list[str]:
+    """``dataset=my.csv`` and ``corpus=my.smi`` spelled out as Hydra needs them."""
+    result = []
+    for override in overrides:
+        group, _, value = override.partition("=")
+        is_file = bool(Path(value).suffix) or "/" in value
+        if group == "dataset" and is_file:
+            result += ["dataset=csv", f"dataset.path={quoted(value)}"]
+        elif group == "corpus" and is_file:
+            result += ["corpus=file", f"corpus.path={quoted(value)}"]
+        elif group == "split" and is_file:
+            result += ["split=file", f"split.path={quoted(value)}"]
+        else:
+            result.append(override)
+    return result
+
+
+def quoted(value: str) -> str:
+    """A string that Hydra's grammar reads as one value."""
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def explain(error: Exception, overrides: Sequence[str]) -> str:
+    """Hydra's complaint as a sentence with the nearest name."""
+    text = str(error)
+    if found := re.search(r"(?:In '[^']*': )?Could not find '([\w/@.]+)/([^'/]+)'", text):
+        group, name = found.groups()
+        group = group.split("@")[0]
+        return unknown(group, name, options(group))
+    if found := re.search(r"Could not override '([^']+)'", text):
+        key = found.group(1)
+        if "=" not in key:
+            return unknown_key(key)
+    if found := re.search(r"(?:Key '([^']+)' is not in struct|Key '([^']+)' not in)", text):
+        wanted = next((o.partition("=")[0] for o in overrides if found.group(1) in o), found.group(1))
+        return unknown_key(wanted)
+    if type(error).__name__ == "OverrideParseException":
+        first = text.splitlines()[0].strip()
+        return (
+            f"an argument could not be read ({first}). Options look like key=value; a value with special "
+            "characters needs two pairs of quotes: \"dataset.path='my file.csv'\". SMILES strings are never "
+            "passed here; put them into a file and use dataset.path= or corpus="
+        )
+    return " ".join(text.split())
+
+
+def options(group: str) -> list[str]:
+    """The names in a group of configuration files."""
+    return [file.stem for file in (config_dir() / group).glob("*.yaml")]
+
+
+def unknown_key(key: str) -> str:
+    """The sentence for a key that does not exist."""
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        known = sorted(flat_keys(OmegaConf.to_container(compose("config"), resolve=False)))
+    groups = [folder.name for folder in config_dir().iterdir() if folder.is_dir()]
+    close = difflib.get_close_matches(key, [*known, *groups], n=1, cutoff=0.5)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    return f"unknown option {key!r}.{hint} See all options with: python -m molweight.run --cfg job"
+
+
+def flat_keys(tree: Any, prefix: str = "") -> list[str]:
+    """Dotted names of all keys of nested dictionaries."""
+    if not isinstance(tree, dict):
+        return []
+    found = []
+    for key, value in tree.items():
+        found += [f"{prefix}{key}", *flat_keys(value, f"{prefix}{key}.")]
+    return found

@@ -1,0 +1,66 @@
+"""Dataclasses from plain mappings: every key known, every value of its type."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Any, Literal, TypeVar
+
+from molweight.errors import ConfigError, unknown
+
+T = TypeVar("T")
+
+
+def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
+    """A dataclass from a mapping, with every key known and every value of its type.
+
+    Raises:
+        ConfigError: naming the key, what was expected and what was found.
+    """
+    assert is_dataclass(cls)
+    hints = typing.get_type_hints(cls)
+    known = {f.name: f for f in fields(cls)}
+    for key in values:
+        if key not in known:
+            raise ConfigError(unknown(f"option in {where}", key, known))
+    missing = [
+        n
+        for n, f in known.items()
+        if n not in values and f.default is MISSING and f.default_factory is MISSING
+    ]
+    if missing:
+        raise ConfigError(f"{where} needs {', '.join(missing)}")
+    arguments = {key: checked(value, hints[key], f"{where}.{key}") for key, value in values.items()}
+    return cls(**arguments)
+
+
+def checked(value: Any, hint: Any, where: str) -> Any:
+    """A value that fits a type; whole numbers may stand for real ones, mappings for dataclasses."""
+    if is_dataclass(hint) and isinstance(hint, type):
+        return build(hint, value if isinstance(value, dict) else {}, where)
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in arguments:
+            return None
+        return checked(value, next(a for a in arguments if a is not type(None)), where)
+    if origin is Literal:
+        if value not in arguments:
+            raise ConfigError(unknown(where, value, map(str, arguments)))
+        return value
+    if hint is float and isinstance(value, str):
+        try:
+            return float(str(value))  # YAML reads 1e-3 as text
+        except ValueError:
+            pass
+    accepted: dict[Any, tuple[type, ...]] = {float: (int, float), int: (int,), str: (str,), bool: (bool,)}
+    expected = accepted.get(hint)
+    if expected is None:
+        return value
+    if hint is str and isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    if not isinstance(value, expected) or (isinstance(value, bool) and hint is not bool):
+        names = {float: "a number", int: "a whole number", str: "text", bool: "true or false"}
+        raise ConfigError(f"{where} must be {names[hint]}, got {value!r}")
+    return float(value) if hint is float else value
