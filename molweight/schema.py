@@ -63,4 +63,5 @@ def checked(value: Any, hint: Any, where: str) -> Any:
     if not isinstance(value, expected) or (isinstance(value, bool) and hint is not bool):
         names = {float: "a number", int: "a whole number", str: "text", bool: "true or false"}
         raise ConfigError(f"{where} must be {names[hint]}, got {value!r}")
-    return float(value) if hint is float else value
+    number: Any = value
+    return float(number) if hint is float else value

@@ -119,8 +119,8 @@ class ReversedGradient(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor) -> Tensor:
-        """``x``."""
-        return x.view_as(x)
+        """``x``, as a tensor of its own: a view would need a view for its tangent."""
+        return x.clone()
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -24,13 +26,22 @@ def norm(a: Params) -> Tensor:
     return dot(a, a).sqrt()
 
 
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Without the warning about its own ``torch.jit.script`` that torch gives at the first dual number."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*torch.jit", category=FutureWarning)
+        warnings.filterwarnings("ignore", message=".*torch.jit", category=DeprecationWarning)
+        yield
+
+
 @dataclass(frozen=True)
 class ForwardMode:
     """``<grad L_k, direction>`` for every k, exactly, in one forward pass with dual numbers."""
 
     def __call__(self, losses: PureLosses, point: Params, direction: Params) -> Tensor:
         """The derivatives, [k]; the cost does not depend on k beyond that of the losses themselves."""
-        with torch.no_grad(), forward_ad.dual_level():
+        with torch.no_grad(), quietly(), forward_ad.dual_level():
             pairs = zip(point, direction, strict=True)
             dual = tuple(forward_ad.make_dual(p.detach(), d.detach()) for p, d in pairs)  # type: ignore[no-untyped-call]
             primal, tangent = forward_ad.unpack_dual(losses(dual))  # type: ignore[no-untyped-call]

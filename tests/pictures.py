@@ -1,0 +1,60 @@
+"""Real molecules, small pictures and small networks for tests of objectives and models."""
+
+from __future__ import annotations
+
+import functools
+
+import torch
+from torch import Tensor
+
+from molweight.config import component
+from molweight.molecules.backbone import ResNet18
+from molweight.molecules.cards import CorpusCard
+from molweight.molecules.corpora import load_corpus
+from molweight.molecules.render import render_all
+from molweight.objectives.augment import Augmentation
+from molweight.objectives.base import Objective, ObjectiveSet, PretrainingModel
+from molweight.objectives.corpus import UnlabelledMolecules
+from molweight.objectives.views import ViewSet
+
+COUNT, SIDE, WIDTH = 32, 32, 4
+
+
+@functools.cache
+def molecules(count: int = COUNT) -> UnlabelledMolecules:
+    """The first molecules of a fixed draw from RDKit's NCI file."""
+    return UnlabelledMolecules(load_corpus(CorpusCard(name="nci", limit=count), task_smiles=()).smiles)
+
+
+@functools.cache
+def pictures(side: int = SIDE) -> Tensor:
+    """Their drawings, uint8 [32, 3, side, side]."""
+    return render_all(molecules().smiles, side)
+
+
+def backbone(seed: int = 0) -> ResNet18:
+    """A ResNet-18 with a sixteenth of the width."""
+    torch.manual_seed(seed)
+    return ResNet18(width=WIDTH)
+
+
+def attached(*objectives: Objective, seed: int = 0) -> ObjectiveSet:
+    """Objectives with heads and targets for the molecules above."""
+    chosen = ObjectiveSet(objectives)
+    chosen.attach(8 * WIDTH, molecules(), seed)
+    return chosen
+
+
+def batch_of(objectives: ObjectiveSet, positions: Tensor | None = None, seed: int = 0) -> dict[str, Tensor]:
+    """A batch of the molecules above, with every view and target that the objectives ask for."""
+    positions = torch.arange(COUNT) if positions is None else positions
+    views = ViewSet(objectives.views, Augmentation())
+    return views(pictures()[positions], torch.Generator().manual_seed(seed)) | objectives.targets(positions)
+
+
+def model_of(*objectives: Objective, seed: int = 0) -> PretrainingModel:
+    """Level 1's model over attached objectives."""
+    return PretrainingModel(backbone(seed), attached(*objectives, seed=seed))
+
+
+__all__ = ["COUNT", "attached", "backbone", "batch_of", "component", "model_of", "molecules", "pictures"]
