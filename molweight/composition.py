@@ -36,7 +36,7 @@ def compose_config(overrides: Sequence[str]) -> DictConfig:
     try:
         with initialize_config_dir(str(config_dir()), version_base="1.3"):
             return compose("config", overrides=arguments)
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, ValueError) as error:  # ValueError: dataset=null
         raise ConfigError(explain(error, arguments)) from error
     finally:
         if previous is not None:
@@ -62,26 +62,30 @@ def with_files(overrides: Sequence[str]) -> list[str]:
 
 def quoted(value: str) -> str:
     """A string that Hydra's grammar reads as one value."""
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
+    escaped = re.sub(r"(\\*)'", r"\1\1\'", value)  # a backslash escapes quotes only
+    trailing = len(escaped) - len(escaped.rstrip("\\"))
+    return "'" + escaped + "\\" * trailing + "'"
 
 
 def explain(error: Exception, overrides: Sequence[str]) -> str:
     """Hydra's complaint as a sentence with the nearest name."""
     text = str(error)
-    if found := re.search(r"(?:In '[^']*': )?Could not find '([\w/@.]+)/([^'/]+)'", text):
+    if found := re.search(r"(?:In '[^']*': )?Could not find '([\w/@.]+)/([^'/]*)'", text):
         group, name = found.groups()
         group = group.split("@")[0]
         return unknown(group, name, options(group))
     if found := re.search(r"Could not override '([^']+)'", text):
-        key = found.group(1)
+        key, full = found.group(1), re.search(r"full_key: (\S+)", str(error.__cause__))
+        if full and full.group(1).startswith(f"{key}."):  # dataset.aliases={a: 5}: the unknown one is inside
+            key = full.group(1)
         if "=" not in key:
             return unknown_key(key)
     if found := re.search(r"(?:Key '([^']+)' is not in struct|Key '([^']+)' not in)", text):
         wanted = next((o.partition("=")[0] for o in overrides if found.group(1) in o), found.group(1))
         return unknown_key(wanted)
-    if type(error).__name__ == "OverrideParseException":
-        first = text.splitlines()[0].strip()
+    nameless = next((o for o in overrides if o.startswith("=")), None)
+    if nameless is not None or type(error).__name__ == "OverrideParseException":
+        first = f"{nameless!r} has no key" if nameless is not None else text.splitlines()[0].strip()
         return (
             f"an argument could not be read ({first}). Options look like key=value; a value with special "
             "characters needs two pairs of quotes: \"dataset.path='my file.csv'\". SMILES strings are never "

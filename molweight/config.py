@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,14 @@ from molweight.training.finetune import FinetuneRecipe
 from molweight.training.optimisers import OptimiserRecipe
 
 METHODS = ("tapweight", "equal")
+SOLVERS = ("auto", "betty", "native")
+PROTOCOLS = ("paper", "strict")
+SECTIONS = (
+    *("dataset", "corpus", "split", "backbone", "objectives", "hypergradient", "views", "augment"),
+    *("learn", "finetune", "method", "solver", "protocol", "meta_fraction", "seed", "device", "threads"),
+    "run_dir",
+)
+LARGEST_SEED = 2**32 - 1  # NumPy's and scikit-learn's
 TRUSTED = "molweight."  # the only code that a configuration may name
 NOT_HASHED = ("run_dir", "device", "threads")  # where and how fast, not what
 
@@ -66,6 +75,8 @@ class LearnRecipe:
 
     def __post_init__(self) -> None:
         sizes = (self.batch_size.pretrain, self.batch_size.finetune, self.batch_size.weights)
+        if self.gamma is not None and not self.gamma > 0:
+            raise ConfigError(f"learn.gamma must be > 0 or null, got {self.gamma}")
         if self.steps < 1 or self.checkpoint_every < 1 or min(sizes) < 2:
             raise ConfigError(
                 "learn needs steps >= 1, checkpoint_every >= 1 and batch sizes >= 2, got "
@@ -111,12 +122,14 @@ def to_run_config(config: DictConfig) -> RunConfig:
     except OmegaConfBaseException as error:
         raise ConfigError(" ".join(str(error).split())) from error
     tree = {key: value for key, value in tree.items() if key not in ("hydra", "experiment")}
-    if tree["method"] not in METHODS:
-        raise ConfigError(unknown("method", tree["method"], METHODS))
+    check_choices(tree)
     hypergradient = dict(tree["hypergradient"])
-    name = hypergradient.pop("name")
+    name = hypergradient.pop("name", "custom")
+    for key in hypergradient:
+        if key not in Hypergradient.__dataclass_fields__:
+            raise ConfigError(unknown("option in hypergradient", key, Hypergradient.__dataclass_fields__))
     finetune = dict(tree["finetune"])
-    dropout = finetune.pop("dropout")
+    dropout = finetune.pop("dropout", None)
     if not isinstance(dropout, int | float) or not 0 <= dropout < 1:
         raise ConfigError(f"finetune.dropout must be a number in [0, 1), got {dropout!r}")
     images = ImageRecipe(
@@ -127,7 +140,7 @@ def to_run_config(config: DictConfig) -> RunConfig:
         objectives=[component(value, f"objectives.{key}") for key, value in tree["objectives"].items()],
         views=tree["views"],
         augment=build(Augmentation, tree["augment"], "augment"),
-        finetune_augment=finetune["augment"],
+        finetune_augment=checked(finetune.get("augment"), bool, "finetune.augment"),
         dropout=dropout,
         protocol=tree["protocol"],
         meta_fraction=checked(tree["meta_fraction"], float, "meta_fraction"),
@@ -156,13 +169,61 @@ def to_run_config(config: DictConfig) -> RunConfig:
     )
 
 
+def check_choices(tree: dict[str, Any]) -> None:
+    """Raise :class:`ConfigError` for an option outside the sections, or of an impossible value."""
+    for key in tree:
+        if key not in SECTIONS:
+            raise ConfigError(unknown("option", key, SECTIONS))
+    if missing := [key for key in SECTIONS if key not in tree]:
+        raise ConfigError(f"the configuration needs {', '.join(missing)}")
+    for key in ("objectives", "hypergradient", "views", "finetune"):
+        if not isinstance(tree[key], dict):
+            raise ConfigError(f"{key} must be a group of options, got {tree[key]!r}")
+    if not tree["objectives"]:
+        raise ConfigError("objectives names nothing to pretrain on; objectives=tapt_min is the least")
+    for key, known in (("method", METHODS), ("solver", SOLVERS), ("protocol", PROTOCOLS)):
+        if tree[key] not in known:
+            raise ConfigError(unknown(key, tree[key], known))
+    for view, options in tree["views"].items():
+        if not isinstance(options, dict):
+            raise ConfigError(f"views.{view} must be a group of options, got {options!r}")
+        for key, value in options.items():
+            checked(value, float, f"views.{view}.{key}")
+    for key in ("device", "run_dir"):
+        tree[key] = checked(tree[key], str, key)
+    if not 0 <= checked(tree["seed"], int, "seed") <= LARGEST_SEED:
+        raise ConfigError(f"seed must be between 0 and {LARGEST_SEED}, got {tree['seed']}")
+    if not 0 < checked(tree["meta_fraction"], float, "meta_fraction") < 1:
+        raise ConfigError(f"meta_fraction must be between 0 and 1, got {tree['meta_fraction']}")
+    threads = checked(tree["threads"], int | None, "threads")
+    if threads is not None and threads < 1:
+        raise ConfigError(f"threads must be >= 1 or null, got {threads}")
+
+
 def component(value: Any, where: str) -> Any:
     """Build what a ``_target_`` names; the only place where configuration becomes code."""
-    if not isinstance(value, dict) or not str(value.get("_target_", "")).startswith(TRUSTED):
-        raise ConfigError(f"{where} needs a _target_ inside {TRUSTED.rstrip('.')}, got {value!r}")
+    if not isinstance(value, dict) or not is_trusted(value.get("_target_")):
+        raise ConfigError(
+            f"{where} needs the _target_ of a class inside {TRUSTED.rstrip('.')}, got {value!r}"
+        )
+    for key, option in value.items():
+        if isinstance(option, dict | list):  # instantiate would follow a _target_ in there
+            raise ConfigError(f"{where}.{key} must be one value, got {option!r}")
     try:
         return instantiate(value)
     except HydraException as error:
         if isinstance(error.__cause__, ConfigError):
             raise ConfigError(f"{where}: {error.__cause__}") from error
         raise ConfigError(f"{where}: {error.__cause__ or error}") from error
+
+
+def is_trusted(target: Any) -> bool:
+    """Whether a dotted name is a class that this package defines, and not something that it imports."""
+    module, _, name = str(target).rpartition(".")
+    if not module.startswith(TRUSTED):
+        return False
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError):
+        return False
+    return isinstance(found, type) and found.__module__.startswith(TRUSTED)

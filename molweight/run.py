@@ -20,16 +20,13 @@ from molweight.report import Report, number
 from molweight.signals import Interrupted
 from molweight.training.metrics import METRICS
 
-ASKS = ("--help", "-h", "--version", "--info", "-i", "--hydra-help", "--multirun", "-m")  # Hydra's own
-
 
 def main(arguments: list[str] | None = None) -> int:
     """Compose, run, print the result; the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("molweight").setLevel(logging.INFO)
-    flags = [a for a in arguments if a.startswith("-")]
-    overrides = with_files([a for a in arguments if not a.startswith("-")])
+    options = with_files(arguments)
     command = shlex.join(["python", "-m", "molweight.run", *arguments])
     code = 0
 
@@ -41,12 +38,12 @@ def main(arguments: list[str] | None = None) -> int:
         code = max(code, one_run(config, command))
 
     try:
-        if not set(flags) & set(ASKS):
-            compose_config(overrides)  # Hydra would print its own sentence and exit with 1
+        if not any(option.startswith("-") for option in options):  # --help, --cfg, --multirun: Hydra's own
+            compose_config(options)  # Hydra would print its own sentence and exit with 1
     except MolweightError as error:
         print(f"molweight: {error}", file=sys.stderr)
         return error.exit_code
-    sys.argv = [sys.argv[0], *flags, *overrides]
+    sys.argv = [sys.argv[0], *options]
     job()
     return code
 

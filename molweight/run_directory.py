@@ -83,14 +83,19 @@ class RunDirectory:
                 raise ConfigError(f"{self.path} is not empty and holds no run; choose another run_dir=")
             return None
         try:
-            content: dict[str, Any] = json.loads(status.read_text())
+            content: Any = json.loads(status.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise DataError(f"{status} cannot be read ({error}); choose another run_dir=") from error
+        if not isinstance(content, dict):
+            raise DataError(f"{status} cannot be read (no state in it); choose another run_dir=")
         return content
 
     def _difference(self, text: str) -> str:
         saved = self.path / "config.yaml"
-        old = yaml.safe_load(saved.read_text()) if saved.exists() else {}
+        try:
+            old = yaml.safe_load(saved.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            return f"(its {saved.name} cannot be read: {error.__class__.__name__})"
         old_text = yaml.safe_dump(old, sort_keys=False, allow_unicode=True)
         lines = difflib.unified_diff(
             old_text.splitlines(), text.splitlines(), "there", "asked for", n=0, lineterm=""

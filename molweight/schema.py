@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, Literal, TypeVar
 
@@ -20,6 +22,8 @@ def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
         ConfigError: naming the key, what was expected and what was found.
     """
     assert is_dataclass(cls)
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{where} must be a group of options, got {values!r}")
     hints = typing.get_type_hints(cls)
     known = {f.name: f for f in fields(cls)}
     for key in values:
@@ -39,7 +43,7 @@ def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
 def checked(value: Any, hint: Any, where: str) -> Any:
     """A value that fits a type; whole numbers may stand for real ones, mappings for dataclasses."""
     if is_dataclass(hint) and isinstance(hint, type):
-        return build(hint, value if isinstance(value, dict) else {}, where)
+        return build(hint, value, where)
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         if value is None and type(None) in arguments:
@@ -49,11 +53,17 @@ def checked(value: Any, hint: Any, where: str) -> Any:
         if value not in arguments:
             raise ConfigError(unknown(where, value, map(str, arguments)))
         return value
+    if origin is Sequence:
+        if isinstance(value, str) or not isinstance(value, Sequence):
+            raise ConfigError(f"{where} must be a list, got {value!r}: write {where}=[{value}]")
+        return [checked(item, arguments[0], f"{where}[{index}]") for index, item in enumerate(value)]
+    if origin is Mapping:
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{where} must be a group of options, got {value!r}")
+        return {key: checked(item, arguments[1], f"{where}.{key}") for key, item in value.items()}
     if hint is float and isinstance(value, str):
-        try:
-            return float(str(value))  # YAML reads 1e-3 as text
-        except ValueError:
-            pass
+        with contextlib.suppress(ValueError):
+            value = float(value)  # YAML reads 1e-3 as text
     accepted: dict[Any, tuple[type, ...]] = {float: (int, float), int: (int,), str: (str,), bool: (bool,)}
     expected = accepted.get(hint)
     if expected is None:
@@ -64,4 +74,6 @@ def checked(value: Any, hint: Any, where: str) -> Any:
         names = {float: "a number", int: "a whole number", str: "text", bool: "true or false"}
         raise ConfigError(f"{where} must be {names[hint]}, got {value!r}")
     number: Any = value
+    if hint is float and not math.isfinite(number):
+        raise ConfigError(f"{where} must be a finite number, got {value!r}")
     return float(number) if hint is float else value

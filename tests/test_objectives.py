@@ -124,7 +124,9 @@ def test_its_weight_receives_a_hypergradient(objective):
     u = Hypergradient().through_finetuning(levels, v)
     point = tuple(p.detach() for p in theta.parameters())
     s = ForwardMode()(lambda p: frozen_call(theta, batch, p), point, u)
-    gradients = torch.autograd.grad(frozen_call(theta, batch)[0], tuple(theta.parameters()), allow_unused=True)
+    gradients = torch.autograd.grad(
+        frozen_call(theta, batch)[0], tuple(theta.parameters()), allow_unused=True
+    )
     expected = dot(*zip(*[(g, d) for g, d in zip(gradients, u, strict=True) if g is not None], strict=True))
     assert s[0].abs() > 1e-6
     torch.testing.assert_close(s[0], expected, rtol=2e-3, atol=1e-5)

@@ -101,7 +101,10 @@ def test_normalised_is_imagenets():
 
 
 def test_only_what_is_asked_for_is_made():
-    assert set(ViewSet(("jigsaw",), Augmentation())(pictures(), generator())) == {"view/jigsaw", "jigsaw_order"}
+    assert set(ViewSet(("jigsaw",), Augmentation())(pictures(), generator())) == {
+        "view/jigsaw",
+        "jigsaw_order",
+    }
     both = ViewSet(("masked",), Augmentation())(pictures(), generator())
     assert set(both) == {"view/plain", "view/masked"}, "masked needs plain"
 
@@ -113,7 +116,10 @@ def test_only_what_is_asked_for_is_made():
         (lambda: Augmentation(fill="red"), "'white' or 'black'"),
         (lambda: Jigsaw(classes=0), "1 to 1000 classes"),
         (lambda: ViewSet(("plain",), Augmentation(), {"jigsau": {}}), "unknown view"),
-        (lambda: ViewSet(("masked",), Augmentation(), {"masked": {"size": 64}})(pictures(), generator()), "side"),
+        (
+            lambda: ViewSet(("masked",), Augmentation(), {"masked": {"size": 64}})(pictures(), generator()),
+            "side",
+        ),
     ],
 )
 def test_bad_settings_are_refused(make, words):

@@ -1,13 +1,16 @@
 """Checkpoints that can be trusted: safetensors and JSON, verified on reading, two kept.
 
 A checkpoint is a pair ``step-<n>.safetensors`` and ``step-<n>.json``. The JSON file is written last and
-carries the other's SHA-256, so a pair that was cut short is recognised and the one before it is used.
+carries the other's SHA-256 and its own, so a pair that was cut short or has a flipped bit is recognised and
+the one before it is used.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
+import math
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +40,13 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> None:
     tree = _encode(state, tensors)
     data = folder / f"step-{step:08d}.safetensors"
     write_bytes(data, save(tensors))
-    write_json(
-        data.with_suffix(".json"),
-        {"schema": SCHEMA, "step": step, "sha256": sha256_file(data), "state": tree},
-    )
+    content = {"schema": SCHEMA, "step": step, "sha256": sha256_file(data), "state": tree}
+    write_json(data.with_suffix(".json"), {**content, "digest": _digest(content)})
     for old in sorted(folder.glob("step-*.json"))[:-KEEP]:
         old.unlink()
-        old.with_suffix(".safetensors").unlink(missing_ok=True)
+    for tensors_file in folder.glob("step-*.safetensors"):
+        if not tensors_file.with_suffix(".json").exists():  # its pair is gone, or was never completed
+            tensors_file.unlink()
 
 
 def load_checkpoint(folder: Path) -> tuple[int, dict[str, Any]] | None:
@@ -66,6 +69,8 @@ def load_checkpoint(folder: Path) -> tuple[int, dict[str, Any]] | None:
 def _read(file: Path) -> tuple[int, dict[str, Any]]:
     content = json.loads(file.read_text())
     data = file.with_suffix(".safetensors")
+    if not isinstance(content, dict) or content.pop("digest", None) != _digest(content):
+        raise ValueError("checksum mismatch")
     if content["schema"] != SCHEMA:
         raise ValueError(f"schema {content['schema']}, expected {SCHEMA}")
     if sha256_file(data) != content["sha256"]:
@@ -75,6 +80,10 @@ def _read(file: Path) -> tuple[int, dict[str, Any]]:
     return int(content["step"]), state
 
 
+def _digest(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
 def _encode(value: Any, tensors: dict[str, Tensor]) -> Any:
     """JSON for a value, its tensors moved into ``tensors``; keys of dictionaries keep their type."""
     if isinstance(value, Tensor):
@@ -82,9 +91,14 @@ def _encode(value: Any, tensors: dict[str, Tensor]) -> Any:
         tensors[name] = value.detach().cpu().contiguous().clone(memory_format=torch.contiguous_format)
         return {"tensor": name}
     if isinstance(value, dict):
+        for key in value:
+            if not isinstance(key, str | int):
+                raise TypeError(f"a checkpoint cannot hold a dictionary with the key {key!r}")
         return {"items": [[key, _encode(item, tensors)] for key, item in value.items()]}
     if isinstance(value, list | tuple):
         return {"list": [_encode(item, tensors) for item in value]}
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"float": repr(value)}  # JSON has no NaN and no infinity
     if value is None or isinstance(value, bool | int | float | str):
         return {"value": value}
     raise TypeError(f"a checkpoint cannot hold a {type(value).__name__}")
@@ -92,7 +106,7 @@ def _encode(value: Any, tensors: dict[str, Tensor]) -> Any:
 
 def _decode(tree: Any, tensors: dict[str, Tensor]) -> Any:
     (tag, content), *rest = tree.items()
-    if rest or tag not in ("tensor", "items", "list", "value"):
+    if rest or tag not in ("tensor", "items", "list", "value", "float"):
         raise ValueError("unknown layout")
     if tag == "tensor":
         return tensors[content]
@@ -100,4 +114,4 @@ def _decode(tree: Any, tensors: dict[str, Tensor]) -> Any:
         return {key: _decode(item, tensors) for key, item in content}
     if tag == "list":
         return [_decode(item, tensors) for item in content]
-    return content
+    return float(content) if tag == "float" else content

@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 Evaluation = Callable[[], Iterator[Batch]]
 """A fresh pass over a part, in order, without augmentation."""
 
+CURE = "lower finetune.optimiser.lr"
 CONSTANT = 1e-3  # spread of predictions, in standard deviations of the labels (or in probability)
 
 
@@ -88,7 +89,7 @@ def finetune(
         progress: show a bar.
 
     Raises:
-        DivergedError: a loss is not finite.
+        DivergedError: a loss or an output is not finite.
     """
     optimizer, scheduler = recipe.optimiser.build(module.parameters(), steps=recipe.epochs * steps_per_epoch)
     result, best, best_loss, waited = Finetuned(), None, math.inf, 0
@@ -102,6 +103,8 @@ def finetune(
             )
             scheduler.step()
         outputs, targets = evaluate(module, valid())
+        if not outputs.isfinite().all():  # the last update overflowed; metrics cannot be computed
+            raise DivergedError(f"the model's outputs are not finite; {CURE}")
         valid_loss = task.loss(outputs, {"targets": targets}).item()
         value = task.score(task.predict(outputs), targets).value
         if math.isnan(value):
@@ -139,7 +142,7 @@ def update(
     loss = task.loss(module(batch), batch)
     value = loss.item()
     if not math.isfinite(value):
-        raise DivergedError(f"the finetuning loss is {value}; lower finetune.optimiser.lr")
+        raise DivergedError(f"the finetuning loss is {value}; {CURE}")
     optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     if clip is not None:
@@ -162,7 +165,7 @@ def evaluate(module: nn.Module, batches: Iterator[Batch]) -> tuple[Tensor, Tenso
 def is_constant(outputs: Tensor, task: Task) -> bool:
     """Whether the model says the same of every molecule, for every target."""
     predictions = outputs.sigmoid() if task.kind == "classification" else outputs
-    return bool((predictions.std(dim=0, correction=0) < CONSTANT).all())
+    return len(outputs) > 1 and bool((predictions.std(dim=0, correction=0) < CONSTANT).all())
 
 
 def warn(result: Finetuned, task: Task) -> None:

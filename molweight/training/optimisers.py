@@ -24,7 +24,7 @@ class OptimiserRecipe:
     Args:
         name: ``adamw``, ``adam`` or ``sgd``.
         lr: largest learning rate, > 0.
-        momentum: of SGD; the others keep their own.
+        momentum: of SGD, [0, 1); the others keep their own.
         weight_decay: >= 0.
         warmup: fraction of the steps in which the rate rises linearly from 0, [0, 1).
         schedule: ``constant``; ``cosine`` to zero; ``step``: times 0.9 every 100 steps, as published
@@ -45,10 +45,12 @@ class OptimiserRecipe:
             raise ConfigError(unknown("optimiser", self.name, OPTIMISERS))
         if self.schedule not in SCHEDULES:
             raise ConfigError(unknown("schedule", self.schedule, SCHEDULES))
-        if not self.lr > 0 or self.weight_decay < 0 or not 0 <= self.warmup < 1:
+        fractions = 0 <= self.warmup < 1 and 0 <= self.momentum < 1
+        if not (self.lr > 0 and self.weight_decay >= 0 and fractions):
             raise ConfigError(
-                "an optimiser needs lr > 0, weight_decay >= 0 and 0 <= warmup < 1, got "
-                f"lr={self.lr}, weight_decay={self.weight_decay}, warmup={self.warmup}"
+                "an optimiser needs lr > 0, weight_decay >= 0, 0 <= warmup < 1 and 0 <= momentum < 1, got "
+                f"lr={self.lr}, weight_decay={self.weight_decay}, warmup={self.warmup}, "
+                f"momentum={self.momentum}"
             )
         if self.clip is not None and not self.clip > 0:
             raise ConfigError(f"clip must be > 0 or null, got {self.clip}")

@@ -1,0 +1,333 @@
+"""Every YAML file composes; what is misspelt, of a wrong type or foreign gets a sentence."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+
+from molweight.composition import compose_config, config_dir, quoted
+from molweight.config import load_config
+from molweight.errors import ConfigError
+
+ROOT = Path(__file__).resolve().parents[1]
+NEEDS = {"corpus=file": ["corpus.path=my.smi"], "split=file": ["split.path=my.json"]}
+
+
+def names(group):
+    return sorted(file.stem for file in (ROOT / "configs" / group).glob("*.yaml"))
+
+
+def choices(*groups):
+    return [f"{group}={name}" for group in groups for name in names(group)]
+
+
+def refused(*overrides):
+    """The sentence of the error that the options give."""
+    with pytest.raises(ConfigError) as caught:
+        load_config(*overrides)
+    assert caught.value.exit_code == 2
+    sentence = str(caught.value)
+    assert "Traceback" not in sentence and sentence.strip()
+    return sentence
+
+
+def test_no_group_of_files_is_left_untested():
+    folders = {p.name for p in (ROOT / "configs").iterdir() if p.is_dir()}
+    tested = {"dataset", "corpus", "split", "backbone", "objectives", "hypergradient", "experiment"}
+    assert folders == tested | {"objective"}
+
+
+@pytest.mark.parametrize(
+    "choice", choices("dataset", "corpus", "split", "backbone", "objectives", "hypergradient", "experiment")
+)
+def test_every_file_gives_a_checked_run(choice):
+    config = load_config(choice, *NEEDS.get(choice, []))
+    assert len(config.hash) == 64 and yaml.safe_load(config.text)["seed"] == 0
+    group, name = choice.split("=")
+    if group in ("dataset", "corpus", "backbone"):
+        assert getattr(config.images, group).name == name
+    if group == "split":
+        assert config.images.split.kind == name
+    if group == "hypergradient":
+        assert config.hypergradient_name == name
+
+
+@pytest.mark.parametrize("name", names("objective"))
+def test_every_objective_can_be_added_to_a_run(name):
+    config = load_config("objectives=tapt_min", f"+objective@objectives.extra={name}")
+    assert len(config.images.objectives) == 3
+    written = yaml.safe_load((ROOT / "configs" / "objective" / f"{name}.yaml").read_text())
+    target = type(config.images.objectives[-1])
+    assert f"{target.__module__}.{target.__qualname__}" == written["_target_"]
+
+
+def test_data_set_cards_name_themselves():
+    for name in names("dataset"):
+        assert yaml.safe_load((ROOT / "configs" / "dataset" / f"{name}.yaml").read_text())["name"] == name
+
+
+def test_a_preset_overrides_the_defaults_and_the_command_line_overrides_the_preset():
+    assert load_config("experiment=smoke").learn.steps == 6
+    config = load_config("experiment=smoke", "learn.steps=9", "objectives=tapweight")
+    assert config.learn.steps == 9 and len(config.images.objectives) == 5
+
+
+def test_values_reach_the_recipes():
+    config = load_config(
+        "learn.gamma=1e-2", "finetune.optimiser.lr=3e-4", "objectives.clusters_coarse.k=7", "threads=2"
+    )
+    assert config.learn.gamma == 0.01 and config.finetune.optimiser.lr == 3e-4 and config.threads == 2
+    assert config.images.objectives[0].k == 7
+
+
+def test_the_published_hypergradient_is_the_published_one():
+    config = load_config("hypergradient=paper")
+    assert type(config.hypergradient.finetune).__name__ == "Identity"
+    assert config.hypergradient.directional.radius == 0.01
+
+
+# Misspelt
+
+
+@pytest.mark.parametrize(
+    ("override", "nearest"),
+    [
+        ("dataset=tox2", "tox21"),
+        ("split=scafold", "scaffold"),
+        ("objectives=tapwight", "tapweight"),
+        ("hypergradient=papr", "paper"),
+        ("experiment=smoky", "smoke"),
+        ("backbone=resnet81", "resnet18"),
+        ("+objective@objectives.x=jigsw", "jigsaw"),
+        ("datset=tox21", "dataset"),
+        ("sead=1", "seed"),
+        ("lern.steps=3", "learn.steps"),
+        ("learn.stps=3", "learn.steps"),
+        ("finetune.optimiser.learning_rat=3", "finetune.optimiser"),
+        ("learn.unroll.pretrian=2", "learn.unroll.pretrain"),
+        ("objectives.clusters_coarse.kk=3", "objectives.clusters_coarse.k"),
+        ("dataset.smile_column=x", "dataset.smiles_column"),
+        ("method=tapwait", "tapweight"),
+        ("solver=natve", "native"),
+        ("protocol=strct", "strict"),
+        ("learn.proximal_reduction=summ", "sum"),
+        ("finetune.optimiser.name=adamww", "adamw"),
+        ("learn.pretrain.schedule=cosin", "cosine"),
+        ("+sead=1", "seed"),
+        ("+learn.pretrain.momentun=0.5", "momentum"),
+    ],
+)
+def test_a_misspelt_name_is_answered_with_the_nearest(override, nearest):
+    sentence = refused(override)
+    assert f"Did you mean '{nearest}" in sentence
+
+
+def test_unknown_group_members_list_all_known():
+    sentence = refused("backbone=xyz")
+    assert "unknown backbone 'xyz'" in sentence and "resnet18, tiny" in sentence
+
+
+# Wrong types and impossible values
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("learn.steps=abc", "learn.steps must be a whole number, got 'abc'"),
+        ("learn.steps=1.5", "learn.steps must be a whole number, got 1.5"),
+        ("learn.steps=0", "learn needs steps >= 1"),
+        ("learn.batch_size.weights=1", "batch sizes >= 2"),
+        ("learn.batch_size=3", "learn.batch_size must be a group of options, got 3"),
+        ("learn.unroll=5", "learn.unroll must be a group of options, got 5"),
+        ("learn.gamma=0", "learn.gamma must be > 0 or null"),
+        ("learn.gamma=nan", "learn.gamma must be a finite number"),
+        ("learn.pretrain.lr=inf", "learn.pretrain.lr must be a finite number"),
+        ("learn=null", "learn must be a group of options, got None"),
+        ("finetune.optimiser.lr=fast", "finetune.optimiser.lr must be a number, got 'fast'"),
+        ("finetune.optimiser.lr=-1", "lr > 0"),
+        ("finetune.epochs=0", ">= 1"),
+        ("finetune.augment=maybe", "finetune.augment must be true or false"),
+        ("finetune.dropout=1", "finetune.dropout must be a number in [0, 1)"),
+        ("finetune.dropout=x", "finetune.dropout must be a number in [0, 1)"),
+        ("finetune=null", "finetune must be a group of options"),
+        ("augment=5", "augment must be a group of options, got 5"),
+        ("augment.fill=red", "'white' or 'black'"),
+        ("seed=abc", "seed must be a whole number, got 'abc'"),
+        ("seed=true", "seed must be a whole number"),
+        ("seed=-1", "seed must be between 0 and"),
+        ("seed=99999999999999999999", "seed must be between 0 and"),
+        ("threads=0", "threads must be >= 1 or null"),
+        ("threads=all", "threads must be a whole number"),
+        ("run_dir=null", "run_dir must be text"),
+        ("device=null", "device must be text"),
+        ("meta_fraction=2", "meta_fraction must be between 0 and 1"),
+        ("views.jigsaw.classes=many", "views.jigsaw.classes must be a number, got 'many'"),
+        ("+views.extra=3", "views.extra must be a group of options"),
+        ("method=null", "unknown method 'None'"),
+        ("corpus=file", "corpus=file needs corpus.path"),
+        ("corpus.path=my.smi", "corpus=file corpus.path=my.smi"),
+        ("corpus.limit=0", "corpus.limit must be"),
+        ("dataset.targets=y", "dataset.targets must be a list"),
+        ("dataset.aliases=5", "dataset.aliases must be a group of options, got 5"),
+        ("dataset.aliases={a: 5}", "unknown option 'dataset.aliases.a'"),
+        ("learn={setps: 5}", "unknown option 'learn.setps'. Did you mean 'learn.steps'"),
+        ("split.fractions=5", "split.fractions must be a list, got 5"),
+        ("split.fractions=[a,b,c]", "split.fractions[0] must be a number, got 'a'"),
+        ("dataset.metric=rmse", "dataset.metric=rmse"),
+        ("objectives.clusters_coarse.k=1", "objectives.clusters_coarse: clusters need k >= 2, got 1"),
+        ("hypergradient.finetune.damping=-1", "hypergradient.finetune: "),
+        ("+hypergradient.extra=3", "unknown option in hypergradient 'extra'"),
+        ("~seed", "the configuration needs seed"),
+        ("~learn.steps", "learn needs steps"),
+        ("dataset=null", "Config group override must be a string"),
+        ("run_dir=${nowhere}", "'nowhere' not found"),
+        ("run_dir='${now:}'", "resolving interpolation"),
+    ],
+)
+def test_wrong_values_are_refused(override, sentence):
+    more = ["dataset=bbbp"] if override.startswith("dataset.metric") else []
+    assert sentence in refused(*more, override)
+
+
+def test_a_run_needs_an_objective():
+    assert "nothing to pretrain on" in refused(
+        "objectives=tapt_min", "~objectives.clusters_coarse", "~objectives.jigsaw"
+    )
+
+
+# Configuration becomes code in one place, and only our code
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "os.system",
+        "pathlib.Path",
+        "molweightx.objectives.jigsaw.JigsawPuzzle",
+        "molweight.files.Path",
+        "molweight.files.os.getcwd",
+        "molweight.files.write_text",
+        "molweight.objectives.jigsaw.Jigsaw",
+        "molweight",
+        "molweight.",
+        "null",
+        "3",
+    ],
+)
+def test_a_target_that_is_not_a_class_of_ours_is_refused(target):
+    sentence = refused(f"objectives.jigsaw._target_={target}")
+    assert "objectives.jigsaw needs the _target_ of a class inside molweight" in sentence
+
+
+def test_a_class_of_ours_that_is_no_objective_is_refused():
+    sentence = refused(
+        "~objectives.jigsaw.classes", "objectives.jigsaw._target_=molweight.tapweight.inverse.Identity"
+    )
+    assert "must be an objective" in sentence
+
+
+def test_a_target_inside_an_option_is_not_followed(tmp_path):
+    trap = tmp_path / "trap"
+    path = f"{{_target_:pathlib.Path,_args_:['{trap}']}}"
+    option = f"+objectives.jigsaw.x={{_target_:pathlib.Path.touch,self:{path}}}"
+    assert "objectives.jigsaw.x must be one value" in refused(option)
+    assert not trap.exists()
+
+
+def test_no_target_at_all_is_refused():
+    assert "needs the _target_" in refused("objectives.jigsaw=3")
+
+
+# Paths and odd characters
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "my.csv",
+        "my data (1).csv",
+        "a=b,c.csv",
+        "it's.csv",
+        r"C:\data\x.csv",
+        "folder/C[=O]#.smi",
+        r"x\'y.csv",
+    ],
+)
+@pytest.mark.parametrize("group", ["dataset", "corpus", "split"])
+def test_a_file_can_stand_for_a_group(group, path):
+    config = load_config(f"{group}={path}")
+    card = getattr(config.images, group)
+    assert card.path == path
+    assert getattr(card, "name", None) == {"dataset": "csv", "corpus": "file", "split": None}[group]
+
+
+def test_quoted_text_is_read_back_as_it_was():
+    for text in ("", "\\", "'", "\\'", "\\\\'\\", "a b", "null", "1e-3", "[1]"):
+        assert compose_config([f"dataset.path={quoted(text)}"]).dataset.path == text
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["CC(=O)O", "c1ccccc1", "smiles=C=O", "smiles=CC(=O)O", "dataset.path=C(=O", "{", "=", "a=b=c"],
+)
+def test_a_smiles_on_the_command_line_gets_a_sentence(override):
+    sentence = refused(override)
+    assert "SMILES strings are never passed here" in sentence or "unknown option" in sentence
+
+
+# The configuration's hash, the folder, and Hydra's global state
+
+
+def test_the_hash_ignores_where_and_how_fast():
+    plain = load_config("run_dir=a")
+    other = load_config("run_dir=b", "device=cpu", "threads=1")
+    assert plain.hash == other.hash and plain.text != other.text
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["seed=1", "learn.steps=76", "method=equal", "dataset=bbbp", "solver=native", "augment.fill=black"],
+)
+def test_the_hash_covers_what_decides_the_result(override):
+    assert load_config(override).hash != load_config().hash
+
+
+def test_the_text_is_resolved_yaml():
+    tree = yaml.safe_load(load_config("experiment=smoke", "views.jigsaw.classes=30").text)
+    assert tree["objectives"]["jigsaw"]["classes"] == 30
+    assert "hydra" not in tree and "experiment" not in tree
+
+
+def test_the_default_folder_carries_the_data_set_and_the_time():
+    path = load_config("dataset=esol").run_dir
+    assert re.fullmatch(r"runs/esol/\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d", path.as_posix())
+
+
+@pytest.mark.parametrize("override", ["seed=1", "sead=1", "dataset=tox2", "CC(=O)O"])
+def test_hydra_is_left_as_it_was(override):
+    def load():
+        try:
+            load_config(override)
+        except ConfigError:
+            assert override != "seed=1"
+
+    GlobalHydra.instance().clear()
+    load()
+    assert not GlobalHydra.instance().is_initialized()
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        before = GlobalHydra.instance().hydra
+        load()
+        assert GlobalHydra.instance().hydra is before
+        assert compose("config", overrides=["seed=5"]).seed == 5
+
+
+def test_loading_leaves_the_random_state_alone():
+    before = torch.get_rng_state()
+    load_config()
+    assert torch.equal(before, torch.get_rng_state())

@@ -1,0 +1,233 @@
+"""Whole runs at the smallest size: artefacts, protocols, engines, continuing after a stop."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from molweight import experiment
+from molweight.config import load_config
+from molweight.errors import ConfigError, DivergedError
+from molweight.experiment import run_experiment
+from molweight.signals import Interrupted
+from molweight.tapweight.solver import Solver
+
+SMALL = (
+    "experiment=smoke",
+    "corpus.limit=200",
+    "backbone.width=4",
+    "backbone.image_size=32",
+    "finetune.epochs=2",
+)
+
+
+def run(folder, *overrides):
+    config = load_config(*SMALL, f"run_dir={folder}", *overrides)
+    return run_experiment(config, command="python -m molweight.run …")
+
+
+def steps_of(folder):
+    """``steps.jsonl`` without its times."""
+    records = [json.loads(line) for line in (folder / "steps.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in record.items() if key != "seconds"} for record in records]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The folder of one run on the offline default."""
+    folder = tmp_path_factory.mktemp("run") / "default"
+    run(folder)
+    return folder
+
+
+def test_every_artefact_is_there(finished):
+    names = {path.name for path in finished.iterdir()}
+    assert names == {
+        "backbone.safetensors",
+        "checkpoint",
+        "config.yaml",
+        "excluded.csv",
+        "model.json",
+        "model.safetensors",
+        "predictions.csv",
+        "report.json",
+        "report.md",
+        "splits.json",
+        "status.json",
+        "steps.jsonl",
+        "weights.png",
+    }
+    assert json.loads((finished / "status.json").read_text())["state"] == "ok"
+    assert (finished / "weights.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+def test_report_holds_what_a_leaderboard_needs(finished):
+    report = json.loads((finished / "report.json").read_text())
+    assert report["dataset"] == "chembl2321810" and report["metric"] == "rmse"
+    assert report["n_rows"] == 1017 and report["n_invalid"] == 0
+    assert report["test_evaluations"] == 1 and report["protocol"] == "paper"
+    assert report["split"]["kind"] == "scaffold" and sum(report["split"]["sizes"].values()) == 1017
+    assert report["engine"] == "betty 0.2.1"
+    assert abs(sum(report["weights"].values()) - 1) < 1e-6
+    assert set(report["weights"]) == {"clusters_10", "jigsaw"}
+    assert report["versions"]["rdkit"] and report["command"] and report["config_hash"]
+    assert report["images"] == 6 * 2 * 64
+    assert 0 < report["test"] < 3 and report["test"] == report["test_per_task"]["Act"]
+
+
+def test_predictions_reproduce_the_score(finished):
+    report = json.loads((finished / "report.json").read_text())
+    rows = pd.read_csv(finished / "predictions.csv")
+    assert rows["part"].value_counts().to_dict() == {
+        part: report["split"]["sizes"][part] for part in ("valid", "test")
+    }
+    for part in ("valid", "test"):
+        chosen = rows[rows["part"] == part]
+        rmse = ((chosen["Act"] - chosen["Act_true"]) ** 2).mean() ** 0.5
+        assert rmse == pytest.approx(report[part], rel=1e-4)
+    splits = json.loads((finished / "splits.json").read_text())
+    assert sorted(rows[rows["part"] == "test"]["row"] - 1) == sorted(splits["test"])
+
+
+def test_steps_are_recorded_one_a_line(finished):
+    records = steps_of(finished)
+    assert [record["step"] for record in records] == list(range(1, 7))
+    for record in records:
+        assert set(record) == {
+            "step",
+            "weights",
+            "losses",
+            "hypergradient",
+            "finetune_loss",
+            "validation_loss",
+        }
+        assert sum(record["hypergradient"].values()) == pytest.approx(0, abs=1e-4)
+
+
+def test_saved_models_fit_together(finished):
+    card = json.loads((finished / "model.json").read_text())
+    model = load_file(finished / "model.safetensors")
+    assert card["targets"] == ["Act"] and card["task_type"] == "regression" and card["image_size"] == 32
+    assert model["head.weight"].shape == (1, 8 * card["width"])
+    assert {n.removeprefix("backbone.") for n in model if n.startswith("backbone.")} == set(
+        load_file(finished / "backbone.safetensors")
+    )
+
+
+def test_both_engines_write_the_same_numbers(finished, tmp_path):
+    run(tmp_path / "native", "solver=native")
+    assert steps_of(tmp_path / "native") == steps_of(finished)
+    one, two = (load_file(folder / "model.safetensors") for folder in (finished, tmp_path / "native"))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    assert (finished / "predictions.csv").read_text() == (tmp_path / "native" / "predictions.csv").read_text()
+
+
+@pytest.mark.parametrize("solver", ["native", "betty"])
+def test_a_run_that_was_stopped_continues_bit_for_bit(finished, tmp_path, monkeypatch, solver):
+    original, folder = Solver.step, tmp_path / "stopped"
+
+    def step(self):
+        record = original(self)
+        if self.count == 3:  # between two checkpoints
+            os.kill(os.getpid(), signal.SIGTERM)
+        return record
+
+    monkeypatch.setattr(Solver, "step", step)
+    with pytest.raises(Interrupted) as stopped:
+        run(folder, f"solver={solver}")
+    assert stopped.value.exit_code == 143
+    assert json.loads((folder / "status.json").read_text())["state"] == "interrupted"
+    assert len(steps_of(folder)) == 3
+    monkeypatch.setattr(Solver, "step", original)
+    run(folder, f"solver={solver}")
+    assert steps_of(folder) == steps_of(finished)
+    one, two = load_file(finished / "model.safetensors"), load_file(folder / "model.safetensors")
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_a_killed_run_falls_back_to_its_checkpoint(finished, tmp_path, monkeypatch):
+    original, folder = Solver.step, tmp_path / "killed"
+
+    def step(self):
+        if self.count == 3:
+            raise KeyboardInterrupt  # no chance to save: the checkpoint of step 2 is what is left
+        return original(self)
+
+    monkeypatch.setattr(Solver, "step", step)
+    with pytest.raises(KeyboardInterrupt):
+        run(folder)
+    monkeypatch.setattr(Solver, "step", original)
+    run(folder)
+    assert steps_of(folder) == steps_of(finished)
+
+
+def test_finished_and_foreign_folders_are_refused(finished, tmp_path):
+    with pytest.raises(ConfigError, match="holds a finished run"):
+        run(finished)
+    folder = tmp_path / "other"
+    folder.mkdir()
+    (folder / "thesis.tex").write_text("x")
+    with pytest.raises(ConfigError, match="not empty and holds no run"):
+        run(folder)
+    assert [path.name for path in folder.iterdir()] == ["thesis.tex"]
+
+
+def test_strict_protocol_keeps_validation_labels_from_level_three(tmp_path, monkeypatch):
+    seen = {}
+    original = experiment.learn
+
+    def learn(setup, *args, **kwargs):
+        seen["setup"] = setup
+        return original(setup, *args, **kwargs)
+
+    monkeypatch.setattr(experiment, "learn", learn)
+    report = run(tmp_path / "strict", "protocol=strict").content
+    setup = seen["setup"]
+    meta, valid, train = (set(p.positions.tolist()) for p in (setup.meta, setup.valid, setup.train))
+    assert meta and not meta & valid and not meta & train
+    assert report["split"]["sizes"]["meta"] == len(meta)
+    assert report["protocol"] == "strict"
+
+
+def test_equal_weights_stay_equal(tmp_path):
+    report = run(tmp_path / "equal", "method=equal")
+    assert set(report.weights.values()) == {0.5}
+
+
+def test_divergence_leaves_the_last_checkpoint(tmp_path, monkeypatch):
+    original = Solver.step
+
+    def step(self):
+        if self.count == 4:
+            with torch.no_grad():
+                next(self.levels.pretrain.module.parameters()).fill_(float("nan"))
+        return original(self)
+
+    monkeypatch.setattr(Solver, "step", step)
+    with pytest.raises(DivergedError) as error:
+        run(tmp_path / "nan")
+    assert error.value.exit_code == 4
+    status = json.loads((tmp_path / "nan" / "status.json").read_text())
+    assert status["state"] == "failed" and "nan" in status["error"]
+    assert (tmp_path / "nan" / "checkpoint" / "step-00000004.json").exists()
+
+
+def test_classification_with_missing_labels_and_one_class_targets(tmp_path, moleculenet, monkeypatch):
+    monkeypatch.setenv("MOLWEIGHT_DATASETS", str(moleculenet))
+    table = pd.read_csv(moleculenet / "tox21.csv").head(300)
+    table["NR-AR"] = 0.0  # one class everywhere
+    table.to_csv(tmp_path / "part.csv", index=False)
+    report = run(tmp_path / "run", f"dataset={tmp_path}/part.csv")
+    content = report.content
+    assert content["task_type"] == "classification" and len(content["test_per_task"]) == 12
+    assert content["test_per_task"]["NR-AR"] != content["test_per_task"]["NR-AR"]
+    assert content["test_undefined"] >= 1
+    written = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert written["test_per_task"]["NR-AR"] is None
+    assert "–" in (tmp_path / "run" / "report.md").read_text()

@@ -1,0 +1,227 @@
+"""Finetuning on a line: the best epoch is kept, patience ends it, divergence stops before the update."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from molweight.errors import ConfigError, DivergedError
+from molweight.training.finetune import FinetuneRecipe, evaluate, finetune, is_constant
+from molweight.training.optimisers import OptimiserRecipe
+from molweight.training.streams import Stream
+from molweight.training.task import Task
+
+SLOPE = torch.tensor([1.5, -2.0, 0.5])
+
+
+class Linear(nn.Module):
+    """Features [b, 3] to one output [b, 1], behind dropout."""
+
+    def __init__(self, dropout: float = 0.0) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layers = nn.Sequential(nn.Dropout(dropout), nn.Linear(3, 1))
+
+    def forward(self, batch):
+        return self.layers(batch["x"])
+
+
+class Problem:
+    """Labels that a line explains, cut into training and validation halves."""
+
+    def __init__(self, kind="regression", n=64):
+        self.x = torch.randn(n, 3, generator=torch.Generator().manual_seed(1))
+        y = (self.x @ SLOPE)[:, None]
+        self.y = (y > 0).float() if kind == "classification" else y
+        self.task = Task.fit(kind=kind, metric=None, names=("y",), train=self.y[: n // 2])
+        self.half = n // 2
+
+    def train(self):
+        def fetch(positions, generator):
+            return {"x": self.x[positions], "targets": self.y[positions]}
+
+        return Stream(fetch, torch.arange(self.half), batch_size=16, seed=3, name="train")
+
+    def valid(self):
+        for start in range(self.half, len(self.x), 10):
+            chosen = slice(start, start + 10)
+            yield {"x": self.x[chosen], "targets": self.y[chosen]}
+
+    def run(self, module, *, valid=None, **options):
+        return finetune(
+            module, self.task, self.train(), valid or self.valid, recipe(**options), steps_per_epoch=2
+        )
+
+
+def recipe(epochs=15, patience=15, lr=0.1, clip=None, name="adam"):
+    optimiser = OptimiserRecipe(name=name, lr=lr, clip=clip)
+    return FinetuneRecipe(epochs=epochs, batch_size=16, patience=patience, optimiser=optimiser, augment=False)
+
+
+def score_of(module, problem):
+    outputs, targets = evaluate(module, problem.valid())
+    return problem.task.score(problem.task.predict(outputs), targets).value
+
+
+@pytest.mark.parametrize(
+    ("kind", "good"), [("regression", lambda v: v < 0.3), ("classification", lambda v: v > 0.97)]
+)
+def test_it_learns_a_line_and_reports_what_the_module_scores(kind, good):
+    problem, module = Problem(kind), Linear()
+    assert not good(score_of(module, problem))
+    found = problem.run(module, epochs=30)
+    assert good(found.valid)
+    assert score_of(module, problem) == pytest.approx(found.valid, rel=1e-6)
+    assert not found.constant and found.selected_by == "metric"
+
+
+def away(problem, turn):
+    """Validation labels that agree with training until an epoch, and contradict it from then on."""
+    passes = []
+
+    def valid():
+        passes.append(1)
+        sign = 1 if len(passes) <= turn else -1
+        for batch in problem.valid():
+            yield {**batch, "targets": sign * batch["targets"]}
+
+    return valid
+
+
+def test_the_best_epoch_is_restored_and_patience_ends_the_rest():
+    problem, module, reference = Problem(), Linear(), Linear()
+    found = problem.run(module, valid=away(problem, 4), patience=3)
+    assert found.best_epoch == 4
+    assert [entry["epoch"] for entry in found.history] == list(range(1, 8)), "three epochs of patience"
+    problem.run(reference, epochs=4, patience=4)
+    assert found.valid == found.history[3]["valid"]
+    for a, b in zip(module.parameters(), reference.parameters(), strict=True):
+        assert torch.equal(a, b), "the weights are those of epoch 4"
+
+
+def test_an_improvement_resets_the_patience():
+    problem = Problem()
+    values = iter([5, 4, 6, 6, 3, 7, 7, 7, 7])  # RMSE by epoch
+
+    class Scripted(Task):
+        def score(self, predictions, targets):
+            found = super().score(predictions, targets)
+            return type(found)(metric="rmse", value=float(next(values)), per_task={})
+
+    plain = problem.task
+    problem.task = Scripted(kind=plain.kind, metric="rmse", names=plain.names, mean=plain.mean, std=plain.std)
+    found = problem.run(Linear(), patience=3)
+    assert (found.best_epoch, found.valid, len(found.history)) == (5, 3.0, 8)
+
+
+def test_batchnorm_statistics_of_the_best_epoch_are_restored():
+    problem = Problem()
+
+    def normed():
+        module = Linear()
+        module.layers.insert(0, nn.BatchNorm1d(3))
+        return module
+
+    module, reference = normed(), normed()
+    problem.run(module, valid=away(problem, 2), patience=3)
+    problem.run(reference, epochs=2)
+    for (name, a), b in zip(module.state_dict().items(), reference.state_dict().values(), strict=True):
+        assert torch.equal(a, b), name
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_update():
+    problem, module = Problem(), Linear()
+    problem.x[: problem.half] = math.nan
+    before = [p.detach().clone() for p in module.parameters()]
+    with pytest.raises(DivergedError, match=r"loss is nan; lower finetune.optimiser.lr") as caught:
+        problem.run(module)
+    assert caught.value.exit_code == 4
+    assert all(torch.equal(a, b) for a, b in zip(before, module.parameters(), strict=True))
+
+
+def test_outputs_that_overflow_are_a_divergence_too():
+    problem = Problem()
+    with pytest.raises(DivergedError, match=r"not finite|is (inf|nan)"):
+        problem.run(Linear(), lr=1e38, name="sgd", epochs=3)
+
+
+def test_clipping_bounds_the_first_step():
+    problem, module = Problem(), Linear()
+    before = nn.utils.parameters_to_vector(module.parameters()).detach().clone()
+    finetune(
+        module,
+        problem.task,
+        problem.train(),
+        problem.valid,
+        recipe(name="sgd", lr=1.0, clip=0.01, epochs=1),
+        steps_per_epoch=1,
+    )
+    moved = nn.utils.parameters_to_vector(module.parameters()).detach() - before
+    assert moved.norm().item() == pytest.approx(0.01, rel=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["regression", "classification"])
+def test_constant_predictions_are_said_aloud(kind, caplog):
+    problem, module = Problem(kind), Linear()
+    problem.x[:] = 0.0
+    found = problem.run(module, epochs=2)
+    assert found.constant
+    assert "predicts the same value for every validation molecule" in caplog.text
+
+
+def test_one_class_in_validation_selects_by_loss_with_a_warning(caplog):
+    problem, module = Problem("classification"), Linear()
+    problem.y[problem.half :] = 1.0
+    found = problem.run(module, epochs=8, patience=8)
+    losses = [entry["valid_loss"] for entry in found.history]
+    assert found.selected_by == "loss" and math.isnan(found.valid)
+    assert found.best_epoch == 1 + losses.index(min(losses))
+    assert "roc_auc is undefined on the validation part (one class only)" in caplog.text
+    outputs, targets = evaluate(module, problem.valid())
+    assert problem.task.loss(outputs, {"targets": targets}).item() == pytest.approx(min(losses), rel=1e-6)
+
+
+def test_a_good_run_says_nothing(caplog):
+    Problem().run(Linear(), epochs=3)
+    assert caplog.text == ""
+
+
+def test_equal_seeds_give_equal_weights_and_others_do_not():
+    def trained(seed):
+        problem, module = Problem(), Linear(dropout=0.5)
+        torch.manual_seed(seed)
+        history = problem.run(module, epochs=4).history
+        return nn.utils.parameters_to_vector(module.parameters()).detach(), history
+
+    (a, first), (b, second), (c, _) = trained(5), trained(5), trained(6)
+    assert torch.equal(a, b) and first == second
+    assert not torch.equal(a, c)
+
+
+def test_evaluation_is_without_dropout_in_order_and_without_gradients():
+    problem, module = Problem(), Linear(dropout=0.9)
+    outputs, targets = evaluate(module, problem.valid())
+    assert torch.equal(outputs, evaluate(module, problem.valid())[0]) and not outputs.requires_grad
+    assert torch.equal(targets, problem.y[problem.half :])
+
+
+@pytest.mark.parametrize("option", ["epochs", "patience"])
+def test_a_recipe_needs_at_least_one(option):
+    with pytest.raises(ConfigError, match="must be >= 1"):
+        recipe(**{option: 0})
+
+
+def test_outputs_that_are_not_finite_in_validation_are_a_divergence():
+    problem = Problem()
+    problem.x[problem.half + 3] = math.inf
+    with pytest.raises(DivergedError, match="outputs are not finite"):
+        problem.run(Linear())
+
+
+def test_one_molecule_shows_no_spread():
+    task = Problem().task
+    assert not is_constant(torch.tensor([[0.3]]), task)
+    assert is_constant(torch.tensor([[0.3], [0.3]]), task)

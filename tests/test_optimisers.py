@@ -1,0 +1,91 @@
+"""Schedules in closed form; recipes that cannot work are refused."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from molweight.errors import ConfigError
+from molweight.training.optimisers import OPTIMISERS, OptimiserRecipe
+
+
+def recipe(**options):
+    return OptimiserRecipe(**{"name": "sgd", "lr": 0.5, **options})
+
+
+def test_constant():
+    assert [recipe().factor(10)(step) for step in (0, 5, 10, 99)] == [1.0] * 4
+
+
+def test_warm_up_rises_linearly_and_ends_at_one():
+    factor = recipe(warmup=0.4).factor(10)
+    assert [factor(step) for step in range(6)] == pytest.approx([0.25, 0.5, 0.75, 1, 1, 1])
+
+
+def test_cosine_after_the_warm_up_falls_to_zero_and_stays_there():
+    factor = recipe(warmup=0.2, schedule="cosine").factor(10)
+    expected = [0.5, 1.0, *(0.5 * (1 + math.cos(math.pi * k / 8)) for k in range(9)), 0.0]
+    assert [factor(step) for step in range(12)] == pytest.approx(expected)
+    assert factor(6) == pytest.approx(0.5)
+
+
+def test_steps_of_a_tenth_every_hundred():
+    factor = recipe(schedule="step").factor(1000)
+    found = [factor(step) for step in (0, 99, 100, 199, 200)]
+    assert found == pytest.approx([1, 1, 0.9, 0.9, 0.81])
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "step"])
+@pytest.mark.parametrize("steps", [1, 2, 7, 250])
+def test_factors_stay_between_zero_and_one_and_never_start_at_zero(schedule, steps):
+    factor = recipe(schedule=schedule, warmup=0.3).factor(steps)
+    assert all(0 <= factor(step) <= 1 for step in range(steps + 2))
+    assert factor(0) > 0, "the first update must not be lost"
+
+
+def test_build_applies_the_factor_to_the_rate():
+    layer = nn.Linear(2, 1)
+    optimizer, scheduler = recipe(warmup=0.5, momentum=0.7, weight_decay=0.1).build(
+        layer.parameters(), steps=4
+    )
+    rates = []
+    for _ in range(4):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    assert rates == pytest.approx([0.25, 0.5, 0.5, 0.5])
+    group = optimizer.param_groups[0]
+    assert (group["momentum"], group["weight_decay"]) == (0.7, 0.1)
+
+
+@pytest.mark.parametrize("name", OPTIMISERS)
+def test_every_optimiser_moves_what_may_move_and_nothing_else(name):
+    layer = nn.Linear(2, 1)
+    layer.bias.requires_grad_(False)
+    optimizer, _ = recipe(name=name).build(layer.parameters(), steps=1)
+    assert type(optimizer).__name__.lower() == name
+    before = {n: p.detach().clone() for n, p in layer.named_parameters()}
+    layer(torch.ones(3, 2)).sum().backward()
+    optimizer.step()
+    assert not torch.equal(before["weight"], layer.weight) and torch.equal(before["bias"], layer.bias)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"name": "adamax"}, "unknown optimiser 'adamax'. Did you mean 'adam"),
+        ({"schedule": "cosin"}, "unknown schedule 'cosin'. Did you mean 'cosine'"),
+        ({"lr": 0.0}, "lr=0.0"),
+        ({"lr": math.nan}, "lr=nan"),
+        ({"weight_decay": -1.0}, "weight_decay=-1.0"),
+        ({"warmup": 1.0}, "warmup=1.0"),
+        ({"momentum": 1.0}, "momentum=1.0"),
+        ({"clip": 0.0}, "clip must be > 0 or null, got 0.0"),
+    ],
+)
+def test_recipes_that_cannot_work_are_refused(options, words):
+    with pytest.raises(ConfigError, match=words):
+        recipe(**options)

@@ -1,0 +1,120 @@
+"""A run's folder: claimed by one configuration, continued by the same one only, never overwritten."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from molweight.errors import ConfigError, DataError
+from molweight.run_directory import RunDirectory
+
+TEXT = "seed: 0\nlearn:\n  steps: 3\nrun_dir: a\n"
+
+
+def status(path):
+    return json.loads((path / "status.json").read_text())
+
+
+def opened(path, text=TEXT, digest="abc"):
+    run = RunDirectory(path)
+    run.open(text, digest)
+    return run
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_new_or_empty_folder_is_claimed(tmp_path, exists):
+    path = tmp_path / "x" / "run"
+    if exists:
+        path.mkdir(parents=True)
+    opened(path)
+    assert status(path)["state"] == "running" and status(path)["config_hash"] == "abc"
+    assert (path / "config.yaml").read_text() == TEXT
+
+
+@pytest.mark.parametrize("state", ["running", "interrupted", "failed"])
+def test_the_same_configuration_continues(tmp_path, state):
+    run = opened(tmp_path / "run")
+    run.append_record({"step": 1})
+    run.status(state, error="why", engine=None)
+    assert status(run.path)["error"] == "why" and "engine" not in status(run.path)
+    again = opened(run.path, text=TEXT.replace("run_dir: a", "run_dir: b"))
+    assert again.records() == [{"step": 1}]
+    assert status(run.path)["state"] == "running" and "error" not in status(run.path)
+
+
+def test_another_configuration_is_refused_and_the_difference_shown(tmp_path):
+    run = opened(tmp_path / "run")
+    before = {file.name: file.read_bytes() for file in run.path.iterdir()}
+    other = TEXT.replace("steps: 3", "steps: 4").replace("run_dir: a", "run_dir: b")
+    with pytest.raises(ConfigError, match="another configuration") as caught:
+        opened(run.path, text=other, digest="def")
+    sentence = str(caught.value)
+    assert "-  steps: 3" in sentence and "+  steps: 4" in sentence
+    assert "seed" not in sentence and "run_dir: " not in sentence
+    assert caught.value.exit_code == 2
+    assert {file.name: file.read_bytes() for file in run.path.iterdir()} == before
+
+
+def test_a_finished_run_is_refused_even_by_itself(tmp_path):
+    run = opened(tmp_path / "run")
+    run.status("ok")
+    with pytest.raises(ConfigError, match="holds a finished run; choose another run_dir="):
+        opened(run.path)
+    assert status(run.path)["state"] == "ok"
+
+
+def test_a_folder_of_other_things_is_refused(tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(ConfigError, match="is not empty and holds no run"):
+        opened(tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_file_is_refused(tmp_path):
+    (tmp_path / "run").touch()
+    with pytest.raises(ConfigError, match="is a file, not a folder"):
+        opened(tmp_path / "run")
+
+
+@pytest.mark.parametrize("content", [b"{", b"", b"\xff", b"[]", b"3"])
+def test_a_damaged_status_is_refused(tmp_path, content):
+    run = opened(tmp_path / "run")
+    (run.path / "status.json").write_bytes(content)
+    with pytest.raises(DataError, match=r"status\.json cannot be read") as caught:
+        opened(run.path)
+    assert caught.value.exit_code == 5
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{a: [", b"\xff"])
+def test_the_difference_survives_a_damaged_configuration(tmp_path, content):
+    run = opened(tmp_path / "run")
+    saved = run.path / "config.yaml"
+    saved.unlink() if content is None else saved.write_bytes(content)
+    with pytest.raises(ConfigError, match="another configuration"):
+        opened(run.path, digest="def")
+
+
+def test_records_are_appended_and_those_after_a_checkpoint_dropped(tmp_path):
+    run = opened(tmp_path / "run")
+    for step in range(5):
+        run.append_record({"step": step})
+    with run.steps.open("a") as file:
+        file.write('{"step": 5, "wei')  # cut short by a power failure
+    run.keep_records(3)
+    assert run.records() == [{"step": n} for n in range(3)]
+    run.append_record({"step": 3})
+    assert run.records()[-1] == {"step": 3}
+
+
+def test_keeping_records_of_a_new_run_makes_an_empty_file(tmp_path):
+    run = opened(tmp_path / "run")
+    run.keep_records(0)
+    assert run.records() == []
+
+
+def test_a_record_that_cannot_be_written_is_a_sentence(tmp_path):
+    run = opened(tmp_path / "run")
+    run.steps.mkdir()
+    with pytest.raises(DataError, match=r"could not write .*steps\.jsonl"):
+        run.append_record({"step": 0})
