@@ -1,1 +1,29 @@
-"""Learned task-adaptive pretraining for molecule images."""
+"""Learned task-adaptive pretraining for molecule images.
+
+    from molweight import load_config, run_experiment
+    report = run_experiment(load_config("dataset=my.csv"))
+
+Importing the package loads neither torch nor RDKit; the first use of a name does.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from molweight.config import load_config
+    from molweight.experiment import run_experiment
+    from molweight.report import Report
+
+__all__ = ["Report", "load_config", "run_experiment"]
+
+_HOMES = {"Report": "report", "load_config": "config", "run_experiment": "experiment"}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return importlib.import_module("importlib.metadata").version("molweight")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'molweight' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"molweight.{_HOMES[name]}"), name)

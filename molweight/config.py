@@ -22,13 +22,13 @@ from molweight.objectives.augment import Augmentation
 from molweight.objectives.base import Objective
 from molweight.objectives.setup import BackboneRecipe, ImageRecipe, SplitRecipe
 from molweight.schema import build, checked
+from molweight.tapweight.engines import SOLVERS
 from molweight.tapweight.hypergradient import Hypergradient
 from molweight.tapweight.solver import Unroll
 from molweight.training.finetune import FinetuneRecipe
 from molweight.training.optimisers import OptimiserRecipe
 
 METHODS = ("tapweight", "equal")
-SOLVERS = ("auto", "betty", "native")
 PROTOCOLS = ("paper", "strict")
 SECTIONS = (
     *("dataset", "corpus", "split", "backbone", "objectives", "hypergradient", "views", "augment"),

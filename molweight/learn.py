@@ -12,10 +12,11 @@ from tqdm import tqdm
 from molweight.config import RunConfig
 from molweight.run_directory import RunDirectory
 from molweight.signals import stop_if_asked
+from molweight.tapweight.engines import make_solver
 from molweight.tapweight.levels import Finetuning, Pretraining, ThreeLevels, Weighting, shared_parameters
 from molweight.tapweight.mixture import Mixture
 from molweight.tapweight.proximal import SquaredL2
-from molweight.tapweight.solver import Solver, make_solver
+from molweight.tapweight.solver import Solver
 from molweight.training.checkpoint import load_checkpoint, save_checkpoint
 from molweight.training.setup import Setup
 from molweight.training.streams import Stream

@@ -25,6 +25,7 @@ def plot_weights(records: list[dict[str, Any]], axes: Axes) -> Axes:
     steps = [0, *(record["step"] for record in records)]
     uniform = 1 / len(names)
     axes.axhline(uniform, color="#999999", linewidth=1, linestyle=(0, (4, 3)))
+    axes.text(0.01 * steps[-1], 1.02 * uniform, "equal", color="#777777", fontsize=9, va="bottom")
     ends = []
     for i, name in enumerate(names):
         values = [uniform, *(record["weights"][name] for record in records)]

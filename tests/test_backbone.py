@@ -51,7 +51,7 @@ def test_quarter_width_has_the_same_layers_and_a_sixteenth_of_the_weights():
 def test_imagemol_weights_give_the_same_embeddings(tmp_path):
     network = imagemol_file(tmp_path / "ImageMol.pth.tar")
     found = convert_imagemol(tmp_path / "ImageMol.pth.tar", tmp_path / "out.safetensors")
-    assert found == {"tensors": 120, "heads": 4}  # FACTS of ImageMol, finetune.py: the first 120 keys
+    assert found == {"tensors": 120, "heads": 4}  # ImageMol, finetune.py: the first 120 keys
     backbone = make_backbone(width=64, init=str(tmp_path / "out.safetensors"), seed=9)
     network.fc = torch.nn.Identity()
     network.eval(), backbone.eval()
@@ -81,7 +81,7 @@ def test_a_checkpoint_that_would_run_code_is_refused(tmp_path):
             return (open, (str(tmp_path / "ran"), "w"))
 
     torch.save({"state_dict": {"embedding_layer.0.weight": Trap()}}, tmp_path / "evil.pth.tar")
-    with pytest.raises(DataError, match="cannot be read safely|read safely"):
+    with pytest.raises(DataError, match="read safely"):
         convert_imagemol(tmp_path / "evil.pth.tar", tmp_path / "o.safetensors")
     assert not (tmp_path / "ran").exists()
 

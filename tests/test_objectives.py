@@ -163,7 +163,7 @@ def test_clusters_follow_the_fingerprints():
 def test_names_must_differ_and_views_must_exist():
     with pytest.raises(ConfigError, match="distinct names"):
         ObjectiveSet([Clusters(k=3), Clusters(k=3)])
-    with pytest.raises(ConfigError, match="unknown view 'jigsw'.*'jigsaw'"):
+    with pytest.raises(ConfigError, match=r"unknown view 'jigsw'.*'jigsaw'"):
         batch_of(ObjectiveSet([Clusters(k=3, view="jigsw")]))
 
 

@@ -11,10 +11,11 @@ from problems import network_problem
 
 from molweight.errors import ConfigError, DivergedError
 from molweight.tapweight.betty_solver import find_betty
+from molweight.tapweight.engines import make_solver
 from molweight.tapweight.hypergradient import Hypergradient
 from molweight.tapweight.inverse import ConjugateGradient
 from molweight.tapweight.products import CentralDifference, ForwardMode
-from molweight.tapweight.solver import NativeSolver, Unroll, make_solver
+from molweight.tapweight.solver import NativeSolver, Unroll
 
 PRESETS = {
     "paper": Hypergradient(directional=CentralDifference()),

@@ -157,31 +157,3 @@ class NativeSolver(Solver):
         self.levels.mixture.logits.grad = self.gradient.clone()
         level.apply()
         level.zero_grad()
-
-
-def make_solver(
-    name: str,
-    levels: ThreeLevels,
-    hypergradient: Hypergradient,
-    *,
-    unroll: Unroll | None = None,
-    learn: bool = True,
-) -> Solver:
-    """The solver of a name: ``native``, ``betty``, or ``auto`` (Betty 0.2 where it is importable).
-
-    Raises:
-        ConfigError: unknown name, or Betty is asked for and not importable.
-    """
-    from molweight.tapweight import betty_solver
-
-    if name not in ("auto", "betty", "native"):
-        raise ConfigError(f"unknown solver {name!r}. Known: auto, betty, native.")
-    found = betty_solver.find_betty()
-    if name == "betty" and found is None:
-        raise ConfigError(
-            "solver=betty needs Betty 0.2: pip install --no-deps --ignore-requires-python "
-            "betty-ml==0.2.1, or use solver=native, which does the same arithmetic"
-        )
-    if name == "native" or found is None or not learn:
-        return NativeSolver(levels, hypergradient, unroll=unroll, learn=learn)
-    return betty_solver.BettySolver(levels, hypergradient, unroll=unroll)

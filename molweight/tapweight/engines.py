@@ -1,0 +1,39 @@
+"""Which engine drives the levels."""
+
+from __future__ import annotations
+
+from molweight.errors import ConfigError, unknown
+from molweight.tapweight.betty_solver import BettySolver, find_betty
+from molweight.tapweight.hypergradient import Hypergradient
+from molweight.tapweight.levels import ThreeLevels
+from molweight.tapweight.solver import NativeSolver, Solver, Unroll
+
+SOLVERS = ("auto", "betty", "native")
+
+
+def make_solver(
+    name: str,
+    levels: ThreeLevels,
+    hypergradient: Hypergradient,
+    *,
+    unroll: Unroll | None = None,
+    learn: bool = True,
+) -> Solver:
+    """The solver of a name: ``native``, ``betty``, or ``auto`` (Betty 0.2 where it is importable).
+
+    With ``learn=False`` there is no level 3 to chain, and the native loop runs whatever the name.
+
+    Raises:
+        ConfigError: unknown name, or Betty is asked for and not importable.
+    """
+    if name not in SOLVERS:
+        raise ConfigError(unknown("solver", name, SOLVERS))
+    found = find_betty()
+    if name == "betty" and found is None:
+        raise ConfigError(
+            "solver=betty needs Betty 0.2: pip install --no-deps --ignore-requires-python "
+            "betty-ml==0.2.1, or use solver=native, which does the same arithmetic"
+        )
+    if name == "native" or found is None or not learn:
+        return NativeSolver(levels, hypergradient, unroll=unroll, learn=learn)
+    return BettySolver(levels, hypergradient, unroll=unroll)
