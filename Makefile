@@ -1,4 +1,4 @@
-# make run: the main job on data that RDKit ships. make test: the tests. Both set up .venv when needed.
+# make run: the main job, shortened (experiment=quick), on data that RDKit ships. make test: the tests. Both set up .venv when needed.
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
@@ -6,7 +6,7 @@ STAMP := .venv/.ready
 .PHONY: run test test-slow lint format clean
 
 run: $(STAMP)
-	$(BIN)/python -m molweight.run $(ARGS)
+	$(BIN)/python -m molweight.run experiment=quick $(ARGS)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest $(ARGS)

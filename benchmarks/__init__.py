@@ -1,0 +1,1 @@
+"""Runnable measurements; each writes or prints its own table."""
