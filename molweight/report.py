@@ -159,7 +159,10 @@ def markdown(content: dict[str, Any]) -> str:
                     f"{content['n_rows']} rows, {content['n_invalid']} invalid, {content['n_duplicates']} "
                     f"duplicates ({content['n_conflicting']} with other labels)",
                 ),
-                ("corpus", f"{corpus['name']}, {corpus['molecules']} molecules"),
+                (
+                    "corpus",
+                    f"{corpus['name']}, {corpus['molecules']} molecules, {corpus['in_test']} of them in the test part",
+                ),
                 ("backbone", f"{content['backbone']}, {content['parameters']:,} parameters"),
                 ("seed", str(content["seed"])),
                 ("time", f"{content['seconds']:.0f} s, {content['images']:,} pretraining images"),

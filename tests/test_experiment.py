@@ -74,6 +74,7 @@ def test_report_holds_what_a_leaderboard_needs(finished):
     assert report["test_evaluations"] == 1 and report["protocol"] == "paper"
     assert report["split"]["kind"] == "scaffold" and sum(report["split"]["sizes"].values()) == 1017
     assert report["engine"] == "betty 0.2.1"
+    assert report["corpus"]["in_test"] == 0 and report["corpus"]["molecules"] == 200
     assert abs(sum(report["weights"].values()) - 1) < 1e-6
     assert set(report["weights"]) == {"clusters_10", "jigsaw"}
     assert report["versions"]["rdkit"] and report["command"] and report["config_hash"]
@@ -231,3 +232,14 @@ def test_classification_with_missing_labels_and_one_class_targets(tmp_path, mole
     written = json.loads((tmp_path / "run" / "report.json").read_text())
     assert written["test_per_task"]["NR-AR"] is None
     assert "–" in (tmp_path / "run" / "report.md").read_text()
+
+
+def test_corpus_of_the_task_never_holds_what_is_scored(tmp_path):
+    report = run(tmp_path / "task", "corpus=task", "corpus.limit=null").content
+    sizes = report["split"]["sizes"]
+    assert report["corpus"]["molecules"] == sizes["train"] and report["corpus"]["in_test"] == 0
+    path = tmp_path / "all.smi"
+    rows = pd.read_csv(tmp_path / "task" / "predictions.csv")
+    path.write_text("\n".join(rows["smiles"]) + "\n")
+    known = run(tmp_path / "known", f"corpus={path}", "corpus.limit=null").content["corpus"]
+    assert known["in_test"] == sizes["test"], "an overlap is counted"

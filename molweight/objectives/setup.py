@@ -171,7 +171,12 @@ def image_setup(recipe: ImageRecipe, *, run_dir: Path, device: torch.device, pro
                 "hash": splits.hash(dataset.smiles),
                 "sizes": splits.sizes(),
             },
-            "corpus": {"name": corpus.name, "molecules": len(corpus.smiles), "invalid": corpus.n_invalid},
+            "corpus": {
+                "name": corpus.name,
+                "molecules": len(corpus.smiles),
+                "invalid": corpus.n_invalid,
+                "in_test": len({dataset.smiles[i] for i in splits.test} & set(corpus.smiles)),
+            },
             "backbone": recipe.backbone.name,
         },
         model_card={
