@@ -161,7 +161,7 @@ def markdown(content: dict[str, Any]) -> str:
                 ),
                 (
                     "corpus",
-                    f"{corpus['name']}, {corpus['molecules']} molecules, {corpus['in_test']} in the test part",
+                    f"{corpus['name']}: {corpus['molecules']} molecules ({corpus['in_test']} tested on)",
                 ),
                 ("backbone", f"{content['backbone']}, {content['parameters']:,} parameters"),
                 ("seed", str(content["seed"])),
