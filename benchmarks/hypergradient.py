@@ -1,6 +1,6 @@
 """How well each estimator points: its cosine to the exact hypergradient of a small problem.
 
-    python benchmarks/hypergradient.py [--seeds 8] [--output benchmarks/hypergradient.md]
+    python -m benchmarks.hypergradient [--seeds 8] [--output benchmarks/hypergradient.md]
 
 Ends with one line on the default preset; the exit code is 1 when it misses the floor.
 """
@@ -77,7 +77,7 @@ def write(path: Path, rows: list[tuple[str, list[str], list[float]]], seeds: int
     lines = [
         "# Cosine to the exact hypergradient",
         "",
-        f"Written by `python benchmarks/hypergradient.py --seeds {seeds}`; median over seeds (smallest).",
+        f"Written by `python -m benchmarks.hypergradient --seeds {seeds}`; median over seeds (smallest).",
         "The truth is autograd through 50 + 50 SGD steps (`benchmarks/unrolled.py`).",
         "",
         "| setting | " + " | ".join(ESTIMATORS) + " |",

@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from sklearn.isotonic import isotonic_regression
+
 from molweight.files import write_bytes
 
 if TYPE_CHECKING:
@@ -25,8 +28,7 @@ def plot_weights(records: list[dict[str, Any]], axes: Axes) -> Axes:
     steps = [0, *(record["step"] for record in records)]
     uniform = 1 / len(names)
     axes.axhline(uniform, color="#999999", linewidth=1, linestyle=(0, (4, 3)))
-    axes.text(0.01 * steps[-1], 1.02 * uniform, "equal", color="#777777", fontsize=9, va="bottom")
-    ends = []
+    ends = [(uniform, "equal", "#777777")]
     for i, name in enumerate(names):
         values = [uniform, *(record["weights"][name] for record in records)]
         axes.plot(steps, values, color=COLOURS[i % len(COLOURS)], linewidth=2, solid_capstyle="round")
@@ -47,15 +49,15 @@ def _label_ends(axes: Axes, x: float, ends: list[tuple[float, str, str]]) -> Non
     top = max(axes.get_ylim()[1], max(value for value, _, _ in ends) * 1.08)
     axes.set_ylim(0, top)
     gap = 0.055 * top  # the height of a label at this size
-    positions: list[float] = []
-    for value, _, _ in sorted(ends):
-        positions.append(max(value, positions[-1] + gap) if positions else value)
-    overshoot = max(0.0, positions[-1] - top)
-    for (value, name, colour), y in zip(sorted(ends), positions, strict=True):
+    # Least squares under "at least a gap apart" is isotonic regression of what is left without the gaps.
+    offsets = gap * np.arange(len(ends))
+    values = np.array([value for value, _, _ in sorted(ends)])
+    positions = offsets + isotonic_regression(values - offsets, y_min=0, y_max=top - offsets[-1])
+    for (value, name, colour), y in zip(sorted(ends), positions.tolist(), strict=True):
         axes.annotate(
             f"{name}  {value:.2f}",
             xy=(x, value),
-            xytext=(x * 1.03, y - overshoot),
+            xytext=(x * 1.03, y),
             color=colour,
             va="center",
             fontsize=9,
