@@ -16,24 +16,28 @@ from pathlib import Path
 import torch
 
 from benchmarks.unrolled import SETTINGS, Setting, problem, truth
+from molweight.tapweight.horizon import TrainingHorizon
 from molweight.tapweight.hypergradient import Hypergradient
 from molweight.tapweight.inverse import ConjugateGradient
 from molweight.tapweight.products import CentralDifference
 
 DEFAULT = "accurate"
-ESTIMATORS = {
-    "paper": Hypergradient(directional=CentralDifference()),
-    "forward": Hypergradient(),
-    "accurate": Hypergradient(finetune=ConjugateGradient(iterations=5, damping=0.3)),
-    "cg 5, 0.3 on both": Hypergradient(
-        finetune=ConjugateGradient(iterations=5, damping=0.3),
-        pretrain=ConjugateGradient(iterations=5, damping=0.3),
-    ),
-    "cg 10, 1.0 on both": Hypergradient(
-        finetune=ConjugateGradient(iterations=10, damping=1.0),
-        pretrain=ConjugateGradient(iterations=10, damping=1.0),
-    ),
-}
+NAMES = ("paper", "forward", "accurate", "cg 5, 3.0 on both", "horizon", "horizon on both")
+
+
+def estimators(setting: Setting) -> dict[str, Hypergradient]:
+    """The presets, and what may become one; a horizon is that of the setting's training."""
+    strong = ConjugateGradient(iterations=5, damping=3.0)
+    horizon = TrainingHorizon(lr=setting.rate, steps=setting.steps, momentum=setting.momentum, iterations=5)
+    chosen = (
+        Hypergradient(directional=CentralDifference()),
+        Hypergradient(),
+        Hypergradient(finetune=ConjugateGradient(iterations=5, damping=0.3)),
+        Hypergradient(finetune=strong, pretrain=strong),
+        Hypergradient(finetune=horizon),
+        Hypergradient(finetune=horizon, pretrain=horizon),
+    )
+    return dict(zip(NAMES, chosen, strict=True))
 
 
 def cosines(setting: Setting, seed: int) -> dict[str, float]:
@@ -41,7 +45,7 @@ def cosines(setting: Setting, seed: int) -> dict[str, float]:
     levels = problem(setting, seed)
     exact = truth(levels, setting)
     found = {}
-    for name, estimator in ESTIMATORS.items():
+    for name, estimator in estimators(setting).items():
         loss = levels.weights.loss(levels.weights.batches.next())
         found[name] = torch.cosine_similarity(estimator(levels, loss), exact, dim=0).item()
     return found
@@ -58,7 +62,7 @@ def main() -> int:
         runs = [cosines(setting, seed) for seed in range(options.seeds)]
         cells = [
             f"{statistics.median(r[name] for r in runs):.2f} ({min(r[name] for r in runs):.2f})"
-            for name in ESTIMATORS
+            for name in NAMES
         ]
         rows.append((str(setting), cells, [run[DEFAULT] for run in runs]))
         print(f"{setting!s:55s}", *cells, sep="  ", flush=True)
@@ -80,8 +84,8 @@ def write(path: Path, rows: list[tuple[str, list[str], list[float]]], seeds: int
         f"Written by `python -m benchmarks.hypergradient --seeds {seeds}`; median over seeds (smallest).",
         "The truth is autograd through 50 + 50 SGD steps (`benchmarks/unrolled.py`).",
         "",
-        "| setting | " + " | ".join(ESTIMATORS) + " |",
-        "|---" * (len(ESTIMATORS) + 1) + "|",
+        "| setting | " + " | ".join(NAMES) + " |",
+        "|---" * (len(NAMES) + 1) + "|",
         *(f"| {name} | " + " | ".join(cells) + " |" for name, cells, _ in rows),
         "",
     ]

@@ -41,7 +41,7 @@ class Setting:
         momentum: of SGD on both levels.
         gamma: strength of the proximal term.
         pretrained: steps with equal weights before the ones that count.
-        lr: of SGD on both levels.
+        lr: of SGD on both levels, before it is scaled by ``1 - momentum``.
         steps: of each level.
     """
 
@@ -49,8 +49,13 @@ class Setting:
     momentum: float = 0.0
     gamma: float = 0.5
     pretrained: int = 100
-    lr: float = 0.05
+    lr: float = 0.01
     steps: int = 50
+
+    @property
+    def rate(self) -> float:
+        """The learning rate used: momentum lengthens the way ``1 / (1 - momentum)`` times."""
+        return self.lr * (1 - self.momentum)
 
     def __str__(self) -> str:
         norm = "BatchNorm" if self.batchnorm else "no BatchNorm"
@@ -185,7 +190,7 @@ def problem(setting: Setting, seed: int) -> ThreeLevels:
     shared, anchor = shared_parameters(omega, omega.backbone, theta.backbone)
 
     def sgd(module: nn.Module) -> torch.optim.Optimizer:
-        return torch.optim.SGD(module.parameters(), lr=setting.lr, momentum=setting.momentum)
+        return torch.optim.SGD(module.parameters(), lr=setting.rate, momentum=setting.momentum)
 
     finetune = Finetuning(
         module=omega,
@@ -233,7 +238,7 @@ def train(levels: ThreeLevels, setting: Setting, logits: Tensor) -> tuple[Tensor
         for _ in range(setting.steps):
             gradients = torch.autograd.grad(loss(values), values, create_graph=True)  # type: ignore[operator]
             velocity = [setting.momentum * m + g for m, g in zip(velocity, gradients, strict=True)]
-            values = [v - setting.lr * m for v, m in zip(values, velocity, strict=True)]
+            values = [v - setting.rate * m for v, m in zip(values, velocity, strict=True)]
         return values
 
     theta = unroll(
