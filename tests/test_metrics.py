@@ -85,3 +85,11 @@ def test_names_must_match_the_targets():
 def test_directions():
     better_when_larger = {name for name, metric in METRICS.items() if metric.higher_is_better}
     assert better_when_larger == {"roc_auc", "average_precision"}
+
+
+def test_every_metric_can_be_asked_for_by_a_data_set():
+    from molweight.molecules.cards import METRICS as OFFERED
+
+    assert {name: m.kind for name, m in METRICS.items()} == {
+        n: k for k, names in OFFERED.items() for n in names
+    }

@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 
 from molweight.errors import ConfigError, unknown
 
-METRICS = {"classification": ("roc_auc",), "regression": ("rmse", "mae")}  # the first one is the default
+METRICS = {  # the first one is the default
+    "classification": ("roc_auc", "average_precision"),
+    "regression": ("rmse", "mae"),
+}
 BUILTINS = ("chembl2321810",)
 
 
@@ -25,7 +28,7 @@ class DatasetCard:
     task_type: str | None = None
     """``classification``, ``regression``, or None: classification if every label is 0 or 1."""
     metric: str | None = None
-    """``roc_auc``, ``rmse``, ``mae``, or None: the default of the task type."""
+    """``roc_auc``, ``average_precision``, ``rmse``, ``mae``, or None: the default of the task type."""
     path: str | None = None
     """The user's file; it wins over every other place."""
     files: Sequence[str] = ()
