@@ -1,7 +1,7 @@
 """Errors that end a run with a sentence and an exit code.
 
-Exit codes: 0 ok, 1 bug, 2 usage or configuration, 3 invalid rows under ``--strict``, 4 diverged,
-5 data, cache or I/O, 130/143 interrupted and resumable.
+Exit codes: 0 ok, 1 bug, 2 usage or configuration, 4 diverged, 5 data, cache or I/O, 130/143 interrupted
+and resumable.
 """
 
 from __future__ import annotations
@@ -20,12 +20,6 @@ class ConfigError(MolweightError, ValueError):
     """An option is unknown, misspelt, of the wrong type, or contradicts another one."""
 
     exit_code = 2
-
-
-class InvalidRowsError(MolweightError, ValueError):
-    """Rows could not be used and the caller asked for strictness."""
-
-    exit_code = 3
 
 
 class DivergedError(MolweightError, ArithmeticError):

@@ -115,8 +115,6 @@ class ReversedGradient(torch.autograd.Function):
     field that training descends.
     """
 
-    generate_vmap_rule = True
-
     @staticmethod
     def forward(x: Tensor) -> Tensor:
         """``x``, as a tensor of its own: a view would need a view for its tangent."""

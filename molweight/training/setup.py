@@ -4,24 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from torch import Tensor, nn
 
-from molweight.tapweight.typing import Batch
 from molweight.training.finetune import Evaluation
 from molweight.training.held_out import HeldOut
 from molweight.training.streams import Fetch
 from molweight.training.task import Task
-
-
-class WithBackbone(Protocol):
-    """A model around a backbone: level 1's gives losses [k], level 2's gives outputs [b, t]."""
-
-    backbone: nn.Module
-
-    def __call__(self, batch: Batch) -> Tensor:
-        """The model's answer to a batch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +51,7 @@ class Setup:
     """
 
     objectives: tuple[str, ...]
-    pretraining: Any  # an nn.Module and WithBackbone; Python's types have no intersection
+    pretraining: Any  # an nn.Module with a ``backbone``; Python's types have no intersection
     make_model: Callable[[nn.Module, int], Any]
     task: Task
     unlabelled: Tensor
