@@ -80,9 +80,9 @@ def explain(error: Exception, overrides: Sequence[str]) -> str:
             key = full.group(1)
         if "=" not in key:
             return unknown_key(key)
-    if found := re.search(r"(?:Key '([^']+)' is not in struct|Key '([^']+)' not in)", text):
-        wanted = next((o.partition("=")[0] for o in overrides if found.group(1) in o), found.group(1))
-        return unknown_key(wanted)
+    if found := re.search(r"Key '([^']+)' (?:is not in struct|not in)", text):
+        keys = [override.partition("=")[0] for override in overrides]
+        return unknown_key(next((key for key in keys if key.endswith(found.group(1))), found.group(1)))
     nameless = next((o for o in overrides if o.startswith("=")), None)
     if nameless is not None or type(error).__name__ == "OverrideParseException":
         first = f"{nameless!r} has no key" if nameless is not None else text.splitlines()[0].strip()
