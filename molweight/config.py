@@ -22,8 +22,11 @@ from molweight.objectives.augment import Augmentation
 from molweight.objectives.base import Objective
 from molweight.objectives.setup import BackboneRecipe, ImageRecipe, SplitRecipe
 from molweight.schema import build, checked
+from molweight.tapweight.averaging import AveragingRecipe
 from molweight.tapweight.engines import SOLVERS
 from molweight.tapweight.hypergradient import Hypergradient
+from molweight.tapweight.inverse import Inverse
+from molweight.tapweight.proximal import Proximal, Reduction, make_proximal
 from molweight.tapweight.solver import Unroll
 from molweight.training.finetune import FinetuneRecipe
 from molweight.training.optimisers import OptimiserRecipe
@@ -50,6 +53,33 @@ class BatchSizes:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ProximalRecipe:
+    """The term that ties level 2's backbone to level 1's; see :mod:`molweight.tapweight.proximal`.
+
+    Args:
+        kind: ``l2``, ``smooth_l1`` or ``l1``.
+        gamma: strength; None takes the published one of the task's kind.
+        reduction: ``sum`` or ``mean`` over the backbone's parameters.
+        beta: where ``smooth_l1`` turns from squares to absolute values.
+    """
+
+    kind: str
+    gamma: float | None
+    reduction: Reduction
+    beta: float
+
+    def __post_init__(self) -> None:
+        if self.gamma is not None and not self.gamma > 0:
+            raise ConfigError(f"learn.proximal.gamma must be > 0 or null, got {self.gamma}")
+        self.build(1.0)
+
+    def build(self, published: float) -> Proximal:
+        """The term, of the published strength where none is set."""
+        gamma = published if self.gamma is None else self.gamma
+        return make_proximal(self.kind, gamma=gamma, reduction=self.reduction, beta=self.beta)
+
+
+@dataclass(frozen=True, kw_only=True)
 class LearnRecipe:
     """How the weights are learned.
 
@@ -57,8 +87,10 @@ class LearnRecipe:
         steps: updates of the weights.
         unroll: lower-level steps for each.
         batch_size: of each level.
-        gamma: strength of the proximal term; None takes the published one of the task's kind.
-        proximal_reduction: ``sum`` or ``mean``.
+        accumulate: validation batches averaged for each.
+        averaging: of the hypergradients of several.
+        update: of the mixture, ``softmax`` or ``exponentiated``.
+        proximal: the term between levels 1 and 2.
         checkpoint_every: updates between two checkpoints.
         pretrain, finetune, weights: optimisers of the three levels.
     """
@@ -66,8 +98,10 @@ class LearnRecipe:
     steps: int
     unroll: Unroll
     batch_size: BatchSizes
-    gamma: float | None
-    proximal_reduction: Literal["sum", "mean"]
+    accumulate: int
+    averaging: AveragingRecipe
+    update: Literal["softmax", "exponentiated"]
+    proximal: ProximalRecipe
     checkpoint_every: int
     pretrain: OptimiserRecipe
     finetune: OptimiserRecipe
@@ -75,12 +109,10 @@ class LearnRecipe:
 
     def __post_init__(self) -> None:
         sizes = (self.batch_size.pretrain, self.batch_size.finetune, self.batch_size.weights)
-        if self.gamma is not None and not self.gamma > 0:
-            raise ConfigError(f"learn.gamma must be > 0 or null, got {self.gamma}")
-        if self.steps < 1 or self.checkpoint_every < 1 or min(sizes) < 2:
+        if min(self.steps, self.checkpoint_every, self.accumulate) < 1 or min(sizes) < 2:
             raise ConfigError(
-                "learn needs steps >= 1, checkpoint_every >= 1 and batch sizes >= 2, got "
-                f"{self.steps}, {self.checkpoint_every} and {sizes}"
+                "learn needs steps >= 1, checkpoint_every >= 1, accumulate >= 1 and batch sizes >= 2, got "
+                f"{self.steps}, {self.checkpoint_every}, {self.accumulate} and {sizes}"
             )
 
 
@@ -125,9 +157,12 @@ def to_run_config(config: DictConfig) -> RunConfig:
     check_choices(tree)
     hypergradient = dict(tree["hypergradient"])
     name = hypergradient.pop("name", "custom")
-    for key in hypergradient:
-        if key not in Hypergradient.__dataclass_fields__:
-            raise ConfigError(unknown("option in hypergradient", key, Hypergradient.__dataclass_fields__))
+    learn = build(LearnRecipe, tree["learn"], "learn")
+    if tree["method"] != "equal" and not learn.proximal.build(1.0).ties:
+        raise ConfigError(
+            f"learn.proximal.kind={learn.proximal.kind} gives the weights no gradient: its mixed derivative "
+            "is zero almost everywhere. Use l2 or smooth_l1, or method=equal"
+        )
     finetune = dict(tree["finetune"])
     dropout = finetune.pop("dropout", None)
     if not isinstance(dropout, int | float) or not 0 <= dropout < 1:
@@ -151,11 +186,9 @@ def to_run_config(config: DictConfig) -> RunConfig:
     hashed = {key: value for key, value in tree.items() if key not in NOT_HASHED}
     return RunConfig(
         images=images,
-        learn=build(LearnRecipe, tree["learn"], "learn"),
+        learn=learn,
         finetune=build(FinetuneRecipe, finetune, "finetune"),
-        hypergradient=Hypergradient(
-            **{key: component(value, f"hypergradient.{key}") for key, value in hypergradient.items()}
-        ),
+        hypergradient=to_hypergradient(hypergradient),
         hypergradient_name=name,
         method=tree["method"],
         solver=tree["solver"],
@@ -167,6 +200,19 @@ def to_run_config(config: DictConfig) -> RunConfig:
         text=yaml.safe_dump(tree, sort_keys=False, allow_unicode=True),
         hash=hashlib.sha256(json.dumps(hashed, sort_keys=True).encode()).hexdigest(),
     )
+
+
+def to_hypergradient(options: dict[str, Any]) -> Hypergradient:
+    """Its parts are components, each of the kind that its place asks for; ``batch_fraction`` is a number."""
+    parts: dict[str, Any] = {}
+    for key, value in options.items():
+        where = f"hypergradient.{key}"
+        if key not in Hypergradient.__dataclass_fields__:
+            raise ConfigError(unknown("option in hypergradient", key, Hypergradient.__dataclass_fields__))
+        parts[key] = checked(value, float, where) if key == "batch_fraction" else component(value, where)
+        if key in ("finetune", "pretrain") and not isinstance(parts[key], Inverse):
+            raise ConfigError(f"{where} must be an inverse Hessian, got {value['_target_']}")
+    return Hypergradient(**parts)
 
 
 def check_choices(tree: dict[str, Any]) -> None:

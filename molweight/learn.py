@@ -11,11 +11,11 @@ from tqdm import tqdm
 
 from molweight.config import RunConfig
 from molweight.run_directory import RunDirectory
+from molweight.separation import as_dict, separation
 from molweight.signals import stop_if_asked
 from molweight.tapweight.engines import make_solver
 from molweight.tapweight.levels import Finetuning, Pretraining, ThreeLevels, Weighting, shared_parameters
 from molweight.tapweight.mixture import Mixture
-from molweight.tapweight.proximal import SquaredL2
 from molweight.tapweight.solver import Solver
 from molweight.training.checkpoint import load_checkpoint, save_checkpoint
 from molweight.training.setup import Setup
@@ -31,11 +31,13 @@ class Learned:
 
     Args:
         weights: of the objectives.
+        separation: whether each was pushed away from equal by more than noise.
         engine: that drove the levels, with its version.
         images: pretraining samples seen.
     """
 
     weights: dict[str, float]
+    separation: dict[str, dict[str, Any]]
     engine: str
     images: int
 
@@ -53,6 +55,7 @@ def learn(setup: Setup, config: RunConfig, directory: RunDirectory, *, progress:
         levels,
         config.hypergradient,
         unroll=recipe.unroll,
+        averaging=recipe.averaging,
         learn=config.method != "equal" and len(setup.objectives) > 1,
     )
     resume(solver, directory)
@@ -75,9 +78,10 @@ def learn(setup: Setup, config: RunConfig, directory: RunDirectory, *, progress:
             save_checkpoint(directory.checkpoints, solver.count, solver.state_dict())
         stop_if_asked(lambda: save_checkpoint(directory.checkpoints, solver.count, solver.state_dict()))
     bar.close()
-    per_step = recipe.unroll.pretrain * recipe.unroll.finetune * levels.pretrain.batches.batch_size  # type: ignore[attr-defined]
+    per_step = recipe.unroll.every * levels.pretrain.batches.batch_size  # type: ignore[attr-defined]
     return Learned(
         weights=levels.mixture.named(levels.mixture.weights()),
+        separation=as_dict(separation(directory.records())),
         engine=engine_name(solver),
         images=per_step * solver.count,
     )
@@ -88,7 +92,7 @@ def wire(setup: Setup, config: RunConfig) -> ThreeLevels:
     recipe, seed = config.learn, config.seed
     model = setup.make_model(setup.pretraining.backbone, seed)
     shared, anchor = shared_parameters(model, model.backbone, setup.pretraining.backbone)
-    mixture = Mixture(names=setup.objectives).to(anchor[0].device)
+    mixture = Mixture(names=setup.objectives, update=recipe.update).to(anchor[0].device)
     upper = setup.meta if config.protocol == "strict" else setup.valid
     inner = recipe.steps * recipe.unroll.finetune
 
@@ -108,10 +112,7 @@ def wire(setup: Setup, config: RunConfig) -> ThreeLevels:
         **trained(model, recipe.finetune, inner),
         batches=stream("finetune", setup.fetch_labelled, setup.train.positions, recipe.batch_size.finetune),
         task_loss=setup.task.loss,
-        proximal=SquaredL2(
-            gamma=PUBLISHED_GAMMA[setup.task.kind] if recipe.gamma is None else recipe.gamma,
-            reduction=recipe.proximal_reduction,
-        ),
+        proximal=recipe.proximal.build(PUBLISHED_GAMMA[setup.task.kind]),
         shared=shared,
         anchor=anchor,
     )
@@ -119,6 +120,7 @@ def wire(setup: Setup, config: RunConfig) -> ThreeLevels:
         **trained(mixture, recipe.weights, recipe.steps),
         batches=stream("weights", setup.fetch_plain, upper.positions, recipe.batch_size.weights),
         finetuning=finetune,
+        accumulate=recipe.accumulate,
     )
     return ThreeLevels(pretrain=pretrain, finetune=finetune, weights=weights)
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from molweight.config import RunConfig
 from molweight.files import write_text
 from molweight.learn import Learned
+from molweight.separation import sentence
 from molweight.training.finetune import Finetuned
 from molweight.training.metrics import METRICS, Score
 from molweight.training.setup import Setup
@@ -82,6 +83,8 @@ def build_report(
             "test_undefined": len(test.undefined),
             "test_evaluations": setup.test.evaluations,
             "weights": learned.weights,
+            "separation": learned.separation,
+            "updates": config.learn.steps,
             "engine": learned.engine,
             "hypergradient": config.hypergradient_name,
             "finetune": {
@@ -176,6 +179,8 @@ def markdown(content: dict[str, Any]) -> str:
             [(n, f"{w:.3f}") for n, w in sorted(content["weights"].items(), key=lambda item: -item[1])],
         ),
     ]
+    if words := sentence(content["separation"], content["updates"]):
+        lines += ["", words]
     if len(content["test_per_task"]) > 1:
         rows = [
             (name, number(content["valid_per_task"][name]), number(value))

@@ -80,9 +80,14 @@ def test_a_preset_overrides_the_defaults_and_the_command_line_overrides_the_pres
 
 def test_values_reach_the_recipes():
     config = load_config(
-        "learn.gamma=1e-2", "finetune.optimiser.lr=3e-4", "objectives.clusters_coarse.k=7", "threads=2"
+        "learn.proximal.gamma=1e-2",
+        "finetune.optimiser.lr=3e-4",
+        "objectives.clusters_coarse.k=7",
+        "threads=2",
     )
-    assert config.learn.gamma == 0.01 and config.finetune.optimiser.lr == 3e-4 and config.threads == 2
+    assert (
+        config.learn.proximal.gamma == 0.01 and config.finetune.optimiser.lr == 3e-4 and config.threads == 2
+    )
     assert config.images.objectives[0].k == 7
 
 
@@ -116,7 +121,9 @@ def test_the_published_hypergradient_is_the_published_one():
         ("method=tapwait", "tapweight"),
         ("solver=natve", "native"),
         ("protocol=strct", "strict"),
-        ("learn.proximal_reduction=summ", "sum"),
+        ("learn.proximal.reduction=summ", "sum"),
+        ("learn.proximal.kind=l3", "l2"),
+        ("learn.update=softmaxx", "softmax"),
         ("finetune.optimiser.name=adamww", "adamw"),
         ("learn.pretrain.schedule=cosin", "cosine"),
         ("+sead=1", "seed"),
@@ -145,8 +152,15 @@ def test_unknown_group_members_list_all_known():
         ("learn.batch_size.weights=1", "batch sizes >= 2"),
         ("learn.batch_size=3", "learn.batch_size must be a group of options, got 3"),
         ("learn.unroll=5", "learn.unroll must be a group of options, got 5"),
-        ("learn.gamma=0", "learn.gamma must be > 0 or null"),
-        ("learn.gamma=nan", "learn.gamma must be a finite number"),
+        ("learn.proximal.gamma=0", "learn.proximal.gamma must be > 0 or null"),
+        ("learn.proximal.gamma=nan", "learn.proximal.gamma must be a finite number"),
+        ("learn.proximal.kind=l1", "gives the weights no gradient"),
+        ("learn.averaging.decay=1", "decay must lie in [0, 1)"),
+        ("learn.averaging.limit=0", "limit must be > 0 or null"),
+        ("learn.accumulate=0", "accumulate >= 1"),
+        ("learn.unroll.every=0", "unroll needs"),
+        ("hypergradient.batch_fraction=0", "batch_fraction must lie in (0, 1]"),
+        ("hypergradient.batch_fraction=all", "hypergradient.batch_fraction must be a number"),
         ("learn.pretrain.lr=inf", "learn.pretrain.lr must be a finite number"),
         ("learn=null", "learn must be a group of options, got None"),
         ("finetune.optimiser.lr=fast", "finetune.optimiser.lr must be a number, got 'fast'"),

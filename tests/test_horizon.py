@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -34,7 +36,7 @@ B = torch.randn(D, generator=torch.Generator().manual_seed(1), dtype=torch.float
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 @pytest.mark.parametrize(
     "values",
-    [(0.1, 0.3, 1.0, 2.0, 5.0, 8.0, 9.0), (-1.0, -0.2, 0.0, 0.5, 1.0, 3.0, 7.0)],
+    [(0.1, 0.3, 1.0, 2.0, 5.0, 8.0, 9.0), (-0.06, -0.02, 0.0, 0.5, 1.0, 3.0, 7.0)],
     ids=["convex", "indefinite"],
 )
 def test_equals_sgd_on_the_quadratic(momentum, values):
@@ -48,6 +50,19 @@ def test_equals_sgd_on_the_quadratic(momentum, values):
     horizon = TrainingHorizon(lr=0.05, steps=30, momentum=momentum, iterations=D)
     found = torch.cat(horizon(matvec_of(H), (B[:3], B[3:])))
     torch.testing.assert_close(found, point.detach(), rtol=1e-8, atol=1e-8)
+
+
+def test_curvature_is_trusted_between_slow_growth_and_one_step():
+    horizon = TrainingHorizon(lr=0.05, steps=30)
+    reach = 0.05 * 30
+    flat, edge, hollow, steep = horizon.response(
+        torch.tensor([0.0, -1 / reach, -1e6, 1e6], dtype=torch.float64)
+    ).tolist()
+    assert flat == pytest.approx(reach)
+    assert hollow == edge and 1.6 < edge / reach < math.e - 1, "growth ends near e - 1"
+    assert steep == pytest.approx(1e-6), "a settled level, not an exploding one"
+    curvatures = torch.logspace(-3, 6, 200, dtype=torch.float64)
+    assert (horizon.response(curvatures).diff() <= 1e-12).all(), "steeper is never softer"
 
 
 def test_a_long_training_is_the_inverse():

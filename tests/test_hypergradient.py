@@ -7,11 +7,11 @@ import torch
 from problems import Cycle, Point, Quadratics, levels_of, network_problem
 
 from molweight.errors import ConfigError
+from molweight.tapweight.directional import CentralDifference, ForwardMode
+from molweight.tapweight.hessian import DoubleBackward, GradientDifference
 from molweight.tapweight.hypergradient import Hypergradient
-from molweight.tapweight.inverse import ConjugateGradient, Identity
+from molweight.tapweight.inverse import ConjugateGradient
 from molweight.tapweight.mixture import Mixture
-from molweight.tapweight.products import CentralDifference, ForwardMode, hessian_product
-from molweight.tapweight.proximal import SquaredL2
 from molweight.tapweight.replay import frozen_call
 
 K, D = 4, 6
@@ -135,7 +135,7 @@ def test_difference_sees_the_same_dropout_on_both_sides():
     torch.testing.assert_close(difference, exact, rtol=1e-4, atol=1e-6)
 
 
-def test_hessian_product_equals_the_dense_hessian():
+def test_double_backward_equals_the_dense_hessian():
     g = torch.Generator().manual_seed(0)
     A = spd(g, 100.0)
 
@@ -144,7 +144,7 @@ def test_hessian_product_equals_the_dense_hessian():
 
     point = (torch.randn(D, generator=g).double(), torch.zeros(2).double())
     d = (torch.randn(D, generator=g).double(), torch.ones(2).double())
-    product = hessian_product(loss, point)
+    product = DoubleBackward()(loss, point)
     expected = (A + torch.diag(6 * point[0])) @ d[0]
     for _ in range(2):  # the graph is reused
         x, zero = product(d)
@@ -152,12 +152,42 @@ def test_hessian_product_equals_the_dense_hessian():
         assert torch.equal(zero, torch.zeros(2).double())
 
 
-def test_conjugate_gradient_stops_at_negative_curvature():
-    b = (torch.tensor([1.0, 2.0]),)
-    assert ConjugateGradient(damping=0.1)(lambda d: (-d[0],), b) is b
-    assert Identity()(lambda d: d, b) is b
-    zero = (torch.zeros(2),)
-    assert torch.equal(ConjugateGradient()(lambda d: d, zero)[0], zero[0])
+@pytest.mark.parametrize("central, tolerance", [(False, 1e-3), (True, 1e-5)])
+def test_gradient_differences_approach_the_exact_product(central, tolerance):
+    """With BatchNorm and dropout: both sides must see the same masks."""
+    levels = network_problem(9, torch.float64)
+    module, batch = levels.pretrain.module, levels.pretrain.draw()
+
+    def loss(p):
+        return frozen_call(module, batch, p).sum()
+
+    direction = tuple(torch.randn_like(p) for p in levels.pretrain.parameters)
+    exact = DoubleBackward()(loss, levels.pretrain.parameters)(direction)
+    product = GradientDifference(radius=1e-4, central=central)(loss, levels.pretrain.parameters)
+    for _ in range(2):  # the gradient at the point is reused
+        found = product(direction)
+        error = sum((f - e).square().sum() for f, e in zip(found, exact, strict=True)).sqrt()
+        assert error < tolerance * sum(e.square().sum() for e in exact).sqrt()
+    zero = tuple(torch.zeros_like(p) for p in direction)
+    assert all(torch.equal(x, z) for x, z in zip(product(zero), zero, strict=True))
+
+
+def test_a_batch_fraction_uses_the_first_samples():
+    levels = network_problem(4, torch.float64)
+    hypergradient = Hypergradient(batch_fraction=0.5)
+    batch = levels.pretrain.draw()
+    part = hypergradient.part(batch)
+    assert {len(v) for v in part.values()} == {6} and torch.equal(part["pixels"], batch["pixels"][:6])
+    assert {len(v) for v in Hypergradient(batch_fraction=0.01).part(batch).values()} == {2}
+    levels.finetune.draw()
+    found = hypergradient(levels, levels.weights.loss(levels.weights.draw()))
+    whole, levels.pretrain.batch = levels.pretrain.batch, part
+    levels.finetune.batch = hypergradient.part(levels.finetune.batch)
+    torch.testing.assert_close(
+        Hypergradient()(levels, levels.weights.loss(levels.weights.batch)), found, rtol=1e-9, atol=1e-12
+    )
+    levels.pretrain.batch = whole
+    assert not torch.allclose(Hypergradient()(levels, levels.weights.loss(levels.weights.batch)), found)
 
 
 def test_directions_of_the_heads_are_zero_and_the_backbone_gets_v():
@@ -171,25 +201,30 @@ def test_directions_of_the_heads_are_zero_and_the_backbone_gets_v():
     assert all(torch.equal(named[n], mine[n]) for n in named if n.startswith("backbone"))
 
 
-def test_proximal_matches_autograd():
-    g = torch.Generator().manual_seed(1)
-    omega = tuple(torch.randn(n, generator=g, dtype=torch.float64, requires_grad=True) for n in (3, 5))
-    theta = tuple(torch.randn(n, generator=g, dtype=torch.float64) for n in (3, 5))
-    for term, factor in ((SquaredL2(gamma=0.3), 0.3), (SquaredL2(gamma=0.3, reduction="mean"), 0.3 / 8)):
-        gradients = torch.autograd.grad(term(omega, theta), omega)
-        for gradient, o, t in zip(gradients, omega, theta, strict=True):
-            torch.testing.assert_close(gradient, 2 * factor * (o - t))
-        assert term.strength(omega) == pytest.approx(factor)
+def test_exponentiated_gradient_drops_the_factor_of_the_weight():
+    mixture = Mixture(names=tuple("abc"), dtype=torch.float64, update="exponentiated")
+    with torch.no_grad():
+        mixture.logits.copy_(torch.tensor([2.0, 0.0, -1.0]))
+    s = torch.tensor([1.0, 2.0, 4.0], dtype=torch.float64)
+    weights, rate = mixture.weights(), 0.3
+    with torch.no_grad():
+        mixture.logits -= rate * mixture.gradient(s)
+    expected = weights * torch.exp(rate * s)  # Kivinen and Warmuth: multiply, then normalise
+    torch.testing.assert_close(mixture.weights(), expected / expected.sum())
+    softmax = Mixture(names=tuple("abc"), dtype=torch.float64)
+    torch.testing.assert_close(softmax.gradient(s), mixture.gradient(s) * 0 - (s - s.mean()) / 3)
 
 
-def test_bad_settings_are_refused():
-    for make, words in (
-        (lambda: SquaredL2(gamma=0.0), "gamma must be > 0"),
-        (lambda: SquaredL2(reduction="max"), "'sum' or 'mean'"),
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
         (lambda: CentralDifference(radius=0.0), "radius"),
-        (lambda: ConjugateGradient(iterations=0), "iterations >= 1"),
-        (lambda: Mixture(names=("a", "a")), "distinct"),
-        (lambda: Mixture(names=()), "one or more"),
-    ):
-        with pytest.raises(ConfigError, match=words):
-            make()
+        (lambda: GradientDifference(radius=0.0), "radius"),
+        (lambda: Hypergradient(batch_fraction=0.0), "batch_fraction"),
+        (lambda: Hypergradient(batch_fraction=1.5), "batch_fraction"),
+        (lambda: Mixture(names=("a", "b"), update="newton"), "unknown update of the weights"),
+    ],
+)
+def test_bad_settings_are_refused(make, words):
+    with pytest.raises(ConfigError, match=words):
+        make()

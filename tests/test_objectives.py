@@ -18,9 +18,10 @@ from molweight.objectives.clusters import Clusters
 from molweight.objectives.contrast import Contrast
 from molweight.objectives.jigsaw import JigsawPuzzle
 from molweight.objectives.reconstruction import Reconstruction, ReversedGradient
+from molweight.tapweight.directional import CentralDifference, ForwardMode
 from molweight.tapweight.hypergradient import Hypergradient
-from molweight.tapweight.products import CentralDifference, ForwardMode, dot
 from molweight.tapweight.replay import frozen_call
+from molweight.tapweight.vectors import dot
 
 FILES = sorted((config_dir() / "objective").glob("*.yaml"))
 
@@ -39,9 +40,9 @@ def objective(request):
     return made(request.param)
 
 
-def test_there_is_a_file_for_each_of_the_five_tasks():
+def test_there_is_a_file_for_each_of_the_five_tasks_and_a_control():
     tasks = {made(file).task for file in FILES}
-    assert tasks == {"MG3C", "JPP", "MRD", "MCL", "MIR"}
+    assert tasks == {"MG3C", "JPP", "MRD", "MCL", "MIR", "control"}
 
 
 def test_loss_is_a_finite_positive_scalar(objective):

@@ -10,11 +10,14 @@ import torch
 from problems import network_problem
 
 from molweight.errors import ConfigError, DivergedError
+from molweight.tapweight.averaging import AveragingRecipe
 from molweight.tapweight.betty_solver import find_betty
+from molweight.tapweight.directional import CentralDifference, ForwardMode
 from molweight.tapweight.engines import make_solver
+from molweight.tapweight.hessian import GradientDifference
+from molweight.tapweight.horizon import TrainingHorizon
 from molweight.tapweight.hypergradient import Hypergradient
-from molweight.tapweight.inverse import ConjugateGradient
-from molweight.tapweight.products import CentralDifference, ForwardMode
+from molweight.tapweight.inverse import ConjugateGradient, Neumann
 from molweight.tapweight.solver import NativeSolver, Unroll
 
 PRESETS = {
@@ -51,7 +54,7 @@ def test_betty_is_importable_here():
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("preset", sorted(PRESETS))
-@pytest.mark.parametrize("unroll", [Unroll(), Unroll(pretrain=2, finetune=3)], ids=["1-1", "2-3"])
+@pytest.mark.parametrize("unroll", [Unroll(), Unroll(pretrain=2, every=6)], ids=["1-1", "2-3"])
 def test_both_engines_agree_bit_for_bit(dtype, preset, unroll):
     native, native_records, native_rng = run("native", dtype, preset, unroll)
     betty, betty_records, betty_rng = run("betty", dtype, preset, unroll)
@@ -110,5 +113,129 @@ def test_unknown_engine_and_empty_unroll_are_refused():
     levels = network_problem(0)
     with pytest.raises(ConfigError, match="unknown solver 'beti'"):
         make_solver("beti", levels, PRESETS["paper"])
-    with pytest.raises(ConfigError, match="steps >= 1"):
+    with pytest.raises(ConfigError, match="pretrain >= 1"):
         Unroll(pretrain=0)
+    with pytest.raises(ConfigError, match="a multiple"):
+        Unroll(pretrain=2, every=3)
+
+
+# What happens inside level 3 when something goes wrong
+
+
+class Bomb:
+    """Behaves as a module until the n-th call inside level 3, then raises, or returns NaN."""
+
+    def __init__(self, module, monkeypatch, after, what):
+        self.calls = 0
+        forward = module.forward
+
+        def explode(batch):
+            self.calls += 1
+            output = forward(batch)
+            if self.calls <= after:
+                return output
+            if what is None:
+                return output * math.nan
+            raise what
+
+        monkeypatch.setattr(module, "forward", explode)
+
+
+DEFAULTS = {
+    "difference": Hypergradient(directional=CentralDifference()),
+    "both": Hypergradient(
+        finetune=TrainingHorizon(steps=10, iterations=3), pretrain=TrainingHorizon(steps=10, iterations=3)
+    ),
+    "first order": Hypergradient(
+        finetune=Neumann(iterations=3),
+        pretrain=ConjugateGradient(precondition=True),
+        hessian=GradientDifference(),
+    ),
+}
+
+
+@pytest.mark.parametrize("engine", ["native", "betty"])
+@pytest.mark.parametrize("preset", sorted(DEFAULTS))
+@pytest.mark.parametrize("level", ["pretrain", "finetune"])
+@pytest.mark.parametrize("after", [0, 1, 2])
+@pytest.mark.parametrize("what", [KeyboardInterrupt(), RuntimeError("out of memory"), None], ids=repr)
+def test_level_three_changes_nothing_when_it_fails(monkeypatch, engine, preset, level, after, what):
+    levels = network_problem(1)
+    levels.finetune.optimizer = torch.optim.AdamW(levels.finetune.parameters, lr=1e-3)
+    levels.finetune.scheduler = None
+    solver = make_solver(engine, levels, DEFAULTS[preset], averaging=AveragingRecipe())
+    solver.step()
+    reached, before = [], {}
+    product = Hypergradient.through_finetuning
+
+    def armed(self, levels, v):
+        reached.append(Bomb(getattr(levels, level).module, monkeypatch, after, what))
+        before.update(state(levels), random=torch.get_rng_state(), sums=copy.deepcopy(solver.averaging.sums))
+        return product(self, levels, v)
+
+    monkeypatch.setattr(Hypergradient, "through_finetuning", armed)
+    try:
+        solver.step()
+    except (KeyboardInterrupt, RuntimeError, DivergedError) as error:
+        assert what is None or error is what
+    else:
+        assert reached[0].calls <= after, "the failure was swallowed"
+        return  # this estimator does not call that module so often
+    now = state(levels)
+    assert [name for name in now if not torch.equal(before[name], now[name])] == []
+    assert torch.equal(before["random"], torch.get_rng_state()) and before["sums"] == solver.averaging.sums
+    assert all(p.grad is None for p in (*levels.pretrain.parameters, *levels.finetune.parameters))
+
+
+@pytest.mark.parametrize("engine", ["native", "betty"])
+def test_averages_accumulation_and_first_order_products_agree_between_engines(engine):
+    levels = network_problem(3, clip=1.0)
+    levels.weights.accumulate = 2
+    chosen = Hypergradient(
+        finetune=TrainingHorizon(steps=10, iterations=3), hessian=GradientDifference(), batch_fraction=0.5
+    )
+    solver = make_solver(
+        engine, levels, chosen, unroll=Unroll(every=4, pretrain=2), averaging=AveragingRecipe()
+    )
+    records = [solver.step() for _ in range(6)]
+    assert records[0].snr is None and all(record.snr > 0 for record in records[1:])
+    reference = network_problem(3, clip=1.0)
+    reference.weights.accumulate = 2
+    native = NativeSolver(reference, chosen, unroll=Unroll(every=4, pretrain=2), averaging=AveragingRecipe())
+    expected = [native.step() for _ in range(6)]
+    assert [r.weights for r in records] == [r.weights for r in expected]
+    assert [r.hypergradient for r in records] == [r.hypergradient for r in expected]
+
+
+def test_accumulated_batches_give_the_gradient_of_their_mean():
+    levels = network_problem(5, torch.float64)
+    for part in levels.finetune.module.modules():
+        if isinstance(part, torch.nn.Dropout):
+            part.p = 0.0
+    first, second = levels.weights.batches.batches
+    single = [
+        torch.autograd.grad(levels.weights.loss(batch), levels.finetune.parameters)
+        for batch in (first, second)
+    ]
+    values = [levels.weights.loss(batch).item() for batch in (first, second)]
+    levels.weights.accumulate = 2
+    loss = levels.weights.loss(levels.weights.draw())
+    assert loss.item() == pytest.approx(sum(values) / 2)
+    found = torch.autograd.grad(loss, levels.finetune.parameters)
+    for f, a, b in zip(found, *single, strict=True):
+        torch.testing.assert_close(f, (a + b) / 2)
+
+
+def test_state_holds_the_average():
+    def following(solver):
+        found = [solver.step().as_dict() for _ in range(3)]
+        return [{k: v for k, v in record.items() if k != "seconds"} for record in found]
+
+    first = NativeSolver(network_problem(6), Hypergradient(), averaging=AveragingRecipe())
+    for _ in range(3):
+        first.step()
+    saved = copy.deepcopy(first.state_dict())
+    expected = following(first)
+    second = NativeSolver(network_problem(6), Hypergradient(), averaging=AveragingRecipe())
+    second.load_state_dict(saved)
+    assert following(second) == expected

@@ -11,8 +11,10 @@ from benchmarks.unrolled import Setting, problem, train, truth
 
 
 @pytest.mark.parametrize("batchnorm", [True, False])
-def test_truth_equals_central_differences_of_the_whole_training(batchnorm):
-    setting = Setting(batchnorm=batchnorm, momentum=0.5, pretrained=5, steps=8)
+@pytest.mark.parametrize("optimiser", [{"momentum": 0.5}, {"optimiser": "adam"}], ids=["sgd", "adam"])
+@pytest.mark.parametrize("proximal", ["l2", "smooth_l1"])
+def test_truth_equals_central_differences_of_the_whole_training(batchnorm, optimiser, proximal):
+    setting = Setting(batchnorm=batchnorm, pretrained=5, warm=5, steps=8, proximal=proximal, **optimiser)
     levels = problem(setting, seed=3)
     start = deepcopy(levels.mixture.logits.detach())
 

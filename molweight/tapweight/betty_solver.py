@@ -15,6 +15,7 @@ from typing import Any
 
 from torch import Tensor
 
+from molweight.tapweight.averaging import AveragingRecipe
 from molweight.tapweight.hypergradient import Hypergradient
 from molweight.tapweight.levels import Level, ThreeLevels
 from molweight.tapweight.solver import Solver, Unroll
@@ -38,15 +39,20 @@ class BettySolver(Solver):
     engine = "betty"
 
     def __init__(
-        self, levels: ThreeLevels, hypergradient: Hypergradient, *, unroll: Unroll | None = None
+        self,
+        levels: ThreeLevels,
+        hypergradient: Hypergradient,
+        *,
+        unroll: Unroll | None = None,
+        averaging: AveragingRecipe | None = None,
     ) -> None:
-        super().__init__(levels, hypergradient, unroll=unroll)
+        super().__init__(levels, hypergradient, unroll=unroll, averaging=averaging)
         self._engine = _make_engine(self)
 
     def advance(self) -> None:
         """As many leaf steps as one update of the weights needs."""
         self._engine.train()
-        for _ in range(self.unroll.pretrain * self.unroll.finetune):
+        for _ in range(self.unroll.every):
             self._engine.global_step += 1
             self._engine.train_step()
 
@@ -80,10 +86,6 @@ def _make_engine(solver: BettySolver) -> Any:
             return list(self.level.parameters)
 
         def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-            if self.level is solver.levels.weights:
-                gradient = solver.levels.mixture.logits.grad
-                assert gradient is not None, "Betty sets it before it asks for the step"
-                solver.gradient = gradient.detach().clone()
             self.level.apply()
 
         def patch_module(self) -> None:
@@ -119,5 +121,5 @@ def _product(vector: Sequence[Tensor], curr: Any, prev: Any, sync: bool) -> tupl
     if not sync:
         return solver.hypergradient.through_finetuning(solver.levels, tuple(vector))
     gradient = solver.hypergradient.through_pretraining(solver.levels, tuple(vector))
-    prev.set_grads(prev.trainable_parameters(), [gradient])
+    prev.set_grads(prev.trainable_parameters(), [solver.follow(gradient)])
     return None

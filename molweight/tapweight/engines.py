@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from molweight.errors import ConfigError, unknown
+from molweight.tapweight.averaging import AveragingRecipe
 from molweight.tapweight.betty_solver import BettySolver, find_betty
 from molweight.tapweight.hypergradient import Hypergradient
 from molweight.tapweight.levels import ThreeLevels
@@ -17,6 +18,7 @@ def make_solver(
     hypergradient: Hypergradient,
     *,
     unroll: Unroll | None = None,
+    averaging: AveragingRecipe | None = None,
     learn: bool = True,
 ) -> Solver:
     """The solver of a name: ``native``, ``betty``, or ``auto`` (Betty 0.2 where it is importable).
@@ -35,5 +37,5 @@ def make_solver(
             "betty-ml==0.2.1, or use solver=native, which does the same arithmetic"
         )
     if name == "native" or found is None or not learn:
-        return NativeSolver(levels, hypergradient, unroll=unroll, learn=learn)
-    return BettySolver(levels, hypergradient, unroll=unroll)
+        return NativeSolver(levels, hypergradient, unroll=unroll, averaging=averaging, learn=learn)
+    return BettySolver(levels, hypergradient, unroll=unroll, averaging=averaging)

@@ -4,53 +4,81 @@ Implicit differentiation asks for ``H^-1 b``, the response of a *converged* leve
 that takes T steps of size lr responds by ``f(H) b``, where f(h) is what these steps make of a force of one
 in a direction of curvature h: about ``1/h`` where ``lr T h >> 1``, about ``lr T`` where ``h`` is small, and
 finite where h is negative. So flat and negative directions need neither damping nor a guard.
+
+A level trained by Adam responds by ``D^1/2 f(D^1/2 H D^1/2) D^1/2 b`` with Adam's diagonal D, held fixed.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from molweight.errors import ConfigError
-from molweight.tapweight.inverse import axpy, scaled
-from molweight.tapweight.products import dot, norm
-from molweight.tapweight.typing import MatVec, Params
+from molweight.tapweight.dynamics import Dynamics
+from molweight.tapweight.inverse import Inverse, preconditioned
+from molweight.tapweight.typing import MatVec, Params, Solve
+from molweight.tapweight.vectors import axpy, dot, norm, scaled
 
 BREAKDOWN = 1e-10  # relative to b: nothing new is left to look at
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingHorizon:
+class TrainingHorizon(Inverse):
     """``f(H) b`` by Lanczos: exact for a quadratic loss once ``iterations`` reaches its dimension.
 
     Args:
-        lr: learning rate of the level's SGD, > 0.
         steps: T, the steps over which the level responds, > 0.
-        momentum: of the SGD, [0, 1).
+        lr: learning rate, > 0; None follows the level's optimiser: learning rate, momentum and dampening.
+        momentum: [0, 1), where ``lr`` is given.
+        dampening: [0, 1), where ``lr`` is given.
         iterations: Hessian products, > 0.
+        precondition: respond in the metric of the level's optimiser, as it does.
     """
 
-    lr: float
     steps: int
+    lr: float | None = None
     momentum: float = 0.0
+    dampening: float = 0.0
     iterations: int = 5
+    precondition: bool = True
 
     def __post_init__(self) -> None:
-        if not (self.lr > 0 and self.steps > 0 and 0 <= self.momentum < 1 and self.iterations > 0):
+        fractions = 0 <= self.momentum < 1 and 0 <= self.dampening < 1
+        if not ((self.lr is None or self.lr > 0) and self.steps > 0 and fractions and self.iterations > 0):
             raise ConfigError(
-                "a training horizon needs lr > 0, steps > 0, 0 <= momentum < 1 and iterations > 0, got "
-                f"{self.lr}, {self.steps}, {self.momentum}, {self.iterations}"
+                "a training horizon needs lr > 0 or null, steps > 0, 0 <= momentum < 1, 0 <= dampening < 1 "
+                f"and iterations > 0, got {self.lr}, {self.steps}, {self.momentum}, {self.dampening}, "
+                f"{self.iterations}"
             )
 
+    def under(self, dynamics: Dynamics) -> Solve:
+        """With the level's learning rate and momentum, unless given, and its diagonal."""
+        method = self
+        if self.lr is None:
+            method = replace(self, lr=dynamics.lr, momentum=dynamics.momentum, dampening=dynamics.dampening)
+        if not self.precondition or dynamics.scale is None:
+            return method
+        return preconditioned(method, dynamics.scale)
+
     def response(self, curvature: Tensor) -> Tensor:
-        """``f(h)`` for every curvature [m]: SGD on ``h x^2 / 2 - x`` from ``x = 0``."""
+        """``f(h)`` for every curvature [m]: training on ``h x^2 / 2 - x`` from ``x = 0``.
+
+        Negative curvature lets a force grow, in truth until the quadratic model ends. It is trusted up
+        to ``-1 / reach``, where ``reach`` is the response without curvature: growth by about e - 1 = 1.7.
+        Beyond ``1 / lr`` a quadratic model oscillates or diverges, where training settles: there f is
+        ``1/h``.
+        """
+        assert self.lr is not None, "under() has not been called"
+        reach = self.lr * self.steps * (1 - self.dampening) / (1 - self.momentum)
+        steepest = 1 / (self.lr * (1 - self.dampening))
+        curbed = curvature.clamp(min=-1 / reach, max=steepest)
         x, velocity = torch.zeros_like(curvature), torch.zeros_like(curvature)
         for _ in range(self.steps):
-            velocity = self.momentum * velocity + curvature * x - 1
+            velocity = self.momentum * velocity + (1 - self.dampening) * (curbed * x - 1)
             x = x - self.lr * velocity
-        return x
+        return torch.where(curvature > steepest, 1 / curvature, x)
 
     def __call__(self, matvec: MatVec, b: Params) -> Params:
         """The response to ``b``; zero to zero."""

@@ -3,8 +3,8 @@
 With H1, H2 the Hessians of the level-1 and level-2 losses, and the factor ``2 gamma`` left out::
 
     v   = grad_omega L_val
-    u   = H2^-1 v on the backbone, 0 on the objective heads   (the proximal term's mixed derivative
-                                                                is -2 gamma I: closed form)
+    u   = C H2^-1 v on the backbone, 0 on the objective heads   (C: the proximal term's cross derivative,
+                                                                  the identity for squared L2)
     q   = H1^-1 u
     s_k = < grad_theta L_k, q >                               (lambda enters level 1 linearly)
     dL_val/dalpha = - (diag(lambda) - lambda lambda^T) s
@@ -15,16 +15,23 @@ hand them to an engine that calls them in turn.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from molweight.tapweight.inverse import Identity
-from molweight.tapweight.levels import ThreeLevels, require_finite
-from molweight.tapweight.products import ForwardMode, hessian_product
+from molweight.errors import ConfigError
+from molweight.tapweight.directional import ForwardMode
+from molweight.tapweight.dynamics import dynamics_of
+from molweight.tapweight.hessian import DoubleBackward
+from molweight.tapweight.inverse import Identity, Inverse
+from molweight.tapweight.levels import Level, ThreeLevels, require_finite
 from molweight.tapweight.replay import frozen_call
-from molweight.tapweight.typing import Directional, Params, Solve
+from molweight.tapweight.typing import Batch, Directional, HessianProduct, Params, PureLoss
+from molweight.tapweight.vectors import norm
+
+SMALLEST_BATCH = 2  # BatchNorm in training mode needs two samples
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,11 +42,19 @@ class Hypergradient:
         finetune: solves with level 2's Hessian.
         pretrain: solves with level 1's Hessian.
         directional: differentiates the K losses along one direction.
+        hessian: how both Hessians are multiplied by a direction.
+        batch_fraction: of the batches of levels 1 and 2 that all this is computed on, (0, 1].
     """
 
-    finetune: Solve = field(default_factory=Identity)
-    pretrain: Solve = field(default_factory=Identity)
+    finetune: Inverse = field(default_factory=Identity)
+    pretrain: Inverse = field(default_factory=Identity)
     directional: Directional = field(default_factory=ForwardMode)
+    hessian: HessianProduct = field(default_factory=DoubleBackward)
+    batch_fraction: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.batch_fraction <= 1:
+            raise ConfigError(f"hypergradient.batch_fraction must lie in (0, 1], got {self.batch_fraction}")
 
     def __call__(self, levels: ThreeLevels, loss: Tensor) -> Tensor:
         """The gradient of the validation loss with respect to the logits, divided by ``2 gamma``.
@@ -59,24 +74,45 @@ class Hypergradient:
 
     def through_finetuning(self, levels: ThreeLevels, v: Params) -> Params:
         """``u`` from ``v``: a direction of omega to one of theta, zero on the objective heads."""
-        level = levels.finetune
+        level, batch = levels.finetune, self.part(levels.finetune.batch)
 
         def loss(parameters: Params) -> Tensor:
-            return level.total(frozen_call(level.module, level.batch, parameters), level.batch, parameters)
+            return level.total(frozen_call(level.module, batch, parameters), batch, parameters)
 
-        x = self.finetune(hessian_product(loss, level.parameters), v)
-        direction = level.proximal.cross(tuple(x[i] for i in level.shared))
+        x = self.solve(self.finetune, level, loss, v)
+        omega = tuple(level.parameters[i] for i in level.shared)
+        direction = level.proximal.cross(omega, level.anchor, tuple(x[i] for i in level.shared))
         by_anchor = {id(p): d for p, d in zip(level.anchor, direction, strict=True)}
         return tuple(by_anchor.get(id(p), torch.zeros_like(p)) for p in levels.pretrain.parameters)
 
     def through_pretraining(self, levels: ThreeLevels, u: Params) -> Tensor:
         """The gradient of the logits [k] from ``u``."""
-        level = levels.pretrain
+        level, batch = levels.pretrain, self.part(levels.pretrain.batch)
 
         def losses(parameters: Params) -> Tensor:
-            return frozen_call(level.module, level.batch, parameters)
+            return frozen_call(level.module, batch, parameters)
 
+        q = self.solve(self.pretrain, level, lambda p: level.mixture(losses(p)), u)
         point = tuple(p.detach() for p in level.parameters)
-        q = self.pretrain(hessian_product(lambda p: level.mixture(losses(p)), point), u)
         s = self.directional(losses, point, q)
         return require_finite(level.mixture.gradient(s), "the hypergradient")
+
+    def solve(self, inverse: Inverse, level: Level, loss: PureLoss, b: Params) -> Params:
+        """One level's inverse Hessian times ``b``, in the metric its optimiser moves in if asked for."""
+        method = inverse.under(dynamics_of(level.optimizer, level.parameters))
+        matvec = self.hessian(loss, level.parameters)
+
+        def checked(direction: Params) -> Params:
+            product = matvec(direction)
+            require_finite(norm(product), f"a Hessian product at level '{level.name}'")
+            return product
+
+        return method(checked, b)
+
+    def part(self, batch: Batch) -> Batch:
+        """The first samples of a batch, ``batch_fraction`` of them."""
+        if self.batch_fraction == 1:
+            return batch
+        size = max(map(len, batch.values()))
+        count = max(min(SMALLEST_BATCH, size), math.ceil(self.batch_fraction * size))
+        return {name: values[:count] for name, values in batch.items()}

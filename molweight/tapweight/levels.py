@@ -13,9 +13,10 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from molweight.errors import DivergedError
 from molweight.tapweight.mixture import Mixture
-from molweight.tapweight.proximal import SquaredL2
+from molweight.tapweight.proximal import Proximal
 from molweight.tapweight.replay import frozen_call
 from molweight.tapweight.typing import Batch, Batches, Params
+from molweight.tapweight.vectors import axpy, dot
 
 TaskLoss = Callable[[Tensor, Batch], Tensor]
 """``(outputs [b, t], batch) -> scalar``"""
@@ -129,7 +130,7 @@ class Finetuning(Level):
 
     name: str = "finetune"
     task_loss: TaskLoss
-    proximal: SquaredL2
+    proximal: Proximal
     shared: tuple[int, ...]
     anchor: Params
 
@@ -140,20 +141,48 @@ class Finetuning(Level):
     def total(self, outputs: Tensor, batch: Batch, parameters: Params) -> Tensor:
         """The level's loss of given outputs and parameters."""
         omega = tuple(parameters[i] for i in self.shared)
-        return self.task_loss(outputs, batch) + self.proximal(omega, self.anchor)
+        theta = tuple(p.detach() for p in self.anchor)
+        return self.task_loss(outputs, batch) + self.proximal(omega, theta)
 
 
 @dataclass(kw_only=True)
 class Weighting(Level):
-    """Level 3: the validation loss of the finetuned model, minimised over the mixture's logits."""
+    """Level 3: the validation loss of the finetuned model, minimised over the mixture's logits.
+
+    Args:
+        accumulate: validation batches that one update averages over, > 0; memory stays that of one.
+    """
 
     name: str = "weights"
     finetuning: Finetuning
+    accumulate: int = 1
+
+    def draw(self) -> Batch:
+        """The next ``accumulate`` batches, one after the other in one."""
+        if self.accumulate == 1:
+            return super().draw()
+        drawn = [self.batches.next() for _ in range(self.accumulate)]
+        self.batch = {name: torch.cat([batch[name] for batch in drawn]) for name in drawn[0]}
+        return self.batch
 
     def loss(self, batch: Batch) -> Tensor:
         """The validation loss of omega; its BatchNorm statistics and the random state stay as they are."""
-        lower = self.finetuning
-        return self.checked(lower.task_loss(frozen_call(lower.module, batch), batch))
+        if self.accumulate == 1:
+            return self.checked(self.task(batch))
+        parts = zip(*(values.chunk(self.accumulate) for values in batch.values()), strict=True)
+        parameters = self.finetuning.parameters
+        total = torch.zeros((), device=parameters[0].device)
+        slope = tuple(torch.zeros_like(p) for p in parameters)
+        for part in parts:
+            loss = self.task(dict(zip(batch, part, strict=True))) / self.accumulate
+            total = total + loss.detach()
+            slope = axpy(1.0, torch.autograd.grad(loss, parameters), slope)
+        # The same value and the same gradient, without the graphs of all batches at once.
+        return self.checked(total + dot(slope, axpy(-1.0, tuple(p.detach() for p in parameters), parameters)))
+
+    def task(self, batch: Batch) -> Tensor:
+        """The task's loss of one batch."""
+        return self.finetuning.task_loss(frozen_call(self.finetuning.module, batch), batch)
 
 
 @dataclass(frozen=True, kw_only=True)

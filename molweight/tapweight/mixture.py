@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from molweight.errors import ConfigError
+from molweight.errors import ConfigError, unknown
+
+UPDATES = ("softmax", "exponentiated")
 
 
 class Mixture(nn.Module):
@@ -16,13 +19,25 @@ class Mixture(nn.Module):
     Args:
         names: one per objective, in the order of the loss vector.
         dtype: of the logits; float64 in tests that compare with exact derivatives.
+        update: ``softmax`` differentiates through the softmax; ``exponentiated`` leaves it out, so that
+            a descent step on the logits is one of exponentiated gradient on the weights (Kivinen and Warmuth
+            1997): an objective's weight then moves at the same relative speed however small it is.
 
     Raises:
-        ConfigError: no objective, or two with one name.
+        ConfigError: no objective, two with one name, or unknown update.
     """
 
-    def __init__(self, *, names: Sequence[str], dtype: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self,
+        *,
+        names: Sequence[str],
+        dtype: torch.dtype = torch.float32,
+        update: Literal["softmax", "exponentiated"] = "softmax",
+    ) -> None:
         super().__init__()
+        if update not in UPDATES:
+            raise ConfigError(unknown("update of the weights", update, UPDATES))
+        self.update = update
         if not names or len(set(names)) != len(names):
             raise ConfigError(f"a mixture needs one or more distinct objectives, got {list(names)}")
         self.names = tuple(names)
@@ -37,20 +52,21 @@ class Mixture(nn.Module):
         return self.weights().to(losses.dtype) @ losses
 
     def gradient(self, directional: Tensor) -> Tensor:
-        """The hypergradient of the logits from the directional derivatives of the losses.
+        """The gradient that updates the logits, from the directional derivatives of the losses.
 
         ``dL_val/dalpha = -(diag(lambda) - lambda lambda^T) s``, the chain rule through softmax with
-        ``dL_val/dlambda = -s``.
+        ``dL_val/dlambda = -s``; under ``exponentiated`` without the factor ``lambda_k``.
 
         Args:
             directional: ``s``, [k].
 
         Returns:
-            [k], sums to zero.
+            [k]; sums to zero, weighted by lambda under ``exponentiated``.
         """
         weights = self.weights()
         s = directional.to(weights.dtype)
-        return -weights * (s - weights @ s)
+        relative = -(s - weights @ s)
+        return weights * relative if self.update == "softmax" else relative
 
     def named(self, values: Tensor) -> dict[str, float]:
         """A vector ``[k]`` as numbers by objective."""

@@ -1,32 +1,36 @@
-"""The term that ties the finetuned backbone to the pretrained one, with its cross derivative."""
+"""Terms that tie the finetuned backbone to the pretrained one, each with its cross derivative.
+
+A term is a function of the shared parameters of both levels. What level 3 needs of it is one product with
+its mixed second derivative, and every term here has it in closed form.
+"""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from molweight.errors import ConfigError
+from molweight.errors import ConfigError, unknown
 from molweight.tapweight.typing import Params
+
+Reduction = Literal["sum", "mean"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class SquaredL2:
-    """``gamma * || omega - theta ||^2`` over the shared parameters.
-
-    Its mixed derivative is ``-2 gamma I`` (divided by the number of parameters under ``mean``), so
-    the product that carries a hypergradient from level 2 to level 1 needs no differentiation.
+class Proximal(ABC):
+    """``gamma`` times a distance of the shared parameters.
 
     Args:
         gamma: strength, > 0. TapWeight, reweight_cls.sh and reweight_reg.sh ``--lam``: 1e-3
             for classification, 1e-2 for regression.
-        reduction: ``sum`` as published for molecules, ``mean`` as published for text.
+        reduction: ``sum`` over parameters as published for molecules, ``mean`` as published for text.
     """
 
     gamma: float = 1e-3
-    reduction: Literal["sum", "mean"] = "sum"
+    reduction: Reduction = "sum"
 
     def __post_init__(self) -> None:
         if not self.gamma > 0:
@@ -38,19 +42,108 @@ class SquaredL2:
             raise ConfigError(f"proximal reduction must be 'sum' or 'mean', got {self.reduction!r}")
 
     def __call__(self, omega: Params, theta: Params) -> Tensor:
-        """The value of the term, a scalar; ``theta`` is held constant."""
-        squares = [(o - t.detach()).square().sum() for o, t in zip(omega, theta, strict=True)]
-        return self.strength(omega) * torch.stack(squares).sum()
+        """The value of the term, a scalar, differentiable in both."""
+        distances = [self.distance(o - t).sum() for o, t in zip(omega, theta, strict=True)]
+        return self.strength(omega) * torch.stack(distances).sum()
 
     def strength(self, omega: Params) -> float:
         """``gamma``, divided by the number of shared parameters under ``mean``."""
         count = sum(o.numel() for o in omega) if self.reduction == "mean" else 1
         return self.gamma / count
 
-    def cross(self, direction: Params) -> Params:
-        """``-(d^2 L2 / dtheta domega) direction``, divided by ``2 * strength``: the direction itself.
+    @property
+    def ties(self) -> bool:
+        """Whether the mixed derivative is not zero almost everywhere."""
+        return True
 
-        The factor is left out so that one learning rate of the weights serves every gamma: the
-        hypergradient is proportional to it.
+    @abstractmethod
+    def distance(self, difference: Tensor) -> Tensor:
+        """The distance of every parameter from its difference, same shape."""
+
+    @abstractmethod
+    def cross(self, omega: Params, theta: Params, direction: Params) -> Params:
+        """``-(d^2 term / dtheta domega) direction``, divided by the curvature at zero difference.
+
+        That factor (``2 * strength`` for squared L2) is left out so that one learning rate of the weights
+        serves every gamma: the hypergradient is proportional to it.
         """
+
+
+@dataclass(frozen=True, kw_only=True)
+class SquaredL2(Proximal):
+    """``gamma * || omega - theta ||^2``: its mixed derivative is ``-2 gamma I``."""
+
+    def distance(self, difference: Tensor) -> Tensor:
+        """The square."""
+        return difference.square()
+
+    def cross(self, omega: Params, theta: Params, direction: Params) -> Params:
+        """The direction itself."""
         return direction
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmoothL1(Proximal):
+    """Huber's: squares up to ``beta``, absolute values beyond (torch's ``smooth_l1_loss``).
+
+    Its mixed derivative is ``-gamma / beta`` where the difference is below ``beta``, zero elsewhere:
+    parameters that have moved far pass no gradient on to level 1.
+
+    Args:
+        beta: where the square ends, > 0, in units of a parameter.
+    """
+
+    beta: float = 0.01
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.beta > 0:
+            raise ConfigError(f"beta of the smooth L1 term must be > 0, got {self.beta}")
+
+    def distance(self, difference: Tensor) -> Tensor:
+        """Huber's function."""
+        zero = torch.zeros_like(difference)
+        return torch.nn.functional.smooth_l1_loss(difference, zero, beta=self.beta, reduction="none")
+
+    def cross(self, omega: Params, theta: Params, direction: Params) -> Params:
+        """The direction where the difference is below ``beta``."""
+        pairs = zip(omega, theta, direction, strict=True)
+        return tuple(torch.where((o - t).detach().abs() < self.beta, d, 0) for o, t, d in pairs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class L1(Proximal):
+    """``gamma * || omega - theta ||_1``: its mixed derivative vanishes almost everywhere.
+
+    So it regularises level 2 but tells level 1 nothing; the weights receive no gradient. TapWeight's
+    code for text uses it on the encoder. Here it is for ``method=equal`` and for comparisons.
+    """
+
+    @property
+    def ties(self) -> bool:
+        """It does not."""
+        return False
+
+    def distance(self, difference: Tensor) -> Tensor:
+        """The absolute value."""
+        return difference.abs()
+
+    def cross(self, omega: Params, theta: Params, direction: Params) -> Params:
+        """Zero."""
+        return tuple(torch.zeros_like(d) for d in direction)
+
+
+PROXIMAL: dict[str, type[Proximal]] = {"l2": SquaredL2, "smooth_l1": SmoothL1, "l1": L1}
+
+
+def make_proximal(kind: str, *, gamma: float, reduction: Reduction, beta: float) -> Proximal:
+    """The term of a name; ``beta`` is read by ``smooth_l1`` only.
+
+    Raises:
+        ConfigError: unknown name, or a number out of range.
+    """
+    if kind not in PROXIMAL:
+        raise ConfigError(unknown("proximal term", kind, PROXIMAL))
+    if kind == "smooth_l1":
+        return SmoothL1(gamma=gamma, reduction=reduction, beta=beta)
+    return PROXIMAL[kind](gamma=gamma, reduction=reduction)

@@ -8,27 +8,37 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 import torch
+from torch import Tensor
 
 from molweight.errors import ConfigError
+from molweight.tapweight.averaging import Averaging, AveragingRecipe
 from molweight.tapweight.hypergradient import Hypergradient
 from molweight.tapweight.levels import ThreeLevels
 
 
 @dataclass(frozen=True, kw_only=True)
 class Unroll:
-    """How many steps of a lower level go into one of the level above (published: 1 and 1).
+    """How many steps of the lower levels go into one of the level above (published: 1 and 1).
 
     Args:
+        every: level-1 steps for each update of the weights, a multiple of ``pretrain``.
         pretrain: level-1 steps for each level-2 step, > 0.
-        finetune: level-2 steps for each update of the weights, > 0.
     """
 
+    every: int = 1
     pretrain: int = 1
-    finetune: int = 1
 
     def __post_init__(self) -> None:
-        if self.pretrain < 1 or self.finetune < 1:
-            raise ConfigError(f"unroll needs steps >= 1, got {self.pretrain} and {self.finetune}")
+        if self.pretrain < 1 or self.every < 1 or self.every % self.pretrain:
+            raise ConfigError(
+                "unroll needs pretrain >= 1 and every a multiple of it, got "
+                f"every={self.every} and pretrain={self.pretrain}"
+            )
+
+    @property
+    def finetune(self) -> int:
+        """Level-2 steps for each update of the weights."""
+        return self.every // self.pretrain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,13 +46,15 @@ class StepRecord:
     """What one outer step did; a line of ``steps.jsonl``.
 
     ``hypergradient`` is that of the logits, divided by ``2 gamma``; ``weights`` are those after the
-    update, ``losses`` those of the last level-1 batch, before it.
+    update, ``losses`` those of the last level-1 batch, before it. ``snr`` is the signal-to-noise ratio
+    of the averaged hypergradient that the update used, None where nothing is averaged.
     """
 
     step: int
     weights: dict[str, float]
     losses: dict[str, float]
     hypergradient: dict[str, float]
+    snr: float | None
     finetune_loss: float
     validation_loss: float
     seconds: float
@@ -59,6 +71,7 @@ class Solver(ABC):
         levels: the chained problem; advanced in place.
         hypergradient: how level 3's gradient is computed.
         unroll: the number of lower-level steps.
+        averaging: of the hypergradients; None uses each as it comes.
         learn: False holds the weights where they are: the same steps without level 3.
     """
 
@@ -70,11 +83,13 @@ class Solver(ABC):
         hypergradient: Hypergradient,
         *,
         unroll: Unroll | None = None,
+        averaging: AveragingRecipe | None = None,
         learn: bool = True,
     ) -> None:
         self.levels = levels
         self.hypergradient = hypergradient
         self.unroll = unroll or Unroll()
+        self.averaging = Averaging(len(levels.mixture.names), averaging)
         self.learn = learn
         self.count = 0
         self.gradient = torch.zeros_like(levels.mixture.logits)  # the last hypergradient, [k]
@@ -82,6 +97,11 @@ class Solver(ABC):
     @abstractmethod
     def advance(self) -> None:
         """The lower-level steps and one update of the weights."""
+
+    def follow(self, gradient: Tensor) -> Tensor:
+        """The direction [k] that the weights follow once this hypergradient [k] is taken in."""
+        self.gradient = gradient.detach().clone()
+        return self.averaging.add(self.gradient)
 
     def step(self) -> StepRecord:
         """One outer step.
@@ -100,6 +120,7 @@ class Solver(ABC):
             weights=mixture.named(mixture.weights()),
             losses=mixture.named(self.levels.pretrain.losses),
             hypergradient=mixture.named(self.gradient),
+            snr=self.averaging.snr,
             finetune_loss=self.levels.finetune.value,
             validation_loss=self.levels.weights.value,
             seconds=time.perf_counter() - start,
@@ -111,6 +132,7 @@ class Solver(ABC):
         return {
             "count": self.count,
             "random": torch.get_rng_state(),
+            "averaging": self.averaging.state_dict(),
             "levels": {
                 level.name: {
                     "module": dict(level.module.state_dict()),
@@ -125,6 +147,7 @@ class Solver(ABC):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where :meth:`state_dict` was taken, between two outer steps."""
         self.count = state["count"]
+        self.averaging.load_state_dict(state["averaging"])
         for level in (self.levels.pretrain, self.levels.finetune, self.levels.weights):
             saved = state["levels"][level.name]
             level.module.load_state_dict(saved["module"])
@@ -153,7 +176,6 @@ class NativeSolver(Solver):
         """One update of the mixture's logits."""
         level = self.levels.weights
         loss = level.loss(level.draw())
-        self.gradient = self.hypergradient(self.levels, loss)
-        self.levels.mixture.logits.grad = self.gradient.clone()
+        self.levels.mixture.logits.grad = self.follow(self.hypergradient(self.levels, loss))
         level.apply()
         level.zero_grad()

@@ -19,6 +19,12 @@ MatVec = Callable[[Params], Params]
 Solve = Callable[[MatVec, Params], Params]
 """``(matvec, b) -> x`` with ``matvec(x) = b``, approximately."""
 
+PureLoss = Callable[[Params], Tensor]
+"""A scalar loss at given parameters; everything else (batch, random numbers) is fixed."""
+
+HessianProduct = Callable[[PureLoss, Params], MatVec]
+"""``(loss, point) -> matvec``: multiplication by the Hessian of a loss at a point."""
+
 PureLosses = Callable[[Params], Tensor]
 """Losses ``[k]`` at given parameters; everything else (batch, random numbers) is fixed."""
 

@@ -1,10 +1,9 @@
-"""Derivative products: Hessian times direction, and K losses differentiated along one direction."""
+"""K losses differentiated along one direction."""
 
 from __future__ import annotations
 
-import functools
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -13,17 +12,8 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from molweight.errors import ConfigError
-from molweight.tapweight.typing import MatVec, Params, PureLosses
-
-
-def dot(a: Params, b: Params) -> Tensor:
-    """The inner product of two directions, a scalar."""
-    return torch.stack([(x * y).sum() for x, y in zip(a, b, strict=True)]).sum()
-
-
-def norm(a: Params) -> Tensor:
-    """The Euclidean length of a direction, a scalar."""
-    return dot(a, a).sqrt()
+from molweight.tapweight.typing import Params, PureLosses
+from molweight.tapweight.vectors import norm
 
 
 @contextmanager
@@ -78,32 +68,3 @@ class CentralDifference:
             ahead = losses(tuple(p + step * d for p, d in zip(point, direction, strict=True)))
             behind = losses(tuple(p - step * d for p, d in zip(point, direction, strict=True)))
         return (ahead - behind) / (2 * step)
-
-
-def hessian_product(loss: Callable[[Params], Tensor], point: Params) -> MatVec:
-    """Multiplication by the Hessian of a loss at a point, exactly, by double backward.
-
-    The gradient's graph is built at the first product and reused by the others; a solver that asks for
-    none pays nothing.
-
-    Args:
-        loss: parameters -> scalar.
-        point: where the Hessian is taken.
-    """
-    leaves = tuple(p.detach().requires_grad_() for p in point)
-
-    @functools.cache
-    def gradients() -> tuple[Tensor | None, ...]:
-        return torch.autograd.grad(loss(leaves), leaves, create_graph=True, allow_unused=True)
-
-    def product(direction: Params) -> Params:
-        pairs = zip(gradients(), direction, strict=True)
-        moving = [(g, d) for g, d in pairs if g is not None and g.requires_grad]
-        columns = torch.autograd.grad(
-            [g for g, _ in moving], leaves, [d for _, d in moving], retain_graph=True, allow_unused=True
-        )
-        return tuple(
-            torch.zeros_like(leaf) if c is None else c for c, leaf in zip(columns, leaves, strict=True)
-        )
-
-    return product
