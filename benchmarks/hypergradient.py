@@ -30,6 +30,7 @@ from molweight.tapweight.inverse import ConjugateGradient, Identity, Neumann
 DEFAULT = "accurate"
 MEDIAN, MINIMUM = 0.95, 0.5  # floors of the default preset, in every setting
 PRESETS = ("paper", "accurate", "exact")
+JUDGED = ("paper", DEFAULT)
 INVERSES = ("paper", "diagonal", "neumann", "cg", "level 2 only", "accurate", "exact")
 Cell = tuple[float, float]  # median and smallest cosine
 
@@ -134,7 +135,7 @@ def main() -> int:
         "",
     ]
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
-        judged = measure(pool, SETTINGS, PRESETS[:2] if options.quick else PRESETS, options.seeds)
+        judged = measure(pool, SETTINGS, JUDGED, options.seeds)
         lines += ["## SGD: the settings that are judged", "", *table(judged)]
         if not options.quick:
             lines += ["## Other inverse Hessians, gamma 0.5, pretrained", ""]
@@ -142,7 +143,7 @@ def main() -> int:
             lines += table(measure(pool, [*chosen, *ADAM], INVERSES, options.seeds))
             lines += ["## Other proximal terms", ""]
             smooth = [replace(s, proximal="smooth_l1") for s in chosen]
-            lines += table(measure(pool, smooth, PRESETS, options.seeds))
+            lines += table(measure(pool, smooth, JUDGED, options.seeds))
             lines += ["`l1` has no row: its mixed derivative, and so its hypergradient, is zero.", ""]
     options.output.write_text("\n".join(lines))
     median = min(row[DEFAULT][0] for row in judged.values())

@@ -1,6 +1,6 @@
 """What level 3 costs: seconds, passes and memory of one level-1 step, beside plain training.
 
-    python -m benchmarks.step_cost [--rounds 8] [--output benchmarks/step_cost.md]
+    python -m benchmarks.step_cost [--rounds 4] [--output benchmarks/step_cost.md]
 
 ResNet-18 on 64 px pictures of real molecules (RDKit's NCI file), the paper's five objectives. Plain is
 weighted pretraining and finetuning without level 3; the rest is molweight's presets on both engines, and
@@ -12,13 +12,15 @@ of its own for each.
 from __future__ import annotations
 
 import argparse
+import functools
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,7 @@ from molweight.tapweight.directional import ForwardMode
 from molweight.tapweight.engines import make_solver
 from molweight.tapweight.levels import ThreeLevels
 from molweight.tapweight.replay import frozen_call
+from molweight.training.setup import Setup
 
 PRESETS = ("paper", "accurate")
 VARIANTS = ("plain", *PRESETS, "accurate, betty", "betty darts")
@@ -40,7 +43,7 @@ COMMON = (
     *("backbone=resnet18", "backbone.image_size=64", "backbone.init=random", "objectives=tapweight"),
     *(
         "corpus=nci",
-        "corpus.limit=1500",
+        "corpus.limit=1100",
         "objectives.clusters_fine.k=200",
         "objectives.clusters_medium.k=100",
     ),
@@ -77,14 +80,19 @@ def configuration(preset: str) -> RunConfig:
     return load_config(*COMMON, f"hypergradient={preset}", f"learn.unroll.every={EVERY}")
 
 
-def variant(name: str) -> tuple[Callable[[], None], ThreeLevels]:
-    """One update of the weights with all its lower-level steps, as a function."""
-    preset = name.split(",")[0] if name.split(",")[0] in PRESETS else "paper"
-    config = configuration(preset)
+@functools.cache
+def prepared() -> Setup:
+    """Pictures, targets and models, made once."""
     with tempfile.TemporaryDirectory() as folder:
-        setup = image_setup(config.images, run_dir=Path(folder), device=torch.device("cpu"))
+        return image_setup(configuration("paper").images, run_dir=Path(folder), device=torch.device("cpu"))
+
+
+def variant(name: str) -> tuple[Callable[[], None], ThreeLevels]:
+    """One update of the weights with all its lower-level steps, as a function, from equal starts."""
+    preset = name.split(",")[0] if name.split(",")[0] in PRESETS else "paper"
+    config, setup = configuration(preset), prepared()
     torch.manual_seed(0)
-    levels = wire(setup, config)
+    levels = wire(replace(setup, pretraining=deepcopy(setup.pretraining)), config)
     for level in (levels.pretrain, levels.finetune):
         level.module.train()
     unroll = config.learn.unroll
@@ -99,7 +107,7 @@ def variant(name: str) -> tuple[Callable[[], None], ThreeLevels]:
         averaging=config.learn.averaging,
         learn=name != "plain",
     )
-    return lambda: solver.advance(), levels
+    return solver.advance, levels
 
 
 def time_all(names: tuple[str, ...], rounds: int) -> dict[str, dict[str, Any]]:
@@ -128,7 +136,7 @@ def time_all(names: tuple[str, ...], rounds: int) -> dict[str, dict[str, Any]]:
 
 
 def peak_memory(name: str) -> float:
-    """MB that two updates add to what a process holds before its first step."""
+    """MB that one update, with its lower-level steps, adds to what a process holds before its first step."""
     program = f"from benchmarks.step_cost import print_memory; print_memory({name!r})"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     return float(done.stdout.split()[-1])
@@ -138,7 +146,6 @@ def print_memory(name: str) -> None:
     step, _ = variant(name)
     Path("/proc/self/clear_refs").write_text("5")  # forget the peak of the preparation
     before = memory("VmRSS")
-    step()
     step()
     print(memory("VmHWM") - before)
 
@@ -190,7 +197,7 @@ class ManyHeads(nn.Module):
 def main() -> None:
     """Measure, print and write both tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".md"))
     options = parser.parse_args()
     found = time_all(VARIANTS, options.rounds)

@@ -37,7 +37,7 @@ from molweight.tapweight.typing import Batch
 
 NAMES = ("clusters", "size", "polarity", "noise")
 SIDE, CHANNELS = 24, 16  # px; features of the network
-PART = 96  # molecules in each of: unlabelled, train, validation
+PART = 64  # molecules in each of: unlabelled, train, validation
 BETA = 0.01  # of the smooth L1 term
 TINY = 1e-30  # keeps the root of Adam's second moment differentiable at zero
 
@@ -63,7 +63,7 @@ class Setting:
     gamma: float = 0.5
     proximal: str = "l2"
     pretrained: int = 300
-    warm: int = 300
+    warm: int = 200
     steps: int = 50
 
     @property
@@ -179,7 +179,7 @@ class Same:
 
 @functools.cache
 def data() -> dict[str, Tensor]:
-    """Pictures and labels of 288 molecules, float64."""
+    """Pictures and labels of 192 molecules, float64."""
     from sklearn.cluster import KMeans
 
     smiles = load_corpus(CorpusCard(name="nci", limit=3 * PART), task_smiles=()).smiles

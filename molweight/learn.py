@@ -70,8 +70,9 @@ def learn(setup: Setup, config: RunConfig, directory: RunDirectory, *, progress:
         record = solver.step()
         directory.append_record(record.as_dict())
         top = max(record.weights, key=lambda name: record.weights[name])
+        noise = "" if record.snr is None else f", signal/noise {record.snr:.1f}"
         bar.set_postfix_str(
-            f"validation loss {record.validation_loss:.3f}, top {top} {record.weights[top]:.2f}"
+            f"validation loss {record.validation_loss:.3f}, top {top} {record.weights[top]:.2f}{noise}"
         )
         bar.update()
         if solver.count % recipe.checkpoint_every == 0 or solver.count == recipe.steps:
