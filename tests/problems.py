@@ -14,6 +14,23 @@ from molweight.tapweight.proximal import SquaredL2
 from molweight.tapweight.typing import Batch
 
 
+def symmetric(eigenvalues: tuple[float, ...]) -> Tensor:
+    """A symmetric float64 matrix with given eigenvalues and random eigenvectors."""
+    size, generator = len(eigenvalues), torch.Generator().manual_seed(0)
+    q, _ = torch.linalg.qr(torch.randn(size, size, generator=generator, dtype=torch.float64))
+    return q @ torch.diag(torch.tensor(eigenvalues, dtype=torch.float64)) @ q.T
+
+
+def matvec_of(H: Tensor) -> Any:
+    """The product with H of a direction kept as two tensors, the first of three numbers."""
+
+    def matvec(direction: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        product = H @ torch.cat(direction)
+        return product[:3], product[3:]
+
+    return matvec
+
+
 class Cycle:
     """The same few batches over and over."""
 

@@ -6,28 +6,12 @@ import math
 
 import pytest
 import torch
+from problems import matvec_of, symmetric
 
 from molweight.errors import ConfigError
 from molweight.tapweight.horizon import TrainingHorizon
 
 D = 7
-
-
-def symmetric(values):
-    """A symmetric matrix with given eigenvalues."""
-    generator = torch.Generator().manual_seed(0)
-    q, _ = torch.linalg.qr(torch.randn(D, D, generator=generator, dtype=torch.float64))
-    return q @ torch.diag(torch.tensor(values, dtype=torch.float64)) @ q.T
-
-
-def matvec_of(H):
-    """The product with H of a direction kept as two tensors."""
-
-    def matvec(direction):
-        product = H @ torch.cat(direction)
-        return product[:3], product[3:]
-
-    return matvec
 
 
 B = torch.randn(D, generator=torch.Generator().manual_seed(1), dtype=torch.float64)

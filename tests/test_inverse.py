@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from problems import matvec_of, symmetric
 
 from molweight.errors import ConfigError
 from molweight.tapweight.dynamics import Dynamics, dynamics_of
@@ -12,20 +13,6 @@ from molweight.tapweight.inverse import ConjugateGradient, Identity, Neumann
 
 D = 7
 METHODS = [Identity(), Neumann(), ConjugateGradient(), TrainingHorizon(steps=20, lr=0.05)]
-
-
-def symmetric(eigenvalues, seed=0):
-    g = torch.Generator().manual_seed(seed)
-    q, _ = torch.linalg.qr(torch.randn(D, D, generator=g, dtype=torch.float64))
-    return q @ torch.diag(torch.tensor(eigenvalues, dtype=torch.float64)) @ q.T
-
-
-def matvec_of(H):
-    def product(direction):
-        flat = H @ torch.cat(direction)
-        return flat[:3], flat[3:]
-
-    return product
 
 
 def vector(seed=1):
