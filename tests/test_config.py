@@ -195,7 +195,7 @@ def test_unknown_group_members_list_all_known():
         ("split.fractions=[a,b,c]", "split.fractions[0] must be a number, got 'a'"),
         ("dataset.metric=rmse", "dataset.metric=rmse"),
         ("objectives.clusters_coarse.k=1", "objectives.clusters_coarse: Clusters needs k >= 2, got 1"),
-        ("hypergradient.finetune.damping=-1", "hypergradient.finetune: "),
+        ("hypergradient.finetune.iterations=0", "hypergradient.finetune: a training horizon needs"),
         ("+hypergradient.extra=3", "unknown option in hypergradient 'extra'"),
         ("~seed", "the configuration needs seed"),
         ("~learn.steps", "learn needs steps"),

@@ -33,9 +33,12 @@ def test_truth_equals_central_differences_of_the_whole_training(batchnorm, optim
     assert exact.sum().abs() < 1e-12, "a common shift of all logits changes nothing"
 
 
-@pytest.mark.parametrize("batchnorm", [True, False])
-def test_the_default_points_the_right_way(batchnorm):
-    """One seed of the benchmark's table, where the published estimator does not."""
-    setting = Setting(batchnorm=batchnorm, gamma=1e-3)
-    found = cosines((setting, 7 if batchnorm else 2, JUDGED))
-    assert found["accurate"] > 0.95 > 0.2 > found["paper"]
+@pytest.mark.parametrize(
+    ("setting", "seed", "published"),
+    [(Setting(batchnorm=False, gamma=1e-3), 0, 0.2), (Setting(batchnorm=True), 2, 0.7)],
+    ids=["plain", "BatchNorm"],
+)
+def test_the_default_points_the_right_way(setting, seed, published):
+    """Seeds of the benchmark's table where the published estimator does not."""
+    found = cosines((setting, seed, JUDGED))
+    assert found["accurate"] > 0.95 > published > found["paper"]

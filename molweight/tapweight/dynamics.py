@@ -60,6 +60,8 @@ def dynamics_of(optimizer: Optimizer, parameters: Params) -> Dynamics:
             scales.append(torch.ones_like(parameter))
             continue
         corrected = state["exp_avg_sq"] / (1 - group["betas"][1] ** float(state["step"]))
-        scales.append(rates[id(parameter)] / lr / (corrected.sqrt() + group["eps"]))
+        scale = rates[id(parameter)] / lr / (corrected.sqrt() + group["eps"])
+        # In the parameter's memory layout: one loaded from a checkpoint may differ, and sums would round so.
+        scales.append(torch.empty_like(parameter, requires_grad=False).copy_(scale))
     momentum = float(first["betas"][0])
     return Dynamics(lr=lr, momentum=momentum, dampening=momentum, scale=tuple(scales))
