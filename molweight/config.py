@@ -23,7 +23,9 @@ from molweight.objectives.base import Objective
 from molweight.objectives.setup import BackboneRecipe, ImageRecipe, SplitRecipe
 from molweight.schema import build, checked
 from molweight.tapweight.averaging import AveragingRecipe
+from molweight.tapweight.directional import CentralDifference, ForwardMode
 from molweight.tapweight.engines import SOLVERS
+from molweight.tapweight.hessian import DoubleBackward, GradientDifference
 from molweight.tapweight.hypergradient import Hypergradient
 from molweight.tapweight.inverse import Inverse
 from molweight.tapweight.proximal import Proximal, Reduction, make_proximal
@@ -40,6 +42,12 @@ SECTIONS = (
 )
 LARGEST_SEED = 2**32 - 1  # NumPy's and scikit-learn's
 TRUSTED = "molweight."  # the only code that a configuration may name
+PARTS = {  # of a hypergradient
+    "finetune": (Inverse, "an inverse Hessian"),
+    "pretrain": (Inverse, "an inverse Hessian"),
+    "directional": ((ForwardMode, CentralDifference), "a directional derivative"),
+    "hessian": ((DoubleBackward, GradientDifference), "a Hessian product"),
+}
 NOT_HASHED = ("run_dir", "device", "threads")  # where and how fast, not what
 
 
@@ -209,9 +217,13 @@ def to_hypergradient(options: dict[str, Any]) -> Hypergradient:
         where = f"hypergradient.{key}"
         if key not in Hypergradient.__dataclass_fields__:
             raise ConfigError(unknown("option in hypergradient", key, Hypergradient.__dataclass_fields__))
-        parts[key] = checked(value, float, where) if key == "batch_fraction" else component(value, where)
-        if key in ("finetune", "pretrain") and not isinstance(parts[key], Inverse):
-            raise ConfigError(f"{where} must be an inverse Hessian, got {value['_target_']}")
+        if key == "batch_fraction":
+            parts[key] = checked(value, float, where)
+            continue
+        parts[key] = component(value, where)
+        kinds, what = PARTS[key]
+        if not isinstance(parts[key], kinds):
+            raise ConfigError(f"{where} must be {what}, got {value['_target_']}")
     return Hypergradient(**parts)
 
 

@@ -159,6 +159,18 @@ def test_unknown_group_members_list_all_known():
         ("learn.averaging.limit=0", "limit must be > 0 or null"),
         ("learn.accumulate=0", "accumulate >= 1"),
         ("learn.unroll.every=0", "unroll needs"),
+        (
+            "hypergradient.hessian={_target_: molweight.tapweight.directional.ForwardMode}",
+            "hypergradient.hessian",
+        ),
+        (
+            "hypergradient.directional._target_=molweight.tapweight.hessian.DoubleBackward",
+            "hypergradient.directional must be a directional derivative, got",
+        ),
+        (
+            "hypergradient.pretrain._target_=molweight.tapweight.proximal.L1",
+            "hypergradient.pretrain",
+        ),
         ("hypergradient.batch_fraction=0", "batch_fraction must lie in (0, 1]"),
         ("hypergradient.batch_fraction=all", "hypergradient.batch_fraction must be a number"),
         ("learn.pretrain.lr=inf", "learn.pretrain.lr must be a finite number"),
