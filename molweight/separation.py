@@ -78,7 +78,7 @@ def sentence(found: dict[str, dict[str, Any]], updates: int) -> str:
     if not found:
         return ""
     test = f"Wilcoxon signed-rank test over {updates} updates, Holm-corrected for {len(found)} objectives"
-    clear = {name: one for name, one in found.items() if one["p"] < LEVEL}
+    clear = {name: one for name, one in found.items() if Separation(**one).clear}
     if not clear:
         smallest = min(one["p"] for one in found.values())
         return (

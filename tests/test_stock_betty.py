@@ -44,13 +44,14 @@ def problem(unroll, gamma=0.05):
 def test_the_published_estimator_is_bettys_darts(unroll, directional):
     gamma = 0.05
     stock, ours = problem(unroll), problem(unroll)
-    radius = 0.01 if isinstance(directional, CentralDifference) else 1e-6  # the same, or next to exact
+    # The same difference gives the same digits; next to none, what is exact.
+    radius, rtol = (0.01, 1e-9) if isinstance(directional, CentralDifference) else (1e-6, 1e-4)
     advance(stock_engine(stock, unroll=unroll, radius=radius), unroll)
     solver = NativeSolver(ours, Hypergradient(directional=directional), unroll=unroll)
     solver.advance()
     betty = stock.weights.optimizer.gradient
     assert betty.abs().max() > 1e-6
-    torch.testing.assert_close(2 * gamma * ours.weights.optimizer.gradient, betty, rtol=1e-3, atol=1e-7)
+    torch.testing.assert_close(2 * gamma * ours.weights.optimizer.gradient, betty, rtol=rtol, atol=1e-12)
 
 
 def test_the_smooth_l1_term_passes_on_what_bettys_differences_see():
