@@ -20,7 +20,8 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.unrolled import ADAM, SETTINGS, Setting, problem, truth
+from benchmarks.small_problem import ADAM, SETTINGS, Setting, problem
+from benchmarks.unrolled import truth
 from molweight.config import load_config
 from molweight.tapweight.hessian import DoubleBackward
 from molweight.tapweight.horizon import TrainingHorizon

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from benchmarks.hypergradient import JUDGED, cosines
-from benchmarks.unrolled import Setting, problem, train, truth
+from benchmarks.small_problem import Setting, problem
+from benchmarks.unrolled import train, truth
 
 
 @pytest.mark.parametrize("batchnorm", [True, False])
