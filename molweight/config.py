@@ -42,9 +42,9 @@ SECTIONS = (
 )
 LARGEST_SEED = 2**32 - 1  # NumPy's and scikit-learn's
 TRUSTED = "molweight."  # the only code that a configuration may name
-PARTS = {  # of a hypergradient
-    "finetune": (Inverse, "an inverse Hessian"),
-    "pretrain": (Inverse, "an inverse Hessian"),
+PARTS: dict[str, tuple[tuple[type, ...], str]] = {  # of a hypergradient
+    "finetune": ((Inverse,), "an inverse Hessian"),
+    "pretrain": ((Inverse,), "an inverse Hessian"),
     "directional": ((ForwardMode, CentralDifference), "a directional derivative"),
     "hessian": ((DoubleBackward, GradientDifference), "a Hessian product"),
 }
