@@ -48,6 +48,7 @@ PARTS: dict[str, tuple[tuple[type, ...], str]] = {  # of a hypergradient
     "directional": ((ForwardMode, CentralDifference), "a directional derivative"),
     "hessian": ((DoubleBackward, GradientDifference), "a Hessian product"),
 }
+NUMBERS = {"batch_fraction": float, "directional_batches": int}  # of a hypergradient
 NOT_HASHED = ("run_dir", "device", "threads")  # where and how fast, not what
 
 
@@ -211,14 +212,14 @@ def to_run_config(config: DictConfig) -> RunConfig:
 
 
 def to_hypergradient(options: dict[str, Any]) -> Hypergradient:
-    """Its parts are components, each of the kind that its place asks for; ``batch_fraction`` is a number."""
+    """Its parts are components, each of the kind that its place asks for; the rest are numbers."""
     parts: dict[str, Any] = {}
     for key, value in options.items():
         where = f"hypergradient.{key}"
         if key not in Hypergradient.__dataclass_fields__:
             raise ConfigError(unknown("option in hypergradient", key, Hypergradient.__dataclass_fields__))
-        if key == "batch_fraction":
-            parts[key] = checked(value, float, where)
+        if key in NUMBERS:
+            parts[key] = checked(value, NUMBERS[key], where)
             continue
         parts[key] = component(value, where)
         kinds, what = PARTS[key]

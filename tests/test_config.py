@@ -173,6 +173,8 @@ def test_unknown_group_members_list_all_known():
         ),
         ("hypergradient.batch_fraction=0", "batch_fraction must lie in (0, 1]"),
         ("hypergradient.batch_fraction=all", "hypergradient.batch_fraction must be a number"),
+        ("hypergradient.directional_batches=-1", "directional_batches must be 0 or more"),
+        ("hypergradient.directional_batches=1.5", "hypergradient.directional_batches must be a whole number"),
         ("learn.pretrain.lr=inf", "learn.pretrain.lr must be a finite number"),
         ("learn=null", "learn must be a group of options, got None"),
         ("finetune.optimiser.lr=fast", "finetune.optimiser.lr must be a number, got 'fast'"),

@@ -190,6 +190,26 @@ def test_a_batch_fraction_uses_the_first_samples():
     assert not torch.allclose(Hypergradient()(levels, levels.weights.loss(levels.weights.batch)), found)
 
 
+def test_fresh_batches_are_averaged_and_taken_from_the_stream():
+    levels = network_problem(4, torch.float64)
+    levels.pretrain.draw(), levels.finetune.draw()
+    loss = levels.weights.loss(levels.weights.draw())
+    batches, own = levels.pretrain.batches, levels.pretrain.batch
+    position = batches.state_dict()
+    found = Hypergradient(directional_batches=2)(levels, loss)
+    after = batches.state_dict()
+    batches.load_state_dict(position)
+    single = []
+    for _ in range(2):
+        levels.pretrain.batch = batches.next()
+        single.append(Hypergradient()(levels, levels.weights.loss(levels.weights.batch)))
+    torch.testing.assert_close(found, torch.stack(single).mean(dim=0), rtol=1e-9, atol=1e-12)
+    assert batches.state_dict() == after != position
+    levels.pretrain.batch = own
+    one_used = Hypergradient()(levels, levels.weights.loss(levels.weights.batch))
+    assert not torch.allclose(one_used, found)
+
+
 def test_directions_of_the_heads_are_zero_and_the_backbone_gets_v():
     levels = network_problem(0)
     levels.finetune.draw()
@@ -222,6 +242,7 @@ def test_exponentiated_gradient_drops_the_factor_of_the_weight():
         (lambda: GradientDifference(radius=0.0), "radius"),
         (lambda: Hypergradient(batch_fraction=0.0), "batch_fraction"),
         (lambda: Hypergradient(batch_fraction=1.5), "batch_fraction"),
+        (lambda: Hypergradient(directional_batches=-1), "directional_batches"),
         (lambda: Mixture(names=("a", "b"), update="newton"), "unknown update of the weights"),
     ],
 )

@@ -192,7 +192,10 @@ def test_averages_accumulation_and_first_order_products_agree_between_engines(en
     levels = network_problem(3, clip=1.0)
     levels.weights.accumulate = 2
     chosen = Hypergradient(
-        finetune=TrainingHorizon(steps=10, iterations=3), hessian=GradientDifference(), batch_fraction=0.5
+        finetune=TrainingHorizon(steps=10, iterations=3),
+        hessian=GradientDifference(),
+        batch_fraction=0.5,
+        directional_batches=2,
     )
     solver = make_solver(
         engine, levels, chosen, unroll=Unroll(every=4, pretrain=2), averaging=AveragingRecipe()

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -44,6 +45,9 @@ class Hypergradient:
         directional: differentiates the K losses along one direction.
         hessian: how both Hessians are multiplied by a direction.
         batch_fraction: of the batches of levels 1 and 2 that all this is computed on, (0, 1].
+        directional_batches: fresh level-1 batches, whole, that the last product is averaged over; 0 uses
+            the part of the batch that the Hessians use, which level 1 has just learned from. It is where
+            most of the mini-batch noise comes in, and memory stays that of one batch.
     """
 
     finetune: Inverse = field(default_factory=Identity)
@@ -51,16 +55,22 @@ class Hypergradient:
     directional: Directional = field(default_factory=ForwardMode)
     hessian: HessianProduct = field(default_factory=DoubleBackward)
     batch_fraction: float = 1.0
+    directional_batches: int = 0
 
     def __post_init__(self) -> None:
         if not 0 < self.batch_fraction <= 1:
             raise ConfigError(f"hypergradient.batch_fraction must lie in (0, 1], got {self.batch_fraction}")
+        if self.directional_batches < 0:
+            raise ConfigError(
+                f"hypergradient.directional_batches must be 0 or more, got {self.directional_batches}"
+            )
 
     def __call__(self, levels: ThreeLevels, loss: Tensor) -> Tensor:
         """The gradient of the validation loss with respect to the logits, divided by ``2 gamma``.
 
         Args:
-            levels: the current parameters and batches; left bitwise unchanged.
+            levels: the current parameters and batches; left bitwise unchanged, but for the position in
+                level 1's stream where ``directional_batches`` are drawn from it.
             loss: level 3's loss, with its graph to omega.
 
         Returns:
@@ -89,12 +99,17 @@ class Hypergradient:
         """The gradient of the logits [k] from ``u``."""
         level, batch = levels.pretrain, self.part(levels.pretrain.batch)
 
-        def losses(parameters: Params) -> Tensor:
+        def losses(parameters: Params, batch: Batch = batch) -> Tensor:
             return frozen_call(level.module, batch, parameters)
 
         q = self.solve(self.pretrain, level, lambda p: level.mixture(losses(p)), u)
         point = tuple(p.detach() for p in level.parameters)
-        s = self.directional(losses, point, q)
+        if self.directional_batches == 0:
+            s = self.directional(losses, point, q)
+        else:
+            fresh = (level.batches.next() for _ in range(self.directional_batches))
+            found = [self.directional(partial(losses, batch=one), point, q) for one in fresh]
+            s = torch.stack(found).mean(dim=0)
         return require_finite(level.mixture.gradient(s), "the hypergradient")
 
     def solve(self, inverse: Inverse, level: Level, loss: PureLoss, b: Params) -> Params:
