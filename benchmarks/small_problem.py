@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from molweight.molecules.cards import CorpusCard
 from molweight.molecules.corpora import load_corpus
-from molweight.molecules.render import render_all
+from molweight.molecules.pictures import Pictures
 from molweight.objectives.corpus import UnlabelledMolecules
 from molweight.tapweight.levels import (
     Finetuning,
@@ -184,7 +184,9 @@ def data() -> dict[str, Tensor]:
         return (column - column.mean()) / column.std()
 
     return {
-        "pixels": 1 - render_all(smiles, SIDE).double() / 255,  # ink, not paper: features start alive
+        "pixels": 1
+        - Pictures(smiles, SIDE)[torch.arange(len(smiles))].double()
+        / 255,  # ink, not paper: features start alive
         "clusters": torch.from_numpy(
             KMeans(5, random_state=0, n_init=3).fit_predict(molecules.maccs())
         ).long(),

@@ -27,3 +27,9 @@ def shared_folder(name: str) -> Path:
 def moleculenet() -> Path:
     """Folder of MoleculeNet CSV files, in the form ``smiles,<targets>``."""
     return shared_folder("moleculenet")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Downloads and pictures of the tests, away from the user's."""
+    os.environ["MOLWEIGHT_CACHE"] = str(tmp_path_factory.mktemp("cache"))

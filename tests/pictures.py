@@ -11,7 +11,7 @@ from molweight.config import component
 from molweight.molecules.backbone import ResNet18
 from molweight.molecules.cards import CorpusCard
 from molweight.molecules.corpora import load_corpus
-from molweight.molecules.render import render_all
+from molweight.molecules.pictures import Pictures
 from molweight.objectives.augment import Augmentation
 from molweight.objectives.base import Objective, ObjectiveSet, PretrainingModel
 from molweight.objectives.corpus import UnlabelledMolecules
@@ -29,7 +29,7 @@ def molecules(count: int = COUNT) -> UnlabelledMolecules:
 @functools.cache
 def pictures(side: int = SIDE) -> Tensor:
     """Their drawings, uint8 [32, 3, side, side]."""
-    return render_all(molecules().smiles, side)
+    return Pictures(molecules().smiles, side)[torch.arange(COUNT)]
 
 
 def backbone(seed: int = 0) -> ResNet18:

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from rdkit import Chem, rdBase
 
+LONGEST = 5_000  # characters; RDKit's parser takes seconds and much memory beyond
+HEAVIEST = 500  # heavy atoms (the largest drug in SIDER has 492); laying out 1,000 takes seconds
+
 
 class InvalidSmilesError(ValueError):
     """A string that is not a molecule; the message says why."""
+
+    status = "invalid"
+
+
+class UnsupportedMoleculeError(InvalidSmilesError):
+    """Possibly a molecule, but too large to be one picture; the message says by how much."""
+
+    status = "unsupported"
 
 
 def parse(smiles: object) -> Chem.Mol:
@@ -17,11 +28,17 @@ def parse(smiles: object) -> Chem.Mol:
 
     Raises:
         InvalidSmilesError: empty, not a string, not a SMILES, or chemically impossible.
+        UnsupportedMoleculeError: longer than 5,000 characters, or of more than 500 heavy atoms.
     """
     if not isinstance(smiles, str) or not smiles.strip():
         raise InvalidSmilesError("empty")
+    smiles = smiles.strip()
+    if len(smiles) > LONGEST:
+        raise UnsupportedMoleculeError(f"{len(smiles):,} characters, at most {LONGEST:,} are read")
+    if not smiles.isprintable():
+        raise InvalidSmilesError("holds a control character")
     with rdBase.BlockLogs():
-        mol = Chem.MolFromSmiles(smiles.strip(), sanitize=False)
+        mol = Chem.MolFromSmiles(smiles, sanitize=False)
         if mol is None:
             raise InvalidSmilesError("not a SMILES string")
         try:
@@ -33,6 +50,10 @@ def parse(smiles: object) -> Chem.Mol:
         mol = Chem.RemoveHs(mol)
     if mol.GetNumAtoms() == 0:
         raise InvalidSmilesError("no atoms")
+    if mol.GetNumHeavyAtoms() > HEAVIEST:
+        raise UnsupportedMoleculeError(
+            f"{mol.GetNumHeavyAtoms():,} heavy atoms, at most {HEAVIEST:,} are drawn"
+        )
     return mol
 
 

@@ -18,7 +18,7 @@ from molweight.molecules.cards import CorpusCard, DatasetCard
 from molweight.molecules.corpora import load_corpus
 from molweight.molecules.datasets import MoleculeDataset, load_dataset
 from molweight.molecules.model import TaskModel
-from molweight.molecules.render import render_all
+from molweight.molecules.pictures import Pictures
 from molweight.molecules.splits import Splits, carve_meta, split
 from molweight.objectives.augment import MEAN, STD, Augmentation, as_float, normalised
 from molweight.objectives.base import Objective, ObjectiveSet, PretrainingModel
@@ -110,8 +110,8 @@ def image_setup(recipe: ImageRecipe, *, run_dir: Path, device: torch.device, pro
     corpus = load_corpus(recipe.corpus, task_smiles=corpus_candidates(dataset, splits))
     objectives.attach(backbone.dim, UnlabelledMolecules(corpus.smiles, progress=progress), recipe.seed)
     size = recipe.backbone.image_size
-    unlabelled = render_all(corpus.smiles, size, progress=progress)
-    labelled = render_all(dataset.smiles, size, progress=progress)
+    unlabelled = Pictures(corpus.smiles, size, progress=progress)
+    labelled = Pictures(dataset.smiles, size, progress=progress)
 
     def fetch_unlabelled(positions: Tensor, generator: torch.Generator) -> Batch:
         batch = views(unlabelled[positions].to(device), generator)

@@ -1,0 +1,126 @@
+"""The pictures of a list of molecules, as ``pictures[positions]``: in memory, or from a store on disk.
+
+Letters: n molecules, b positions, S the picture's side in px.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from molweight.errors import DataError
+from molweight.molecules.drawing import CHUNK, Drawn, decompress, draw, draw_all
+from molweight.molecules.locate import cache_folder
+from molweight.molecules.render import check_size
+from molweight.molecules.store import DamagedStoreError, PictureStore, Recipe, build_store, set_aside
+
+MANY = 2_000  # molecules, some seconds of drawing; fewer are not worth a store
+MEMORY = 1 << 30  # bytes of pictures that are held in memory; more are read from the store
+AT_ONCE = 256  # pictures decoded at a time
+
+
+class Pictures:
+    """``pictures[positions]`` is a tensor [b, 3, S, S] uint8, RGB; any number of threads may ask.
+
+    Args:
+        smiles: [n] canonical SMILES.
+        size: S, 16 to 2048 px.
+        folder: of the stores; None takes ``pictures`` in the cache folder.
+        workers: processes that draw; None = one for each core.
+        memory: bytes up to which all pictures are held in memory.
+        progress: show bars on a terminal.
+
+    Raises:
+        ConfigError: ``size`` or ``workers`` is out of range.
+        DataError: a molecule cannot be drawn (the message names row and SMILES), or the store cannot be
+            written.
+    """
+
+    def __init__(
+        self,
+        smiles: Sequence[str],
+        size: int,
+        *,
+        folder: Path | None = None,
+        workers: int | None = None,
+        memory: int = MEMORY,
+        progress: bool = False,
+    ) -> None:
+        check_size(size)
+        self.smiles, self.size = smiles, size
+        self.recipe = Recipe(size=size, canonicalise=False)
+        self.folder = folder or cache_folder() / "pictures"
+        self.workers, self.progress = workers, progress
+        self.lock = threading.Lock()
+        self.all: Tensor | None = None
+        self.store: PictureStore | None = None
+        if len(smiles) <= MANY:
+            self.all = self._draw()
+            return
+        self.store = self._open()
+        if len(smiles) * 3 * size * size <= memory:
+            parts = np.split(np.arange(len(smiles)), range(AT_ONCE, len(smiles), AT_ONCE))
+            pictures = np.empty((len(smiles), 3, size, size), dtype=np.uint8)
+            for part in parts:
+                pictures[part] = self._read(part)
+            self.all = torch.from_numpy(pictures)
+
+    def __len__(self) -> int:
+        return len(self.smiles)
+
+    def __getitem__(self, positions: Tensor) -> Tensor:
+        if self.all is not None:
+            return self.all[positions]
+        return torch.from_numpy(self._read(positions.numpy()))
+
+    def _draw(self) -> Tensor:
+        """All pictures, without a store."""
+        pictures = np.empty((len(self.smiles), 3, self.size, self.size), dtype=np.uint8)
+        drawn: Iterable[Drawn]
+        if len(self.smiles) <= CHUNK and self.workers is None:
+            drawn = (draw(one, self.size, canonicalise=False) for one in self.smiles)
+        else:
+            drawn = draw_all(self.smiles, self.size, canonicalise=False, workers=self.workers)
+        silent = None if self.progress else True  # None: shown on a terminal only
+        bar = tqdm(
+            drawn, total=len(self.smiles), desc="draw pictures", unit="mol", disable=silent, leave=False
+        )
+        for row, one in enumerate(bar):
+            self._check(row, one.status, one.reason)
+            decompress(one.frame, pictures[row])
+        return torch.from_numpy(pictures)
+
+    def _open(self) -> PictureStore:
+        """The store, built if it is not there, with a picture in every row."""
+        store = build_store(
+            self.smiles, self.recipe, self.folder, workers=self.workers, progress=self.progress
+        )
+        if store.manifest["ok"] < len(store):
+            for row, found in enumerate(store.rows()):
+                self._check(row, found.status, found.reason)
+        return store
+
+    def _check(self, row: int, status: str, reason: str) -> None:
+        if status != "ok":
+            raise DataError(f"row {row}: cannot draw {self.smiles[row]!r}: {reason}")
+
+    def _read(self, positions: np.ndarray) -> np.ndarray:
+        """Pictures [b, 3, S, S] from the store; a damaged one is rebuilt and read again."""
+        store = self.store
+        assert store is not None
+        try:
+            return store.read(positions)
+        except DamagedStoreError:
+            with self.lock:
+                if self.store is store:  # no other thread has mended it
+                    set_aside(store.folder)
+                    self.store = self._open()
+                mended = self.store
+            assert mended is not None
+            return mended.read(positions)

@@ -1,0 +1,364 @@
+"""Pictures on disk: built once, checked when read, shared by every run that draws the same molecules.
+
+A store is a folder of shards and a manifest. It is named after everything that its pictures depend on: the
+strings in their order, the picture's side, how strings are spelled, RDKit's version. A builder works in a
+private folder beside it, a shard at a time, and renames the folder when the manifest is written; so a store
+is whole or absent, without any lock. A builder that was killed leaves finished shards, which the next one
+takes over. Shards are named after their content, so that two stores with a common beginning share the work.
+
+A shard is: magic, SHA-256 of all that follows, three counts (rows, bytes of frames, bytes of text); offsets
+[n + 1] uint64; CRC-32 [n] uint32 and status [n] uint8 of every frame; the frames (zstd, one a picture);
+SMILES and reasons as zstd-compressed JSON. Letters: n rows, b rows asked for, S the picture's side in px.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import struct
+import tempfile
+import time
+import zlib
+from collections.abc import Iterable, Iterator, Sequence, Sized
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rdkit
+import zstandard
+from tqdm import tqdm
+
+from molweight.errors import DataError
+from molweight.files import write_bytes, write_json
+from molweight.molecules.drawing import SECONDS, Drawn, decompress, draw_all
+
+FORMAT = 1  # of shards and manifest
+ROWS = 4_096  # in a shard: some seconds of drawing, which is what a kill can lose
+ATTEMPTS = 3  # at building a store that others remove
+ABANDONED = 7 * 86_400  # seconds after which another builder's private folder is rubbish
+MAGIC = b"MWPICT01"
+HEAD = struct.Struct("<8s32s3Q")
+STATUSES = ("ok", "invalid", "unsupported")
+
+
+class DamagedStoreError(DataError):
+    """A store does not hold what was written into it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """What became of a row.
+
+    Args:
+        status: ``ok``, ``invalid`` or ``unsupported``.
+        reason: empty when ok.
+        smiles: what was drawn; empty unless ok.
+    """
+
+    status: str
+    reason: str
+    smiles: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What a store is built from, besides the strings.
+
+    Args:
+        size: side of the pictures, px.
+        canonicalise: draw the canonical spelling of the strings; otherwise they are drawn as spelled.
+    """
+
+    size: int
+    canonicalise: bool
+
+    def digest(self, texts: Iterable[str]) -> str:
+        """32 hexadecimal digits that change with anything that a picture or its place depends on."""
+        head = [FORMAT, self.size, self.canonicalise, rdkit.__version__]
+        digest = hashlib.sha256(json.dumps(head).encode())
+        for text in texts:
+            content = str(text).encode("utf-8", "surrogatepass")
+            digest.update(struct.pack("<Q", len(content)))
+            digest.update(content)
+        return digest.hexdigest()[:32]
+
+
+class Shard:
+    """A file of pictures, mapped into memory and read where it is asked for.
+
+    Args:
+        path: of the file.
+        thorough: read and check all of it, not only the head and the sizes.
+
+    Raises:
+        DamagedStoreError: the file is missing, cut short, or not what was written.
+    """
+
+    def __init__(self, path: Path, *, thorough: bool) -> None:
+        self.path = path
+        try:
+            self.content = np.memmap(path, dtype=np.uint8, mode="r")
+        except (OSError, ValueError) as error:
+            raise DamagedStoreError(f"{path} cannot be read: {error}") from error
+        if len(self.content) < HEAD.size:
+            raise DamagedStoreError(f"{path} is cut short")
+        magic, digest, rows, frames, text = HEAD.unpack(bytes(self.content[: HEAD.size]))
+        start = HEAD.size + 8 * (rows + 1) + 4 * rows + rows
+        if magic != MAGIC or len(self.content) != start + frames + text:
+            raise DamagedStoreError(f"{path} is cut short, or not a file of pictures")
+        if thorough and hashlib.sha256(self.content[HEAD.size :].data).digest() != digest:
+            raise DamagedStoreError(f"{path} is damaged: its checksum differs")
+        self.rows, self.frames, self.text = rows, self.content[start : start + frames], start + frames
+        at = HEAD.size
+        self.offsets = self.content[at : at + 8 * (rows + 1)].view("<u8")
+        self.crc = self.content[at + 8 * (rows + 1) : at + 8 * (rows + 1) + 4 * rows].view("<u4")
+        self.status = self.content[start - rows : start]
+
+    def read(self, row: int, out: np.ndarray) -> None:
+        """The picture of a row into ``out`` [3, S, S] uint8.
+
+        Raises:
+            DamagedStoreError: the bytes are not those that were written.
+            DataError: the row has no picture.
+        """
+        if self.status[row] != 0:
+            if self.status[row] >= len(STATUSES):
+                raise DamagedStoreError(f"{self.path}, picture {row}, is damaged: no such status")
+            raise DataError(f"row {row} of {self.path} has no picture: {self.texts()[row].reason}")
+        frame = self.frames[int(self.offsets[row]) : int(self.offsets[row + 1])]
+        if zlib.crc32(frame.data) != self.crc[row]:
+            raise DamagedStoreError(f"{self.path}, picture {row}, is damaged: its checksum differs")
+        try:
+            decompress(frame.data, out)
+        except DataError as error:
+            raise DamagedStoreError(f"{self.path}, picture {row}: {error}") from error
+
+    def texts(self) -> list[Row]:
+        """Status, reason and SMILES of all rows."""
+        try:
+            pairs = json.loads(zstandard.decompress(bytes(self.content[self.text :])))
+            return [
+                Row(status=STATUSES[status], reason=reason, smiles=smiles)
+                for status, (reason, smiles) in zip(self.status.tolist(), pairs, strict=True)
+            ]
+        except (zstandard.ZstdError, ValueError, IndexError) as error:
+            raise DamagedStoreError(f"{self.path}: its text is damaged: {error}") from error
+
+
+def shard_bytes(rows: Sequence[Drawn]) -> bytes:
+    """A shard's file content."""
+    offsets = np.zeros(len(rows) + 1, dtype="<u8")
+    offsets[1:] = np.cumsum([len(row.frame) for row in rows])
+    body = b"".join(
+        [
+            offsets.tobytes(),
+            np.array([zlib.crc32(row.frame) for row in rows], dtype="<u4").tobytes(),
+            bytes(STATUSES.index(row.status) for row in rows),
+            *(row.frame for row in rows),
+            text := zstandard.compress(json.dumps([(row.reason, row.smiles) for row in rows]).encode()),
+        ]
+    )
+    digest = hashlib.sha256(body).digest()
+    return HEAD.pack(MAGIC, digest, len(rows), int(offsets[-1]), len(text)) + body
+
+
+class PictureStore:
+    """A published store, read-only; any number of processes and threads may read it at once.
+
+    Args:
+        folder: of the store.
+        thorough: check every byte at once; otherwise each picture is checked when it is read.
+
+    Raises:
+        DamagedStoreError: it is not whole.
+    """
+
+    def __init__(self, folder: Path, *, thorough: bool = False) -> None:
+        self.folder = folder
+        try:
+            self.manifest = json.loads((folder / "manifest.json").read_text())
+            names = [shard["name"] for shard in self.manifest["shards"]]
+            self.size, rows = int(self.manifest["size"]), [s["rows"] for s in self.manifest["shards"]]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DamagedStoreError(f"{folder} has no readable manifest: {error}") from error
+        self.shards = [Shard(folder / name, thorough=thorough) for name in names]
+        if [shard.rows for shard in self.shards] != rows:
+            raise DamagedStoreError(f"{folder}: its shards are not those of its manifest")
+        self.starts = np.cumsum([0, *rows])
+
+    def __len__(self) -> int:
+        return int(self.starts[-1])
+
+    def read(self, positions: np.ndarray) -> np.ndarray:
+        """Pictures [b, 3, S, S] uint8 of rows [b].
+
+        Raises:
+            DamagedStoreError: a record is not what was written.
+            DataError: a row has no picture.
+        """
+        out = np.empty((len(positions), 3, self.size, self.size), dtype=np.uint8)
+        places = np.searchsorted(self.starts, positions, side="right") - 1
+        for index, (place, position) in enumerate(zip(places.tolist(), positions.tolist(), strict=True)):
+            self.shards[place].read(position - int(self.starts[place]), out[index])
+        return out
+
+    def rows(self) -> Iterator[Row]:
+        """What became of every row, in order."""
+        for shard in self.shards:
+            yield from shard.texts()
+
+
+def build_store(
+    texts: Iterable[str],
+    recipe: Recipe,
+    root: Path,
+    *,
+    workers: int | None = None,
+    seconds: float = SECONDS,
+    progress: bool = False,
+) -> PictureStore:
+    """The store of these strings: opened if it is there, else built; continues what a killed builder began.
+
+    Args:
+        texts: can be iterated twice: once for the name, once for the pictures. Read as a stream.
+        recipe: see :class:`Recipe`.
+        root: folder of all stores.
+        workers: see :func:`draw_all`.
+        seconds: that one molecule may take.
+        progress: show a bar.
+
+    Raises:
+        DataError: the folder cannot be written.
+    """
+    name = recipe.digest(texts)
+    folder = root / name
+    for _ in range(ATTEMPTS):
+        try:
+            return PictureStore(folder)
+        except DamagedStoreError:  # absent, for one
+            set_aside(folder)
+        private = _private(root, name)
+        try:
+            manifest = _fill(private, folder, texts, recipe, workers, seconds, progress)
+            if manifest is not None:
+                write_json(private / "manifest.json", {"format": FORMAT, "name": name} | manifest)
+                PictureStore(private)  # whole: nobody has cleaned up behind us
+                _publish(private, folder)
+        except DamagedStoreError:
+            pass
+        finally:  # shards stay for the next builder when we are interrupted
+            if folder.is_dir() or not any(private.glob("*.pictures")):
+                shutil.rmtree(private, ignore_errors=True)
+    raise DataError(f"could not build {folder} in {ATTEMPTS} attempts: something keeps damaging it")
+
+
+def _private(root: Path, name: str) -> Path:
+    """A folder of our own beside the store."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(dir=root, prefix=f"{name}."))
+    except OSError as error:
+        raise DataError(
+            f"cannot write pictures into {root}: {error.strerror or error}; set MOLWEIGHT_CACHE to a folder "
+            "with space"
+        ) from error
+
+
+def _fill(
+    private: Path,
+    folder: Path,
+    texts: Iterable[str],
+    recipe: Recipe,
+    workers: int | None,
+    seconds: float,
+    progress: bool,
+) -> dict[str, Any] | None:
+    """Write every shard, or take it over from whoever has it.
+
+    Returns:
+        The manifest's content, or None when somebody else has published the store meanwhile.
+    """
+    shards: list[dict[str, Any]] = []
+    counts = dict.fromkeys(STATUSES, 0)
+    source = iter(texts)
+    total = len(texts) if isinstance(texts, Sized) else None
+    silent = None if progress else True  # None: shown on a terminal only
+    with tqdm(total=total, desc="draw pictures", unit="mol", disable=silent, leave=False) as bar:
+        while chunk := list(islice(source, ROWS)):
+            if (folder / "manifest.json").exists():
+                return None
+            name = f"{recipe.digest(chunk)}.pictures"
+            path = private / name
+            if not path.exists() and not _take_over(name, path):
+                drawn = []
+                for one in draw_all(
+                    chunk, recipe.size, canonicalise=recipe.canonicalise, workers=workers, seconds=seconds
+                ):
+                    drawn.append(one)
+                    bar.update()
+                write_bytes(path, shard_bytes(drawn))
+            else:
+                bar.update(len(chunk))
+            shard = Shard(path, thorough=False)
+            values, numbers = np.unique(shard.status, return_counts=True)
+            for value, number in zip(values.tolist(), numbers.tolist(), strict=True):
+                counts[STATUSES[value]] += number
+            shards.append({"name": name, "rows": shard.rows})
+    return {
+        "size": recipe.size,
+        "canonicalise": recipe.canonicalise,
+        "rdkit": rdkit.__version__,
+        "rows": sum(shard["rows"] for shard in shards),
+        **counts,
+        "shards": shards,
+    }
+
+
+def _take_over(name: str, path: Path) -> bool:
+    """Link or copy a finished shard of any store or builder, if one is whole."""
+    for found in path.parent.parent.glob(f"*/{name}"):
+        try:
+            Shard(found, thorough=True)
+            try:
+                os.link(found, path)
+            except OSError:  # no links on this file system
+                write_bytes(path, found.read_bytes())
+            return True
+        except (DamagedStoreError, OSError):
+            continue
+    return False
+
+
+def _publish(private: Path, folder: Path) -> None:
+    """Rename the private folder. Where a store stands already, it stays, unless it is damaged."""
+    try:
+        private.rename(folder)
+    except OSError:
+        try:
+            PictureStore(folder)
+            return
+        except DamagedStoreError:
+            set_aside(folder)
+        private.rename(folder)
+    _clean(folder)
+
+
+def set_aside(folder: Path) -> None:
+    """Make way for a new store; the damaged one keeps its whole shards for the next builder."""
+    with contextlib.suppress(OSError):
+        (folder / "manifest.json").unlink()
+    with contextlib.suppress(OSError):
+        folder.rename(folder.with_name(f"{folder.name}.damaged-{time.time_ns()}"))
+
+
+def _clean(folder: Path) -> None:
+    """Remove what other builders of this store left, and what anybody left long ago."""
+    for other in folder.parent.glob("*.*"):
+        with contextlib.suppress(OSError):
+            if other.name.startswith(f"{folder.name}.") or time.time() - other.stat().st_mtime > ABANDONED:
+                shutil.rmtree(other, ignore_errors=True)
