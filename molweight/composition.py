@@ -48,7 +48,7 @@ def with_files(overrides: Sequence[str]) -> list[str]:
     result = []
     for override in overrides:
         group, _, value = override.partition("=")
-        is_file = bool(Path(value).suffix) or "/" in value
+        is_file = is_file_name(value)
         if group == "dataset" and is_file:
             result += ["dataset=csv", f"dataset.path={quoted(value)}"]
         elif group == "corpus" and is_file:
@@ -58,6 +58,11 @@ def with_files(overrides: Sequence[str]) -> list[str]:
         else:
             result.append(override)
     return result
+
+
+def is_file_name(value: str) -> bool:
+    """Whether ``dataset=value`` names a file rather than a card."""
+    return bool(Path(value).suffix) or "/" in value
 
 
 def quoted(value: str) -> str:

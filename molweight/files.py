@@ -59,10 +59,11 @@ def finite(content: Any) -> Any:
     return content
 
 
-def sha256_file(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in hexadecimal."""
+def sha256_file(*paths: Path) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal; of several files, of their bytes one after the other."""
     digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
+    for path in paths:
+        with path.open("rb") as file:
+            while chunk := file.read(CHUNK):
+                digest.update(chunk)
     return digest.hexdigest()

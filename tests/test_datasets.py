@@ -68,9 +68,9 @@ def test_duplicates_stay_and_conflicts_are_found(tmp_path: Path) -> None:
     data = load(tmp_path, MIXED)
     assert [(item.row, item.first_row, item.smiles, item.conflicting) for item in data.duplicates] == [
         (3, 0, "CCO", True),  # b: 1 and 0; a is missing once and contradicts nothing
-        (6, 0, "CCO", False),
+        (6, 0, "CCO", True),  # b: as in the first row, but not as in row 4
     ]
-    assert (data.n_duplicates, data.n_conflicting) == (2, 1)
+    assert (data.n_duplicates, data.n_conflicting) == (2, 2)
 
 
 def test_a_conflict_with_a_later_row_than_the_first_is_found(tmp_path: Path) -> None:
@@ -98,8 +98,9 @@ def test_save_excluded_lists_duplicates_in_row_order(tmp_path: Path) -> None:
         ("6", "invalid"),
         ("7", "duplicate"),
     ]
-    assert lines[2][3] == "same molecule as row 1, with a different label; kept"
-    assert lines[5][3] == "same molecule as row 1; kept"
+    assert lines[2][3] == "same molecule as row 1, with another label than before; kept"
+    load(tmp_path, "smiles,y\nC,1\nCC,0\nC,1\n").save_excluded(tmp_path / "out.csv")
+    assert records(tmp_path / "out.csv")[1][3] == "same molecule as row 1; kept"
 
 
 @pytest.mark.parametrize("first", ["=", "+", "-", "@", "\t"])
@@ -307,3 +308,9 @@ def test_missing_path_and_file(tmp_path: Path) -> None:
         load_dataset(DatasetCard(name="x", path="absent.csv"))
     with pytest.raises(ConfigError, match=r"dataset=csv needs a file: pass dataset\.path="):
         load_dataset(DatasetCard(name="csv"))
+
+
+def test_a_label_may_contradict_any_earlier_row(tmp_path: Path) -> None:
+    """0, 1, 0: the third row agrees with the first, but not with the second."""
+    data = load(tmp_path, "smiles,a,b\nCCO,0,1\nOCC,1,\nC(O)C,0,1\nCCN,1,0\nNCC,,0\n")
+    assert [(twin.row, twin.conflicting) for twin in data.duplicates] == [(1, True), (2, True), (4, False)]

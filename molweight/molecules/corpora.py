@@ -15,7 +15,8 @@ from molweight.errors import ConfigError, DataError, unknown
 from molweight.molecules.cards import CorpusCard
 from molweight.molecules.readers import SMILES_HEADERS, open_rows
 from molweight.molecules.rows import Excluded
-from molweight.molecules.smiles import InvalidSmilesError, canonical
+from molweight.molecules.smiles import InvalidSmilesError
+from molweight.molecules.standardise import AS_GIVEN, Standardisation, standard_smiles
 from molweight.molecules.table import read_table
 
 LIMIT_SEED = 0  # one fixed draw: the corpus must not change with the seed of a run
@@ -42,13 +43,16 @@ class Corpus:
         return len(self.excluded)
 
 
-def load_corpus(card: CorpusCard, *, task_smiles: Sequence[str]) -> Corpus:
+def load_corpus(
+    card: CorpusCard, *, task_smiles: Sequence[str], standardise: Standardisation = AS_GIVEN
+) -> Corpus:
     """The unlabelled molecules that a card describes.
 
     Args:
         card: see :class:`CorpusCard`.
         task_smiles: the molecules that ``corpus=task`` may use: hand in the training part alone if the
             others must stay unseen.
+        standardise: done to every molecule.
 
     Raises:
         ConfigError: no such corpus.
@@ -68,21 +72,21 @@ def load_corpus(card: CorpusCard, *, task_smiles: Sequence[str]) -> Corpus:
     order: Sequence[int] = range(len(inputs))
     if card.limit is not None:
         order = np.random.default_rng(LIMIT_SEED).permutation(len(inputs)).tolist()
-    smiles, excluded = _unique(inputs, order, card)
+    smiles, excluded = _unique(inputs, order, card, standardise)
     if not smiles:
         raise DataError(f"corpus {card.name!r}: none of its {len(inputs)} rows is a molecule")
     return Corpus(name=card.name, smiles=smiles, n_rows=len(inputs), excluded=excluded)
 
 
 def _unique(
-    inputs: Sequence[str], order: Sequence[int], card: CorpusCard
+    inputs: Sequence[str], order: Sequence[int], card: CorpusCard, standardise: Standardisation
 ) -> tuple[list[str], list[Excluded]]:
     """Distinct canonical SMILES in the given order, at most ``card.limit``, and the rows that failed."""
     found: dict[str, None] = {}
     excluded = []
     for row in tqdm(order, desc=f"reading corpus {card.name}", unit="mol", disable=None, leave=False):
         try:
-            found.setdefault(canonical(inputs[row]))
+            found.setdefault(standard_smiles(inputs[row], standardise))
         except InvalidSmilesError as error:
             excluded.append(Excluded(row, inputs[row], str(error)))
         if len(found) == card.limit:

@@ -6,7 +6,6 @@ Letters in shapes: n usable molecules, t targets.
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import logging
 from collections.abc import Sequence
@@ -17,11 +16,12 @@ import numpy as np
 import pandas as pd
 
 from molweight.errors import ConfigError, DataError
-from molweight.files import CHUNK, write_text
+from molweight.files import sha256_file, write_text
 from molweight.molecules.builtin import chembl2321810_files, read_chembl2321810
 from molweight.molecules.cards import DatasetCard
 from molweight.molecules.locate import locate
 from molweight.molecules.rows import NO_LABEL, Duplicate, Excluded, canonical_rows, find_duplicates
+from molweight.molecules.standardise import AS_GIVEN, Standardisation
 from molweight.molecules.table import read_table
 
 log = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ class MoleculeDataset:
         spelled = dict(zip(self.rows.tolist(), self.inputs, strict=True))
         records = [(item.row + 1, item.input, "invalid", item.reason) for item in self.excluded]
         for twin in self.duplicates:
-            labels = ", with a different label" if twin.conflicting else ""
+            labels = ", with another label than before" if twin.conflicting else ""
             reason = f"same molecule as row {twin.first_row + 1}{labels}; kept"
             records.append((twin.row + 1, spelled[twin.row], "duplicate", reason))
         text = io.StringIO()
@@ -101,12 +101,15 @@ class MoleculeDataset:
         write_text(path, text.getvalue())
 
 
-def load_dataset(card: DatasetCard, *, folder: Path | None = None) -> MoleculeDataset:
+def load_dataset(
+    card: DatasetCard, *, folder: Path | None = None, standardise: Standardisation = AS_GIVEN
+) -> MoleculeDataset:
     """The molecules and labels that a card describes.
 
     Args:
         card: see :class:`DatasetCard`.
         folder: searched for the card's files instead of ``$MOLWEIGHT_DATASETS`` and ``./datasets``.
+        standardise: done to every molecule before duplicates are looked for.
 
     Raises:
         ConfigError: the card contradicts itself or the labels.
@@ -121,7 +124,7 @@ def load_dataset(card: DatasetCard, *, folder: Path | None = None) -> MoleculeDa
     metric = card.metric_for(task_type)
 
     inputs: list[str] = table.iloc[:, 0].tolist()
-    molecules = canonical_rows(inputs, name=card.name)
+    molecules = canonical_rows(inputs, name=card.name, standardise=standardise)
     invalid = [item for item in molecules if isinstance(item, Excluded)]
     _check_mostly_valid(files[0], invalid, len(inputs))
     bare = {int(row) for row in np.flatnonzero(np.isnan(labels).all(axis=1))}
@@ -146,7 +149,7 @@ def load_dataset(card: DatasetCard, *, folder: Path | None = None) -> MoleculeDa
         task_type=task_type,
         metric=metric,
         units=card.units,
-        sha256=_sha256(files),
+        sha256=sha256_file(*files),
         path=files[0],
         n_rows=len(inputs),
         excluded=sorted([*invalid, *unlabelled], key=lambda item: item.row),
@@ -204,16 +207,6 @@ def _check_learnable(path: Path, names: Sequence[str], targets: np.ndarray, task
         raise DataError(f"{path}: {constant[0]}{more}: nothing to learn; a target needs {need}")
     for item in constant:
         log.warning("%s: %s", path, item)
-
-
-def _sha256(files: Sequence[Path]) -> str:
-    """SHA-256 of the bytes of files, one after the other."""
-    digest = hashlib.sha256()
-    for path in files:
-        with path.open("rb") as file:
-            while chunk := file.read(CHUNK):
-                digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _no_formula(text: str) -> str:

@@ -40,12 +40,34 @@ def dataset_folders(folder: Path | None = None) -> list[Path]:
 def locate(card: DatasetCard, *, folder: Path | None = None) -> Path:
     """The file of a data set, downloaded into the cache if the card pins its checksum.
 
-    Order: ``card.path``; ``<folder>/<file>`` and ``<folder>/<name>/<file>`` in each of
-    :func:`dataset_folders`; ``<cache>/datasets/<file>``; the card's address.
+    Order: the places of :func:`find`, then the card's address.
 
     Raises:
         ConfigError: the card names neither a path nor files.
         DataError: not found, and nothing that could be downloaded and verified.
+    """
+    found = find(card, folder=folder)
+    if found is not None:
+        return found
+    if card.url is not None and card.sha256 is not None:
+        return download(card.url, cached(card.url), sha256=card.sha256, progress=True)
+    raise DataError(_advice(card, dataset_folders(folder)[0]))
+
+
+def cached(url: str) -> Path:
+    """Where the file at an address ends up when it is downloaded."""
+    return cache_folder() / "datasets" / url.rsplit("/", 1)[-1]
+
+
+def find(card: DatasetCard, *, folder: Path | None = None) -> Path | None:
+    """The file of a data set if it is on this machine, else None.
+
+    Order: ``card.path``; ``<folder>/<file>`` and ``<folder>/<name>/<file>`` in each of
+    :func:`dataset_folders`; ``<cache>/datasets/<file>``.
+
+    Raises:
+        ConfigError: the card names neither a path nor files.
+        DataError: ``card.path`` or a folder that was asked for does not exist.
     """
     if card.path is not None:
         path = Path(card.path).expanduser()
@@ -56,25 +78,22 @@ def locate(card: DatasetCard, *, folder: Path | None = None) -> Path:
         raise ConfigError(
             f"dataset={card.name} needs a file: pass dataset.path=<table with SMILES and labels>"
         )
-    folders = dataset_folders(folder)
-    cache = cache_folder() / "datasets"
-    places = [place for base in folders for place in (base, base / card.name)]
-    for place in [*places, cache]:
+    places = [place for base in dataset_folders(folder) for place in (base, base / card.name)]
+    for place in [*places, cache_folder() / "datasets"]:
         for file in card.files:
             if (place / file).is_file():
                 return place / file
-    if card.url is not None and card.sha256 is not None:
-        name = card.url.rsplit("/", 1)[-1]
-        return download(card.url, cache / name, sha256=card.sha256, progress=True)
-    raise DataError(_advice(card, folders[0]))
+    return None
 
 
 def _advice(card: DatasetCard, folder: Path) -> str:
     """The sentence for a data set that is not here and that must not be downloaded unchecked."""
     where = f"get it from {card.url}" if card.url else "get it from its source"
+    name = card.url.rsplit("/", 1)[-1] if card.url else ""
+    file = name if name in card.files else card.files[0]  # a name without .gz would not be unpacked
     return (
         f"data set {card.name!r} is not here, and no checksum is pinned, so it is not downloaded: "
-        f"{where} and put it at {(folder / card.files[0]).absolute()} (or in the folder "
+        f"{where} and put it at {(folder / file).absolute()} (or in the folder "
         f"that ${FOLDER_VARIABLE} names), or pass dataset.path=<file>, or pass dataset.sha256=<checksum> "
         "to have it downloaded and verified"
     )

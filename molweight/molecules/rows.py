@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from tqdm import tqdm
 
-from molweight.molecules.smiles import InvalidSmilesError, canonical
+from molweight.molecules.smiles import InvalidSmilesError
+from molweight.molecules.standardise import AS_GIVEN, Standardisation, standard_smiles
 
 NO_LABEL = "no label"
 
@@ -32,19 +33,22 @@ class Duplicate:
     conflicting: bool  # some label differs from one that the same molecule had before
 
 
-def canonical_rows(inputs: Sequence[str], *, name: str) -> list[str | Excluded]:
+def canonical_rows(
+    inputs: Sequence[str], *, name: str, standardise: Standardisation = AS_GIVEN
+) -> list[str | Excluded]:
     """The canonical SMILES of every input, or the reason why it has none, in the order of the inputs.
 
     Args:
         inputs: SMILES strings as they stand in the file.
         name: shown beside the progress bar, which appears on a terminal only.
+        standardise: done to every molecule.
     """
     known: dict[str, str | Excluded] = {}
     result: list[str | Excluded] = []
     for row, text in enumerate(tqdm(inputs, desc=f"reading {name}", unit="mol", disable=None, leave=False)):
         if text not in known:
             try:
-                known[text] = canonical(text)
+                known[text] = standard_smiles(text, standardise)
             except InvalidSmilesError as error:
                 known[text] = Excluded(row, text, str(error))
         found = known[text]
@@ -63,16 +67,18 @@ def find_duplicates(
     has for the same target; a missing label contradicts nothing.
     """
     first: dict[str, int] = {}
-    seen: dict[str, np.ndarray] = {}
+    lowest: dict[str, np.ndarray] = {}  # label [t] of each molecule so far
+    highest: dict[str, np.ndarray] = {}
     duplicates = []
     for i, molecule in enumerate(smiles):
+        now = targets[i]
         if molecule not in first:
             first[molecule] = int(rows[i])
-            seen[molecule] = targets[i].copy()
+            lowest[molecule], highest[molecule] = now, now
             continue
-        before, now = seen[molecule], targets[i]
-        both = ~np.isnan(before) & ~np.isnan(now)
-        conflicting = bool((before[both] != now[both]).any())
+        low, high = lowest[molecule], highest[molecule]
+        there = ~np.isnan(low) & ~np.isnan(now)
+        conflicting = bool(((low != now) | (high != now))[there].any())
         duplicates.append(Duplicate(int(rows[i]), first[molecule], molecule, conflicting))
-        seen[molecule] = np.where(np.isnan(before), now, before)
+        lowest[molecule], highest[molecule] = np.fmin(low, now), np.fmax(high, now)
     return duplicates

@@ -1,0 +1,62 @@
+"""What may be done to a molecule before it is spelled and drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rdkit import Chem, rdBase
+from rdkit.Chem.MolStandardize import rdMolStandardize
+
+from molweight.molecules.smiles import InvalidSmilesError, canonical, parse
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standardisation:
+    """RDKit's MolStandardize, step by step; published results use none of it.
+
+    Args:
+        cleanup: normalise functional groups (a pentavalent nitro group becomes charged), disconnect metals,
+            reionise.
+        largest_fragment: keep the largest part of a salt or mixture.
+        uncharge: neutralise charges by adding or removing hydrogens.
+    """
+
+    cleanup: bool = False
+    largest_fragment: bool = False
+    uncharge: bool = False
+
+    def __bool__(self) -> bool:
+        return self.cleanup or self.largest_fragment or self.uncharge
+
+    def __call__(self, mol: Chem.Mol) -> Chem.Mol:
+        """The standardised molecule.
+
+        Raises:
+            InvalidSmilesError: RDKit cannot standardise it.
+        """
+        try:
+            with rdBase.BlockLogs():
+                if self.cleanup:
+                    mol = rdMolStandardize.Cleanup(mol)
+                if self.largest_fragment:
+                    mol = rdMolStandardize.FragmentParent(mol, skipStandardize=True)
+                if self.uncharge:
+                    mol = rdMolStandardize.Uncharger().uncharge(mol)
+                Chem.AssignStereochemistry(mol, cleanIt=True, force=True)
+        except Exception as error:  # RDKit raises several unrelated classes here
+            raise InvalidSmilesError(f"cannot be standardised: {error}") from None
+        return mol
+
+
+AS_GIVEN = Standardisation()
+
+
+def standard_smiles(smiles: object, standardise: Standardisation = AS_GIVEN) -> str:
+    """The canonical SMILES of a string, standardised.
+
+    Raises:
+        InvalidSmilesError: not a molecule, or one that cannot be standardised.
+    """
+    if not standardise:
+        return canonical(smiles)
+    return canonical(Chem.MolToSmiles(standardise(parse(smiles))))
