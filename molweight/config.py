@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from molweight.composition import compose_config
 from molweight.errors import ConfigError, unknown
 from molweight.molecules.cards import CorpusCard, DatasetCard
+from molweight.molecules.standardise import Standardisation
 from molweight.objectives.augment import Augmentation
 from molweight.objectives.base import Objective
 from molweight.objectives.setup import BackboneRecipe, ImageRecipe, SplitRecipe
@@ -38,7 +39,7 @@ PROTOCOLS = ("paper", "strict")
 SECTIONS = (
     *("dataset", "corpus", "split", "backbone", "objectives", "hypergradient", "views", "augment"),
     *("learn", "finetune", "method", "solver", "protocol", "meta_fraction", "seed", "device", "threads"),
-    "run_dir",
+    *("workers", "run_dir", "standardise"),
 )
 LARGEST_SEED = 2**32 - 1  # NumPy's and scikit-learn's
 TRUSTED = "molweight."  # the only code that a configuration may name
@@ -49,7 +50,7 @@ PARTS: dict[str, tuple[tuple[type, ...], str]] = {  # of a hypergradient
     "hessian": ((DoubleBackward, GradientDifference), "a Hessian product"),
 }
 NUMBERS = {"batch_fraction": float, "directional_batches": int}  # of a hypergradient
-NOT_HASHED = ("run_dir", "device", "threads")  # where and how fast, not what
+NOT_HASHED = ("run_dir", "device", "threads", "workers")  # where and how fast, not what
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,6 +141,7 @@ class RunConfig:
     seed: int
     device: str
     threads: int | None
+    workers: int | None
     run_dir: Path
     text: str
     """The resolved configuration as YAML."""
@@ -179,6 +181,7 @@ def to_run_config(config: DictConfig) -> RunConfig:
     images = ImageRecipe(
         dataset=build(DatasetCard, tree["dataset"], "dataset"),
         corpus=build(CorpusCard, tree["corpus"], "corpus"),
+        standardise=build(Standardisation, tree["standardise"], "standardise"),
         split=build(SplitRecipe, tree["split"], "split"),
         backbone=build(BackboneRecipe, tree["backbone"], "backbone"),
         objectives=[component(value, f"objectives.{key}") for key, value in tree["objectives"].items()],
@@ -204,7 +207,8 @@ def to_run_config(config: DictConfig) -> RunConfig:
         protocol=tree["protocol"],
         seed=tree["seed"],
         device=tree["device"],
-        threads=checked(tree["threads"], int | None, "threads"),
+        threads=tree["threads"],
+        workers=tree["workers"],
         run_dir=Path(tree["run_dir"]),
         text=yaml.safe_dump(tree, sort_keys=False, allow_unicode=True),
         hash=hashlib.sha256(json.dumps(hashed, sort_keys=True).encode()).hexdigest(),
@@ -254,9 +258,10 @@ def check_choices(tree: dict[str, Any]) -> None:
         raise ConfigError(f"seed must be between 0 and {LARGEST_SEED}, got {tree['seed']}")
     if not 0 < checked(tree["meta_fraction"], float, "meta_fraction") < 1:
         raise ConfigError(f"meta_fraction must be between 0 and 1, got {tree['meta_fraction']}")
-    threads = checked(tree["threads"], int | None, "threads")
-    if threads is not None and threads < 1:
-        raise ConfigError(f"threads must be >= 1 or null, got {threads}")
+    for key, least in (("threads", 1), ("workers", 0)):
+        value = checked(tree[key], int | None, key)
+        if value is not None and value < least:
+            raise ConfigError(f"{key} must be >= {least} or null, got {value}")
 
 
 def component(value: Any, where: str) -> Any:

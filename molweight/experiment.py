@@ -27,6 +27,7 @@ from molweight.training.finetune import Finetuned, evaluate, finetune
 from molweight.training.metrics import Score
 from molweight.training.setup import Setup
 from molweight.training.streams import Stream
+from molweight.training.workers import Workers, choose_workers
 
 logger = logging.getLogger(__name__)
 
@@ -112,18 +113,25 @@ def retrain(setup: Setup, config: RunConfig, *, progress: bool) -> tuple[Any, Fi
     model = setup.make_model(setup.pretraining.backbone, config.seed)
     positions = torch.cat([setup.train.positions, setup.meta.positions])
     recipe = config.finetune
-    stream = Stream(
-        setup.fetch_labelled, positions, batch_size=recipe.batch_size, seed=config.seed, name="retrain"
-    )
-    tuned = finetune(
-        model,
-        setup.task,
-        stream,
-        setup.valid.evaluation,
-        recipe,
-        steps_per_epoch=max(1, len(positions) // stream.batch_size),
-        progress=progress,
-    )
+    with Workers(choose_workers(config.workers, setup.handover.device)) as workers:
+        stream = Stream(
+            setup.fetch_labelled,
+            positions,
+            batch_size=recipe.batch_size,
+            seed=config.seed,
+            name="retrain",
+            workers=workers,
+            handover=setup.handover,
+        )
+        tuned = finetune(
+            model,
+            setup.task,
+            stream,
+            setup.valid.evaluation,
+            recipe,
+            steps_per_epoch=stream.per_epoch,
+            progress=progress,
+        )
     return model, tuned
 
 

@@ -20,6 +20,7 @@ from molweight.tapweight.solver import Solver
 from molweight.training.checkpoint import load_checkpoint, save_checkpoint
 from molweight.training.setup import Setup
 from molweight.training.streams import Stream
+from molweight.training.workers import Workers, choose_workers
 
 # TapWeight, reweight_cls.sh and reweight_reg.sh ``--lam``
 PUBLISHED_GAMMA = {"classification": 1e-3, "regression": 1e-2}
@@ -48,8 +49,15 @@ def learn(setup: Setup, config: RunConfig, directory: RunDirectory, *, progress:
     Every outer step is a line of ``steps.jsonl``; a checkpoint is written every
     ``learn.checkpoint_every`` steps, at the end, and when a signal asks to stop.
     """
+    with Workers(choose_workers(config.workers, setup.handover.device)) as workers:
+        return _learn(setup, config, directory, workers, progress=progress)
+
+
+def _learn(
+    setup: Setup, config: RunConfig, directory: RunDirectory, workers: Workers, *, progress: bool
+) -> Learned:
     recipe = config.learn
-    levels = wire(setup, config)
+    levels = wire(setup, config, workers)
     solver = make_solver(
         config.solver,
         levels,
@@ -88,8 +96,8 @@ def learn(setup: Setup, config: RunConfig, directory: RunDirectory, *, progress:
     )
 
 
-def wire(setup: Setup, config: RunConfig) -> ThreeLevels:
-    """The three levels over a setup's models and parts."""
+def wire(setup: Setup, config: RunConfig, workers: Workers | None = None) -> ThreeLevels:
+    """The three levels over a setup's models and parts; workers prepare their batches ahead of use."""
     recipe, seed = config.learn, config.seed
     model = setup.make_model(setup.pretraining.backbone, seed)
     shared, anchor = shared_parameters(model, model.backbone, setup.pretraining.backbone)
@@ -98,7 +106,15 @@ def wire(setup: Setup, config: RunConfig) -> ThreeLevels:
     inner = recipe.steps * recipe.unroll.finetune
 
     def stream(name: str, fetch: Any, positions: torch.Tensor, size: int) -> Stream:
-        return Stream(fetch, positions, batch_size=size, seed=seed, name=name)
+        return Stream(
+            fetch,
+            positions,
+            batch_size=size,
+            seed=seed,
+            name=name,
+            workers=workers,
+            handover=setup.handover,
+        )
 
     def trained(module: torch.nn.Module, optimiser: Any, steps: int) -> dict[str, Any]:
         optimizer, scheduler = optimiser.build(module.parameters(), steps=steps)

@@ -15,7 +15,9 @@ from molweight.molecules.pictures import Pictures
 from molweight.objectives.augment import Augmentation
 from molweight.objectives.base import Objective, ObjectiveSet, PretrainingModel
 from molweight.objectives.corpus import UnlabelledMolecules
+from molweight.objectives.setup import with_normal_pictures
 from molweight.objectives.views import ViewSet
+from molweight.training.draws import Draws
 
 COUNT, SIDE, WIDTH = 32, 32, 4
 
@@ -49,7 +51,8 @@ def batch_of(objectives: ObjectiveSet, positions: Tensor | None = None, seed: in
     """A batch of the molecules above, with every view and target that the objectives ask for."""
     positions = torch.arange(COUNT) if positions is None else positions
     views = ViewSet(objectives.views, Augmentation())
-    return views(pictures()[positions], torch.Generator().manual_seed(seed)) | objectives.targets(positions)
+    made = views(pictures()[positions], Draws(seed, samples=positions)) | objectives.targets(positions)
+    return dict(with_normal_pictures(made))
 
 
 def model_of(*objectives: Objective, seed: int = 0) -> PretrainingModel:

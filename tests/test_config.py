@@ -191,6 +191,8 @@ def test_unknown_group_members_list_all_known():
         ("seed=-1", "seed must be between 0 and"),
         ("seed=99999999999999999999", "seed must be between 0 and"),
         ("threads=0", "threads must be >= 1 or null"),
+        ("workers=-1", "workers must be >= 0 or null"),
+        ("workers=1.5", "workers must be a whole number"),
         ("threads=all", "threads must be a whole number"),
         ("run_dir=null", "run_dir must be text"),
         ("device=null", "device must be text"),
@@ -314,7 +316,7 @@ def test_a_smiles_on_the_command_line_gets_a_sentence(override):
 
 def test_the_hash_ignores_where_and_how_fast():
     plain = load_config("run_dir=a")
-    other = load_config("run_dir=b", "device=cpu", "threads=1")
+    other = load_config("run_dir=b", "device=cpu", "threads=1", "workers=0")
     assert plain.hash == other.hash and plain.text != other.text
 
 

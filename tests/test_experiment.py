@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 
 import pandas as pd
 import pytest
@@ -132,6 +133,18 @@ def test_both_engines_write_the_same_numbers(finished, tmp_path):
     one, two = (load_file(folder / "model.safetensors") for folder in (finished, tmp_path / "native"))
     assert all(torch.equal(one[name], two[name]) for name in one)
     assert (finished / "predictions.csv").read_text() == (tmp_path / "native" / "predictions.csv").read_text()
+
+
+@pytest.mark.parametrize("workers", [0, 3])
+def test_the_number_of_workers_changes_no_number(finished, tmp_path, workers):
+    """The default is one or more: see molweight.training.workers."""
+    running = set(threading.enumerate())
+    run(tmp_path / "other", f"workers={workers}")
+    assert set(threading.enumerate()) == running, "no thread outlives its run"
+    assert steps_of(tmp_path / "other") == steps_of(finished)
+    one, two = (load_file(folder / "model.safetensors") for folder in (finished, tmp_path / "other"))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    assert (finished / "predictions.csv").read_text() == (tmp_path / "other" / "predictions.csv").read_text()
 
 
 @pytest.mark.parametrize("solver", ["native", "betty"])

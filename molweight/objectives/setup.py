@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,15 +20,18 @@ from molweight.molecules.datasets import MoleculeDataset, load_dataset
 from molweight.molecules.model import TaskModel
 from molweight.molecules.pictures import Pictures
 from molweight.molecules.splits import Splits, carve_meta, split
-from molweight.objectives.augment import MEAN, STD, Augmentation, as_float, normalised
+from molweight.molecules.standardise import Standardisation
+from molweight.objectives.augment import MEAN, STD, Augmentation, normalised
 from molweight.objectives.base import Objective, ObjectiveSet, PretrainingModel
 from molweight.objectives.corpus import UnlabelledMolecules
 from molweight.objectives.views import ViewSet
 from molweight.tapweight.typing import Batch
+from molweight.training.draws import Draws
 from molweight.training.finetune import Evaluation
 from molweight.training.held_out import HeldOut
 from molweight.training.setup import Part, Setup
 from molweight.training.task import Task
+from molweight.training.workers import Handover
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +71,7 @@ class ImageRecipe:
 
     dataset: DatasetCard
     corpus: CorpusCard
+    standardise: Standardisation
     split: SplitRecipe
     backbone: BackboneRecipe
     objectives: Sequence[Objective]
@@ -95,7 +99,7 @@ def image_setup(recipe: ImageRecipe, *, run_dir: Path, device: torch.device, pro
     views = ViewSet(objectives.views, recipe.augment, recipe.views)
     backbone = make_backbone(width=recipe.backbone.width, init=recipe.backbone.init, seed=recipe.seed)
 
-    dataset = load_dataset(recipe.dataset)
+    dataset = load_dataset(recipe.dataset, standardise=recipe.standardise)
     dataset.save_excluded(run_dir / "excluded.csv")
     splits = split_dataset(dataset, recipe)
     splits.save(run_dir / "splits.json", dataset.smiles, dataset.rows.tolist())
@@ -107,28 +111,30 @@ def image_setup(recipe: ImageRecipe, *, run_dir: Path, device: torch.device, pro
         train=targets[splits.train],
     )
 
-    corpus = load_corpus(recipe.corpus, task_smiles=corpus_candidates(dataset, splits))
+    corpus = load_corpus(
+        recipe.corpus, task_smiles=corpus_candidates(dataset, splits), standardise=recipe.standardise
+    )
     objectives.attach(backbone.dim, UnlabelledMolecules(corpus.smiles, progress=progress), recipe.seed)
     size = recipe.backbone.image_size
     unlabelled = Pictures(corpus.smiles, size, progress=progress)
     labelled = Pictures(dataset.smiles, size, progress=progress)
 
-    def fetch_unlabelled(positions: Tensor, generator: torch.Generator) -> Batch:
-        batch = views(unlabelled[positions].to(device), generator)
-        return batch | {name: value.to(device) for name, value in objectives.targets(positions).items()}
+    handover = Handover(device=device, finish=with_normal_pictures)
 
-    def fetch_plain(positions: Tensor, generator: torch.Generator) -> Batch:
-        pixels = normalised(as_float(labelled[positions].to(device)))
-        return {"pixels": pixels, "targets": targets[positions].to(device)}
+    def fetch_unlabelled(positions: Tensor, draws: Draws) -> Batch:
+        return views(unlabelled[positions], draws) | objectives.targets(positions)
 
-    def fetch_augmented(positions: Tensor, generator: torch.Generator) -> Batch:
-        pixels = recipe.augment(as_float(labelled[positions].to(device)), generator)
-        return {"pixels": normalised(pixels), "targets": targets[positions].to(device)}
+    def fetch_plain(positions: Tensor, draws: Draws) -> Batch:
+        return {"pixels": labelled[positions], "targets": targets[positions]}
+
+    def fetch_augmented(positions: Tensor, draws: Draws) -> Batch:
+        return {"pixels": recipe.augment(labelled[positions], draws), "targets": targets[positions]}
 
     def evaluation(positions: Tensor) -> Evaluation:
         def batches() -> Iterator[Batch]:
             for chunk in torch.split(positions, EVALUATION_BATCH):
-                yield fetch_plain(chunk, torch.Generator())
+                plain = fetch_plain(chunk, Draws("evaluation", samples=chunk))
+                yield handover.deliver(handover.prepare(plain))
 
         return batches
 
@@ -151,6 +157,7 @@ def image_setup(recipe: ImageRecipe, *, run_dir: Path, device: torch.device, pro
         fetch_unlabelled=fetch_unlabelled,
         fetch_labelled=fetch_augmented if recipe.finetune_augment else fetch_plain,
         fetch_plain=fetch_plain,
+        handover=handover,
         train=part(splits.train),
         meta=part(splits.meta),
         valid=part(splits.valid),
@@ -186,8 +193,14 @@ def image_setup(recipe: ImageRecipe, *, run_dir: Path, device: torch.device, pro
             "dropout": recipe.dropout,
             "normalisation": {"mean": list(MEAN), "std": list(STD)},
             "units": dataset.units,
+            "standardise": asdict(recipe.standardise),
         },
     )
+
+
+def with_normal_pictures(batch: Batch) -> Batch:
+    """A batch whose pictures, its uint8 tensors, are normalised floats."""
+    return {name: normalised(value) if value.dtype == torch.uint8 else value for name, value in batch.items()}
 
 
 def split_dataset(dataset: MoleculeDataset, recipe: ImageRecipe) -> Splits:

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from molweight.errors import ConfigError, unknown
-from molweight.objectives.augment import Augmentation, as_float, normalised
+from molweight.objectives.augment import Augmentation
+from molweight.training.draws import Draws
 
 GRID = 3  # tiles along each side
 TILES = GRID * GRID
@@ -30,15 +31,15 @@ class View(ABC):
 
     @abstractmethod
     def make(
-        self, pixels: Tensor, made: dict[str, Tensor], augment: Augmentation, generator: torch.Generator
+        self, pictures: Tensor, made: dict[str, Tensor], augment: Augmentation, draws: Draws
     ) -> dict[str, Tensor]:
-        """The view's pixels [b, 3, H, W] in [0, 1] under ``name``, and its targets.
+        """The view's pixels, uint8 [b, 3, H, W], under ``name``, and its targets.
 
         Args:
-            pixels: clean pictures [b, 3, H, W] in [0, 1]; not changed.
+            pictures: clean, uint8 [b, 3, H, W]; not changed.
             made: views made so far.
             augment: the common augmentation.
-            generator: decides every random choice.
+            draws: this view's, of the same b samples; they decide every random choice.
         """
 
 
@@ -48,10 +49,10 @@ class Plain(View):
     name = "plain"
 
     def make(
-        self, pixels: Tensor, made: dict[str, Tensor], augment: Augmentation, generator: torch.Generator
+        self, pictures: Tensor, made: dict[str, Tensor], augment: Augmentation, draws: Draws
     ) -> dict[str, Tensor]:
         """Pixels only."""
-        return {self.name: augment(pixels, generator)}
+        return {self.name: augment(pictures, draws)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,15 +78,13 @@ class Jigsaw(View):
             )
 
     def make(
-        self, pixels: Tensor, made: dict[str, Tensor], augment: Augmentation, generator: torch.Generator
+        self, pictures: Tensor, made: dict[str, Tensor], augment: Augmentation, draws: Draws
     ) -> dict[str, Tensor]:
         """Pixels, and ``jigsaw_order`` [b] in 0..classes."""
-        count = len(pixels)
-        order = torch.randint(self.classes + 1, (count,), generator=generator)
-        order[torch.rand(count, generator=generator) < self.identity] = 0
+        order = draws.integers("order", self.classes + 1)
+        order[draws.uniform("whole") < self.identity] = 0
         table = torch.cat([torch.arange(TILES)[None], permutations(self.classes)])
-        shuffled = permute_tiles(augment(pixels, generator), table[order].to(pixels.device))
-        return {self.name: shuffled, "jigsaw_order": order.to(pixels.device)}
+        return {self.name: permute_tiles(augment(pictures, draws), table[order]), "jigsaw_order": order}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,38 +100,40 @@ class Masked(View):
     size: int = 16
 
     def make(
-        self, pixels: Tensor, made: dict[str, Tensor], augment: Augmentation, generator: torch.Generator
+        self, pictures: Tensor, made: dict[str, Tensor], augment: Augmentation, draws: Draws
     ) -> dict[str, Tensor]:
         """Pixels only."""
         plain = made["plain"]
-        count, _, height, width = plain.shape
+        height, width = plain.shape[2:]
         if not 0 < self.size < min(height, width):
             raise ConfigError(
                 f"the mask's side must lie between 1 and the picture's {height} px, got {self.size}"
             )
-        top = torch.randint(height - self.size + 1, (count, 1), generator=generator)
-        left = torch.randint(width - self.size + 1, (count, 1), generator=generator)
+        top = draws.integers("top", height - self.size + 1)[:, None]
+        left = draws.integers("left", width - self.size + 1)[:, None]
         rows, columns = torch.arange(height), torch.arange(width)
         inside_rows = (rows >= top) & (rows < top + self.size)  # [b, H]
         inside_columns = (columns >= left) & (columns < left + self.size)  # [b, W]
-        mask = (inside_rows[:, None, :, None] & inside_columns[:, None, None, :]).to(plain.device)
-        return {self.name: torch.where(mask, plain.mean(dim=(2, 3), keepdim=True), plain)}
+        mask = inside_rows[:, None, :, None] & inside_columns[:, None, None, :]
+        # A sum of whole numbers does not depend on its order, nor on the number of threads.
+        mean = plain.sum(dim=(2, 3), keepdim=True).float().div_(height * width).round_().byte()
+        return {self.name: torch.where(mask, mean, plain)}
 
 
 def permute_tiles(pixels: Tensor, order: Tensor) -> Tensor:
     """Pictures whose tile t is tile ``order[t]`` of the original.
 
     Args:
-        pixels: [b, 3, H, W]; a remainder of H or W by 3 stays white.
+        pixels: uint8 [b, 3, H, W]; a remainder of H or W by 3 stays white.
         order: [b, 9].
     """
     count, channels, height, width = pixels.shape
     h, w = height // GRID, width // GRID
     tiles = pixels[:, :, : h * GRID, : w * GRID].reshape(count, channels, GRID, h, GRID, w)
     tiles = tiles.permute(0, 2, 4, 1, 3, 5).reshape(count, TILES, channels, h, w)
-    tiles = tiles[torch.arange(count, device=pixels.device)[:, None], order]
+    tiles = tiles[torch.arange(count)[:, None], order]
     tiles = tiles.reshape(count, GRID, GRID, channels, h, w).permute(0, 3, 1, 4, 2, 5)
-    result = torch.ones_like(pixels)
+    result = torch.full_like(pixels, 255)
     result[:, :, : h * GRID, : w * GRID] = tiles.reshape(count, channels, h * GRID, w * GRID)
     return result
 
@@ -185,18 +186,14 @@ class ViewSet:
         self.views = [VIEWS[name](**options.get(name, {})) for name in VIEWS if name in wanted]
         self.augment = augment
 
-    def __call__(self, pictures: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-        """Normalised pixels of every view under ``view/<name>``, and the views' targets.
+    def __call__(self, pictures: Tensor, draws: Draws) -> dict[str, Tensor]:
+        """Every view, uint8 [b, 3, H, W] under ``view/<name>``, and the views' targets.
 
         Args:
             pictures: uint8 [b, 3, H, W]; not changed.
-            generator: decides every random choice.
+            draws: of the same b samples; each view has its own, whichever others are made.
         """
-        clean = as_float(pictures)
         made: dict[str, Tensor] = {}
         for view in self.views:
-            made |= view.make(clean, made, self.augment, generator)
-        return {
-            (f"view/{name}" if name in VIEWS else name): (normalised(value) if name in VIEWS else value)
-            for name, value in made.items()
-        }
+            made |= view.make(pictures, made, self.augment, draws.of(view.name))
+        return {(f"view/{name}" if name in VIEWS else name): value for name, value in made.items()}

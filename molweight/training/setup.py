@@ -12,6 +12,7 @@ from molweight.training.finetune import Evaluation
 from molweight.training.held_out import HeldOut
 from molweight.training.streams import Fetch
 from molweight.training.task import Task
+from molweight.training.workers import Handover
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +44,7 @@ class Setup:
         fetch_unlabelled: batches for level 1.
         fetch_labelled: augmented batches for training on the task.
         fetch_plain: the same samples without augmentation.
+        handover: brings fetched batches to the device.
         train, meta, valid: the parts; ``meta`` is empty under protocol ``paper``.
         test: the locked part.
         describe: identifies samples in ``predictions.csv``: column name to one value a sample.
@@ -58,6 +60,7 @@ class Setup:
     fetch_unlabelled: Fetch
     fetch_labelled: Fetch
     fetch_plain: Fetch
+    handover: Handover
     train: Part
     meta: Part
     valid: Part

@@ -1,9 +1,12 @@
-"""Endless, resumable streams of shuffled batches, the same whoever reads them and when."""
+"""Endless, resumable streams of shuffled batches, the same whoever prepares and reads them, and when."""
 
 from __future__ import annotations
 
-import hashlib
+import threading
+from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,22 +14,18 @@ from torch import Tensor
 
 from molweight.errors import DataError
 from molweight.tapweight.typing import Batch
+from molweight.training.draws import Draws, derived_generator
+from molweight.training.workers import AS_IT_IS, Handover, Workers
 
-Fetch = Callable[[Tensor, torch.Generator], Batch]
-"""``(positions [b], generator) -> batch``: looks samples up and augments them."""
-
-
-def derived_generator(*key: object) -> torch.Generator:
-    """A CPU generator seeded by a key such as (seed, stream, epoch, position).
-
-    Nothing is shared between two keys, so no stream depends on how much another one has drawn.
-    """
-    digest = hashlib.sha256("/".join(map(str, key)).encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+Fetch = Callable[[Tensor, Draws], Batch]
+"""``(positions [b], draws) -> batch`` on the CPU: looks samples up and augments them; from any thread."""
 
 
 class Stream:
-    """Shuffled epochs, one after the other, cut into batches of one size.
+    """Shuffled epochs, one after the other, cut into batches of one size, prepared ahead of use.
+
+    A batch is a function of the seed, the name and its place alone. What is prepared but not read yet is
+    not part of the position: it is prepared again after a resume.
 
     Args:
         fetch: builds a batch from positions.
@@ -34,43 +33,96 @@ class Stream:
         batch_size: samples in a batch; a smaller set gives batches of its own size.
         seed: of the run.
         name: keeps the streams of a run apart.
+        workers: prepare batches ahead; None prepares each when it is asked for.
+        handover: brings a batch to the model's device.
 
     Raises:
         DataError: fewer than two samples; BatchNorm has no statistics on one.
     """
 
-    def __init__(self, fetch: Fetch, positions: Tensor, *, batch_size: int, seed: int, name: str) -> None:
+    def __init__(
+        self,
+        fetch: Fetch,
+        positions: Tensor,
+        *,
+        batch_size: int,
+        seed: int,
+        name: str,
+        workers: Workers | None = None,
+        handover: Handover = AS_IT_IS,
+    ) -> None:
         if len(positions) < 2:
             raise DataError(f"the {name} part has {len(positions)} usable molecules; at least 2 are needed")
         self.fetch = fetch
         self.positions = positions
         self.batch_size = min(batch_size, len(positions))
         self.key = (seed, name)
-        self.epoch = 0
-        self.index = 0  # of the next batch in this epoch
-        self._order: tuple[int, Tensor] | None = None
+        self.count = 0  # batches read
+        self.workers = workers or Workers(0)
+        self.handover = handover
+        self._coming: deque[Future[Batch]] = deque()  # batches count, count + 1, …
+        self._orders: dict[int, Tensor] = {}
+        self._lock = threading.Lock()  # of the orders
+
+    @property
+    def per_epoch(self) -> int:
+        """Batches in an epoch; the incomplete one at its end is left out."""
+        return len(self.positions) // self.batch_size
 
     def next(self) -> Batch:
-        """The next batch; the incomplete one at an epoch's end is left out."""
-        if self.index >= len(self.positions) // self.batch_size:
-            self.epoch, self.index = self.epoch + 1, 0
-        start = self.index * self.batch_size
-        chosen = self.order()[start : start + self.batch_size]
-        generator = derived_generator(*self.key, self.epoch, self.index)
-        self.index += 1
-        return self.fetch(self.positions[chosen], generator)
+        """The next batch.
 
-    def order(self) -> Tensor:
-        """This epoch's permutation, [n]."""
-        if self._order is None or self._order[0] != self.epoch:
-            generator = derived_generator(*self.key, self.epoch)
-            self._order = (self.epoch, torch.randperm(len(self.positions), generator=generator))
-        return self._order[1]
+        Raises:
+            Exception: what ``fetch`` raised, as it was; the position stays before that batch.
+        """
+        self._look_ahead()
+        try:
+            batch = self._coming[0].result() if self._coming else self.prepare(self.count)
+        except BaseException:
+            self._forget()
+            raise
+        if self._coming:
+            self._coming.popleft()
+        self.count += 1
+        self._look_ahead()
+        return self.handover.deliver(batch)
+
+    def prepare(self, number: int) -> Batch:
+        """Batch ``number`` of the stream, from 0; safe to call from several threads."""
+        epoch, index = divmod(number, self.per_epoch)
+        start = index * self.batch_size
+        positions = self.positions[self.order(epoch)[start : start + self.batch_size]]
+        return self.handover.prepare(self.fetch(positions, Draws(*self.key, epoch, samples=positions)))
+
+    def order(self, epoch: int) -> Tensor:
+        """An epoch's permutation, [n]."""
+        with self._lock:
+            if epoch not in self._orders:
+                self._orders = {e: order for e, order in self._orders.items() if e == epoch - 1}
+                generator = derived_generator(*self.key, epoch)
+                self._orders[epoch] = torch.randperm(len(self.positions), generator=generator)
+            return self._orders[epoch]
 
     def state_dict(self) -> dict[str, Any]:
-        """The position in the stream."""
-        return {"epoch": self.epoch, "index": self.index}
+        """The position in the stream: what was read, not what was prepared."""
+        epoch, index = divmod(self.count, self.per_epoch)
+        return {"epoch": epoch, "index": index}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue at a saved position."""
-        self.epoch, self.index = state["epoch"], state["index"]
+        self._forget()
+        self.count = state["epoch"] * self.per_epoch + state["index"]
+
+    def _look_ahead(self) -> None:
+        """Ask for the batches that come next, as far as workers look ahead."""
+        if not self.workers.ahead:
+            self._coming.clear()  # the workers have gone: what they left undone was cancelled
+        while len(self._coming) < self.workers.ahead:
+            number = self.count + len(self._coming)
+            self._coming.append(self.workers.submit(partial(self.prepare, number)))
+
+    def _forget(self) -> None:
+        """Drop what was prepared ahead."""
+        for future in self._coming:
+            future.cancel()
+        self._coming.clear()
