@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -25,6 +25,7 @@ import numpy as np
 import zstandard
 
 from molweight.errors import ConfigError, DataError
+from molweight.machine import cores
 from molweight.molecules.render import check_size, render
 from molweight.molecules.smiles import LONGEST, InvalidSmilesError, canonical
 
@@ -160,17 +161,8 @@ def serve(size: int, canonicalise: bool, seconds: float) -> None:
             out.flush()
 
 
-def cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # Linux: containers and batch systems restrict it
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def _die_after(seconds: float) -> None:
     """Let the system end this process after a while; 0 takes it back. It works inside C++ as well."""
-    import signal
-
     if hasattr(signal, "setitimer"):  # not on Windows
         signal.setitimer(signal.ITIMER_REAL, seconds)
 

@@ -38,12 +38,15 @@ def render(smiles: str, size: int) -> np.ndarray:
         if mol is None or mol.GetNumAtoms() == 0:
             raise InvalidSmilesError("not a SMILES string" if mol is None else "no atoms")
         drawing = rdMolDraw2D.MolDraw2DCairo(size, size)
+        # Otherwise the PNG holds three spellings of the molecule, which take time.
+        drawing.drawOptions().includeMetadata = False  # type: ignore[assignment]
         try:
             drawing.DrawMolecule(mol)
         except (RuntimeError, ValueError) as error:  # what RDKit's C++ exceptions become
             raise InvalidSmilesError(f"cannot be drawn: {error}") from error
         drawing.FinishDrawing()
-    return np.asarray(Image.open(io.BytesIO(drawing.GetDrawingText())).convert("RGB"))
+    picture = Image.open(io.BytesIO(drawing.GetDrawingText()))
+    return np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))
 
 
 def check_size(size: int) -> None:

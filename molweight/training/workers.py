@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,6 +12,7 @@ from typing import Self
 import torch
 
 from molweight.errors import ConfigError
+from molweight.machine import cores
 from molweight.tapweight.typing import Batch
 
 MOST = 4  # workers; more of them wait for Python's interpreter lock
@@ -105,13 +105,6 @@ def choose_workers(wanted: int | None, device: torch.device) -> int:
         return wanted
     busy = torch.get_num_threads() if device.type == "cpu" else 1
     return min(MOST, max(1, cores() - busy))
-
-
-def cores() -> int:
-    """That this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # not on macOS or Windows
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 @dataclass(frozen=True, kw_only=True)
