@@ -253,6 +253,25 @@ def test_two_builders_end_with_one_store(texts: list[str], tmp_path: Path) -> No
     check(PictureStore(root / RAW.digest(texts), thorough=True), texts)
 
 
+def test_a_store_that_appears_meanwhile_is_taken_not_set_aside(
+    texts: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, honest = [], PictureStore.__init__
+
+    def open_late(store: PictureStore, folder: Path, **options: Any) -> None:
+        opened.append(folder)
+        if len(opened) == 1:  # absent when it was looked for; then another builder publishes it
+            build(texts, tmp_path)
+            raise DamagedStoreError("absent")
+        honest(store, folder, **options)
+
+    monkeypatch.setattr(PictureStore, "__init__", open_late)
+    aside: list[Path] = []
+    monkeypatch.setattr(module, "set_aside", aside.append)
+    check(build(texts, tmp_path), texts)
+    assert aside == [] and [path.name for path in tmp_path.iterdir()] == [RAW.digest(texts)]
+
+
 def test_a_builder_whose_folder_vanishes_starts_again(
     texts: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

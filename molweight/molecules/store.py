@@ -51,21 +51,6 @@ class DamagedStoreError(DataError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
-    """What became of a row.
-
-    Args:
-        status: ``ok``, ``invalid`` or ``unsupported``.
-        reason: empty when ok.
-        smiles: what was drawn; empty unless ok.
-    """
-
-    status: str
-    reason: str
-    smiles: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class Recipe:
     """What a store is built from, besides the strings.
 
@@ -138,12 +123,12 @@ class Shard:
         except DataError as error:
             raise DamagedStoreError(f"{self.path}, picture {row}: {error}") from error
 
-    def texts(self) -> list[Row]:
-        """Status, reason and SMILES of all rows."""
+    def texts(self) -> list[Drawn]:
+        """Status, reason and SMILES of all rows, without the pictures."""
         try:
             pairs = json.loads(zstandard.decompress(bytes(self.content[self.text :])))
             return [
-                Row(status=STATUSES[status], reason=reason, smiles=smiles)
+                Drawn(STATUSES[status], reason, smiles)
                 for status, (reason, smiles) in zip(self.status.tolist(), pairs, strict=True)
             ]
         except (zstandard.ZstdError, ValueError, IndexError) as error:
@@ -207,8 +192,8 @@ class PictureStore:
             self.shards[place].read(position - int(self.starts[place]), out[index])
         return out
 
-    def rows(self) -> Iterator[Row]:
-        """What became of every row, in order."""
+    def rows(self) -> Iterator[Drawn]:
+        """What became of every row, in order, without the pictures."""
         for shard in self.shards:
             yield from shard.texts()
 
@@ -238,18 +223,20 @@ def build_store(
     name = recipe.digest(texts)
     folder = root / name
     for _ in range(ATTEMPTS):
+        seen = folder.is_dir()
         try:
             return PictureStore(folder)
-        except DamagedStoreError:  # absent, for one
-            set_aside(folder)
+        except DamagedStoreError:
+            if seen:  # one that came meanwhile may be whole
+                set_aside(folder)
         private = _private(root, name)
         try:
             manifest = _fill(private, folder, texts, recipe, workers, seconds, progress)
             if manifest is not None:
                 write_json(private / "manifest.json", {"format": FORMAT, "name": name} | manifest)
-                PictureStore(private)  # whole: nobody has cleaned up behind us
+                PictureStore(private)  # whole?
                 _publish(private, folder)
-        except DamagedStoreError:
+        except (DamagedStoreError, FileNotFoundError):  # somebody has tidied up behind us
             pass
         finally:  # shards stay for the next builder when we are interrupted
             if folder.is_dir() or not any(private.glob("*.pictures")):
@@ -329,7 +316,7 @@ def _take_over(name: str, path: Path) -> bool:
             except OSError:  # no links on this file system
                 write_bytes(path, found.read_bytes())
             return True
-        except (DamagedStoreError, OSError):
+        except OSError:  # damaged, or gone
             continue
     return False
 
