@@ -19,7 +19,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
 import numpy as np
 import zstandard
@@ -27,9 +26,9 @@ import zstandard
 from molweight.errors import ConfigError, DataError
 from molweight.machine import cores
 from molweight.molecules.render import check_size, render
-from molweight.molecules.smiles import LONGEST, InvalidSmilesError, canonical
+from molweight.molecules.smiles import InvalidSmilesError, canonical
 
-LEVEL = 3  # of zstd: half a PNG's size, read back some twenty times faster; benchmarks/images.md
+LEVEL = 3  # of zstd: half a PNG's size, read back twelve times as fast; benchmarks/images.md
 CHUNK = 64  # molecules sent to a process at a time: a tenth of a second or more
 SECONDS = 20.0  # for one molecule
 STARTING = 60.0  # seconds more for a process that has to import RDKit from a slow disk
@@ -89,7 +88,7 @@ def decompress(frame: bytes | memoryview, out: np.ndarray) -> None:
     Raises:
         DataError: the frame is damaged, or holds a picture of another size.
     """
-    target = out.reshape(-1).data  # straight into place: a copy costs half as much again
+    target = out.reshape(-1).data  # straight into place, without a copy
     try:
         expected = zstandard.get_frame_parameters(frame).content_size
         if expected != out.nbytes:
@@ -105,7 +104,7 @@ def decompress(frame: bytes | memoryview, out: np.ndarray) -> None:
 
 
 def _decompressor() -> zstandard.ZstdDecompressor:
-    """One for each thread: making one costs as much as a picture."""
+    """One for each thread: it is not made anew for every picture, and threads cannot share it."""
     if not hasattr(_local, "decompressor"):
         _local.decompressor = zstandard.ZstdDecompressor()
     found: zstandard.ZstdDecompressor = _local.decompressor
@@ -250,16 +249,12 @@ class _Process:
         found: list[Drawn] = []
         while len(found) < len(texts):
             rest = texts[len(found) :]
-            if not isinstance(rest[0], str) or len(rest[0]) > LONGEST:  # not worth sending
-                found.append(draw(rest[0], self.task.size, canonicalise=True))
-                continue
-            sendable = list(_until_too_long(rest))
             self._start()
-            self._send(sendable)
-            for text in sendable:
+            self._send(rest)
+            for _ in rest:
                 answer = self._receive()
                 if answer is None:
-                    found.append(self._lost(text))
+                    found.append(self._lost())
                     break
                 found.append(answer)
         return found
@@ -336,7 +331,7 @@ class _Process:
         with self.lock:
             self.deadline = time.monotonic() + self.task.seconds + extra
 
-    def _lost(self, text: str) -> Drawn:
+    def _lost(self) -> Drawn:
         """The child is gone: whose fault it was."""
         code = self.reap()
         if self.closed:
@@ -349,14 +344,6 @@ class _Process:
                 f"`{sys.executable} -c 'import molweight.molecules.drawing'` work?"
             )
         return Drawn("unsupported", f"ended the process that drew it (code {code})")
-
-
-def _until_too_long(texts: Sequence[Any]) -> Iterator[str]:
-    """Strings up to the first that no process should see."""
-    for text in texts:
-        if not isinstance(text, str) or len(text) > LONGEST:
-            return
-        yield text
 
 
 def _can_start() -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rdkit import Chem, rdBase
 
-LONGEST = 5_000  # characters; RDKit's parser takes seconds and much memory beyond
+LONGEST = 5_000  # characters; ten for each of the most atoms that are drawn
 HEAVIEST = 500  # heavy atoms (the largest drug in SIDER has 492); laying out 1,000 takes seconds
 
 

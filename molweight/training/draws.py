@@ -40,9 +40,8 @@ class Draws:
     def uniform(self, name: str) -> Tensor:
         """One number in [0, 1) a sample, [b] float64."""
         seed = np.uint64(derived_seed(*self.key, name))
-        counter = self.samples.numpy().astype(np.uint64) + np.uint64(
-            1
-        )  # uint64 arithmetic wraps, as it should
+        # uint64 arithmetic wraps, as it should
+        counter = self.samples.numpy().astype(np.uint64) + np.uint64(1)
         bits = mixed(seed + counter * GOLDEN)
         return torch.from_numpy((bits >> np.uint64(11)) * 2.0**-53)  # the 53 bits that a float64 holds
 
