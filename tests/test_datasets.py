@@ -314,3 +314,11 @@ def test_a_label_may_contradict_any_earlier_row(tmp_path: Path) -> None:
     """0, 1, 0: the third row agrees with the first, but not with the second."""
     data = load(tmp_path, "smiles,a,b\nCCO,0,1\nOCC,1,\nC(O)C,0,1\nCCN,1,0\nNCC,,0\n")
     assert [(twin.row, twin.conflicting) for twin in data.duplicates] == [(1, True), (2, True), (4, False)]
+
+
+def test_a_molecule_that_is_too_large_is_listed_as_unsupported(tmp_path: Path) -> None:
+    data = load(tmp_path, f"smiles,y\nC,1\nCC,0\n{'C' * 501},1\nC(,1\n")
+    data.save_excluded(tmp_path / "out.csv")
+    lines = records(tmp_path / "out.csv")[1:]
+    assert [(line[0], line[2]) for line in lines] == [("3", "unsupported"), ("4", "invalid")]
+    assert lines[0][3] == "501 heavy atoms, at most 500 are drawn"

@@ -88,7 +88,7 @@ def _unique(
         try:
             found.setdefault(standard_smiles(inputs[row], standardise))
         except InvalidSmilesError as error:
-            excluded.append(Excluded(row, inputs[row], str(error)))
+            excluded.append(Excluded(row, inputs[row], str(error), error.status))
         if len(found) == card.limit:
             break
     return list(found), sorted(excluded, key=lambda item: item.row)

@@ -82,13 +82,13 @@ class MoleculeDataset:
         return sum(item.conflicting for item in self.duplicates)
 
     def save_excluded(self, path: Path) -> None:
-        """Write ``row,input,status,reason`` for excluded (invalid) and duplicate rows, rows counted from 1.
+        """Write ``row,input,status,reason`` for excluded rows and duplicates, rows counted from 1.
 
         Text that a spreadsheet would take for a formula gets a leading apostrophe. The header is written
         even if there is nothing to report.
         """
         spelled = dict(zip(self.rows.tolist(), self.inputs, strict=True))
-        records = [(item.row + 1, item.input, "invalid", item.reason) for item in self.excluded]
+        records = [(item.row + 1, item.input, item.status, item.reason) for item in self.excluded]
         for twin in self.duplicates:
             labels = ", with another label than before" if twin.conflicting else ""
             reason = f"same molecule as row {twin.first_row + 1}{labels}; kept"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from tqdm import tqdm
@@ -21,6 +21,7 @@ class Excluded:
     row: int  # 0-based data row
     input: str  # as spelled in the file
     reason: str
+    status: str = InvalidSmilesError.status  # or that of an UnsupportedMoleculeError
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,9 @@ def canonical_rows(
             try:
                 known[text] = standard_smiles(text, standardise)
             except InvalidSmilesError as error:
-                known[text] = Excluded(row, text, str(error))
+                known[text] = Excluded(row, text, str(error), error.status)
         found = known[text]
-        result.append(found if isinstance(found, str) else Excluded(row, text, found.reason))
+        result.append(found if isinstance(found, str) else replace(found, row=row))
     return result
 
 
