@@ -30,6 +30,6 @@ def moleculenet() -> Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Downloads and pictures of the tests, away from the user's."""
     os.environ["MOLWEIGHT_CACHE"] = str(tmp_path_factory.mktemp("cache"))

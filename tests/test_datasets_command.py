@@ -9,7 +9,6 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,6 +19,7 @@ import pytest
 import yaml
 from rdkit import Chem, rdBase
 from rdkit.Chem.Scaffolds import MurckoScaffold
+from servers import serving
 
 from molweight import composition, datasets_command
 from molweight.__main__ import main
@@ -362,7 +362,7 @@ def test_targets_without_labels_or_with_one_class(datasets, tmp_path):
         (["show", "a.csv", "--path", "b.csv"], 2, ["leave out --path=b.csv"]),
         (["show", "no/such.csv"], 5, ["no/such.csv is not a file"]),
         (["show", "esol"], 5, ["'esol' is not here", "datasets fetch esol", "--path="]),
-        (["fetch", "clintox"], 5, ["/work/datasets/clintox.csv.gz (or in"]),
+        (["fetch", "clintox"], 5, ["datasets/clintox.csv.gz (or in"]),
         (["fetch", "lipo"], 5, ["'lipo'", "no checksum", CARDS["lipo"]["url"], "--sha256="]),
     ],
 )
@@ -416,12 +416,7 @@ def served(moleculenet, tmp_path, monkeypatch):
         (configs / "dataset" / f"{name}.yaml").write_text(yaml.safe_dump(card))
     for module in (composition, datasets_command):
         monkeypatch.setattr(module, "config_dir", lambda: configs)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    yield from serving(server)
 
 
 @pytest.fixture
