@@ -35,8 +35,9 @@ from rdkit.Chem import Draw
 from molweight.files import write_text
 from molweight.molecules.cards import CorpusCard
 from molweight.molecules.corpora import load_corpus
-from molweight.molecules.drawing import compress, draw_all
+from molweight.molecules.drawing import compress
 from molweight.molecules.drawing import draw as drawn_here
+from molweight.molecules.drawing_processes import draw_all
 from molweight.molecules.render import render
 from molweight.molecules.store import PictureStore, Recipe, build_store
 

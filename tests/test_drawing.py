@@ -13,8 +13,9 @@ import pandas as pd
 import pytest
 
 from molweight.errors import ConfigError, DataError
-from molweight.molecules import drawing as module
-from molweight.molecules.drawing import Drawn, decompress, draw, draw_all
+from molweight.molecules import drawing_processes as module
+from molweight.molecules.drawing import Drawn, compress, decompress, draw
+from molweight.molecules.drawing_processes import draw_all
 from molweight.molecules.render import render
 from molweight.molecules.smiles import canonical
 
@@ -23,7 +24,7 @@ SIZE = 32
 TREACHEROUS = """
 import json, os, sys, time
 sys.path[:] = json.loads(sys.argv[1])
-from molweight.molecules import drawing
+from molweight.molecules import drawing_processes as drawing
 honest = drawing.draw
 def draw(text, size, *, canonicalise):
     if text == "OCC": time.sleep(600)
@@ -185,7 +186,7 @@ def test_bad_settings_are_refused_before_anything_is_drawn(options: dict[str, An
         draw_all(["C"], options.pop("size", SIZE), canonicalise=True, **options)
 
 
-@pytest.mark.parametrize("frame", [b"", b"not zstd", module.compress(np.zeros((3, 16, 16), np.uint8))])
+@pytest.mark.parametrize("frame", [b"", b"not zstd", compress(np.zeros((3, 16, 16), np.uint8))])
 def test_a_damaged_frame_is_an_error(frame: bytes) -> None:
     with pytest.raises(DataError, match="a damaged picture"):
         decompress(frame, np.empty((3, SIZE, SIZE), np.uint8))

@@ -76,7 +76,7 @@ def test_undrawable_single_molecule() -> None:
 
 
 def test_drawing_process_does_not_import_torch() -> None:
-    program = "import sys; import molweight.molecules.drawing; sys.exit('torch' in sys.modules)"
+    program = "import sys; import molweight.molecules.drawing_processes; sys.exit('torch' in sys.modules)"
     root = str(Path(module.__file__).parents[2])
     assert subprocess.run([sys.executable, "-c", program], cwd=root, check=False).returncode == 0
 

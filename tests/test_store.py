@@ -22,8 +22,9 @@ from molweight.molecules import pictures as pictures_module
 from molweight.molecules import store as module
 from molweight.molecules.pictures import Pictures
 from molweight.molecules.render import render
+from molweight.molecules.shards import HEAD, DamagedStoreError, Shard
 from molweight.molecules.smiles import canonical
-from molweight.molecules.store import DamagedStoreError, PictureStore, Recipe, build_store
+from molweight.molecules.store import PictureStore, Recipe, build_store
 
 SIZE = 32
 RAW = Recipe(size=SIZE, canonicalise=True)
@@ -153,8 +154,8 @@ def test_a_damaged_picture_is_never_returned(texts: list[str], tmp_path: Path) -
     fresh.read(np.array([5, 6, 8, 9]))
 
 
-def first_frame(shard: module.Shard) -> int:
-    return module.HEAD.size + 8 * (shard.rows + 1) + 5 * shard.rows
+def first_frame(shard: Shard) -> int:
+    return HEAD.size + 8 * (shard.rows + 1) + 5 * shard.rows
 
 
 @pytest.mark.parametrize("what", ["manifest", "shard", "cut shard"])

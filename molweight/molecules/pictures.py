@@ -15,10 +15,12 @@ from torch import Tensor
 from tqdm import tqdm
 
 from molweight.errors import DataError
-from molweight.molecules.drawing import CHUNK, Drawn, decompress, draw, draw_all
+from molweight.molecules.drawing import Drawn, decompress, draw
+from molweight.molecules.drawing_processes import CHUNK, draw_all
 from molweight.molecules.locate import cache_folder
 from molweight.molecules.render import check_size
-from molweight.molecules.store import DamagedStoreError, PictureStore, Recipe, build_store, set_aside
+from molweight.molecules.shards import DamagedStoreError
+from molweight.molecules.store import PictureStore, Recipe, build_store, set_aside
 
 MANY = 2_000  # molecules, some seconds of drawing; fewer are not worth a store
 MEMORY = 1 << 30  # bytes of pictures that are held in memory; more are read from the store
