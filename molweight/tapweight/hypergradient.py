@@ -46,8 +46,7 @@ class Hypergradient:
         hessian: how both Hessians are multiplied by a direction.
         batch_fraction: of the batches of levels 1 and 2 that all this is computed on, (0, 1].
         directional_batches: fresh level-1 batches, whole, that the last product is averaged over; 0 uses
-            the part of the batch that the Hessians use, which level 1 has just learned from. It is where
-            most of the mini-batch noise comes in, and memory stays that of one batch.
+            the part of the batch that the Hessians use, which level 1 has just learned from.
     """
 
     finetune: Inverse = field(default_factory=Identity)
