@@ -102,6 +102,7 @@ def account(card: DatasetCard) -> Account:
 def _heading(found: Account) -> list[str]:
     """Name and description; the file's name for the user's own table."""
     if not found.card.files and found.card.builtin is None:
+        assert found.data.path is not None  # a card's data come from files
         return [printable(found.data.path.name)]
     return described(f"{found.card.name}: ", found.card.description, indent=len(found.card.name) + 2)
 

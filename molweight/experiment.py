@@ -18,6 +18,7 @@ from molweight.errors import ConfigError, MolweightError
 from molweight.files import write_json, write_text
 from molweight.learn import learn
 from molweight.molecules.backbone import save_tensors
+from molweight.molecules.readers import Source
 from molweight.objectives.setup import image_setup
 from molweight.plot import save_weights_plot
 from molweight.report import Report, build_report, save_predictions
@@ -48,23 +49,38 @@ class Clock:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
 
 
-def run_experiment(config: RunConfig, *, progress: bool = False, command: str = "") -> Report:
+def run_experiment(
+    config: RunConfig,
+    *,
+    table: Source | None = None,
+    unlabelled: Source | None = None,
+    progress: bool = False,
+    command: str = "",
+) -> Report:
     """Run everything, or continue what is left of an interrupted run in the same directory.
 
     Args:
         config: from :func:`molweight.config.load_config`.
+        table: labelled molecules, such as a data frame, for a configuration with ``dataset=csv``.
+        unlabelled: molecules to pretrain on instead of the corpus, such as a list of SMILES.
         progress: show bars.
         command: recorded in the report.
 
     Raises:
-        MolweightError: the user's input or machine; ``status.json`` says why.
+        MolweightError: the user's input or machine; ``status.json`` says why once the folder is claimed.
         Interrupted: by a signal; running the same command again continues.
     """
+    card = config.images.dataset
+    if table is not None and (card.builtin or card.files or card.path):
+        raise ConfigError(
+            f"a table was given beside dataset={card.path or card.name}: "
+            'use load_config("dataset=csv", …) for your own table'
+        )
     directory = RunDirectory(config.run_dir)
     directory.open(config.text, config.hash)
     try:
         with interruptible():
-            report = _run(config, directory, progress=progress, command=command)
+            report = _run(config, directory, table, unlabelled, progress=progress, command=command)
     except (Interrupted, KeyboardInterrupt):
         directory.status("interrupted")
         raise
@@ -76,14 +92,30 @@ def run_experiment(config: RunConfig, *, progress: bool = False, command: str = 
     return report
 
 
-def _run(config: RunConfig, directory: RunDirectory, *, progress: bool, command: str) -> Report:
+def _run(
+    config: RunConfig,
+    directory: RunDirectory,
+    table: Source | None,
+    unlabelled: Source | None,
+    *,
+    progress: bool,
+    command: str,
+) -> Report:
     device = choose_device(config.device)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
     clock = Clock()
     with clock.stage("prepare"):
-        setup = image_setup(config.images, run_dir=directory.path, device=device, progress=progress)
+        setup = image_setup(
+            config.images,
+            run_dir=directory.path,
+            device=device,
+            table=table,
+            unlabelled=unlabelled,
+            progress=progress,
+        )
+    directory.claim_data({"labelled": setup.facts["data_sha256"], "corpus": setup.facts["corpus"]["sha256"]})
     logger.info("%s", summary(setup))
     with clock.stage("learn"):
         learned = learn(setup, config, directory, progress=progress)

@@ -57,6 +57,29 @@ class RunDirectory:
         content = {"state": state, "config_hash": self._digest, "time": datetime.now(UTC).isoformat()}
         write_json(self.path / "status.json", content | {k: v for k, v in more.items() if v is not None})
 
+    def claim_data(self, sums: dict[str, str]) -> None:
+        """Note what the run's data are, or insist that they are still those that it began with.
+
+        Args:
+            sums: what each is, to its SHA-256.
+
+        Raises:
+            DataError: they have changed since the run was interrupted.
+        """
+        noted = self.path / "data.json"
+        if noted.exists():
+            try:
+                before = json.loads(noted.read_text(encoding="utf-8"))
+            except (OSError, ValueError) as error:
+                raise DataError(f"{noted} cannot be read ({error}); choose another run_dir=") from error
+            changed = [name for name, value in sums.items() if before.get(name) != value]
+            if changed:
+                raise DataError(
+                    f"{self.path} holds a run that began with other data ({' and '.join(changed)}): bring "
+                    "them back to continue it, or choose another run_dir="
+                )
+        write_json(noted, sums)
+
     def append_record(self, record: dict[str, Any]) -> None:
         """Add a line to ``steps.jsonl``."""
         try:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from molweight.errors import ConfigError, DataError
 from molweight.molecules.cards import CorpusCard
 from molweight.molecules.corpora import load_corpus
+from molweight.molecules.drawing import Drawn
 from molweight.molecules.smiles import canonical
 
 
@@ -89,3 +91,27 @@ def test_contradictory_cards() -> None:
         CorpusCard(name="nci", path="x.smi")
     with pytest.raises(ConfigError, match="> 0 or null, got 0"):
         CorpusCard(name="nci", limit=0)
+
+
+@pytest.mark.parametrize("source", [["OCC", "bad", "CCO", "C"], ("OCC", "bad", "CCO", "C"), "frame"])
+def test_molecules_of_the_caller(source: object) -> None:
+    given = pd.DataFrame({"mol": ["OCC", "bad", "CCO", "C"]}) if source == "frame" else source
+    corpus = load_corpus(CorpusCard(name="rdkit"), task_smiles=(), source=given)  # type: ignore[arg-type]
+    assert (corpus.name, corpus.smiles, corpus.rows.tolist()) == ("given", ["CCO", "C"], [0, 3])
+    assert [(item.row, item.input) for item in corpus.excluded] == [(1, "bad")] and corpus.n_rows == 4
+    one = load_corpus(CorpusCard(name="rdkit", limit=1), task_smiles=(), source=given)  # type: ignore[arg-type]
+    assert len(one) == 1 and one.n_rows == 4 and one.smiles[0] in corpus.smiles
+
+
+def test_molecules_that_cannot_be_drawn_are_left_out_and_listed(tmp_path: Path) -> None:
+    corpus = load_corpus(CorpusCard(name="task"), task_smiles=["OCC", "bad", "CCO", "C", "CC"])
+    crash = Drawn("unsupported", "ended the process that drew it (code -11)")
+    left = corpus.without({1: crash})
+    assert (left.smiles, left.rows.tolist(), left.n_rows) == (["CCO", "CC"], [0, 4], 5)
+    assert left.sha256 != corpus.sha256
+    left.save_excluded(tmp_path / "out.csv")
+    lines = (tmp_path / "out.csv").read_text().splitlines()
+    assert lines[1].startswith("2,bad,invalid,") and lines[2] == f"4,C,unsupported,{crash.reason}"
+    assert corpus.without({}) is corpus
+    with pytest.raises(DataError, match="corpus 'task': none of 3 molecules can be drawn"):
+        corpus.without(dict.fromkeys(range(3), crash))

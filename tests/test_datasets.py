@@ -5,15 +5,18 @@ from __future__ import annotations
 import csv
 import hashlib
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from molweight.errors import ConfigError, DataError
 from molweight.molecules import builtin, locate
 from molweight.molecules.cards import DatasetCard
 from molweight.molecules.datasets import MoleculeDataset, load_dataset
+from molweight.molecules.drawing import Drawn
 
 
 def records(path: Path) -> list[list[str]]:
@@ -322,3 +325,40 @@ def test_a_molecule_that_is_too_large_is_listed_as_unsupported(tmp_path: Path) -
     lines = records(tmp_path / "out.csv")[1:]
     assert [(line[0], line[2]) for line in lines] == [("3", "unsupported"), ("4", "invalid")]
     assert lines[0][3] == "501 heavy atoms, at most 500 are drawn"
+
+
+def test_a_data_frame_gives_the_data_set_of_its_file(tmp_path: Path) -> None:
+    expected = load(tmp_path, MIXED)
+    frame = pd.read_csv(tmp_path / "mine.csv")
+    card = DatasetCard(name="mine")
+    found = load_dataset(card, source=frame)
+    assert (found.smiles, found.excluded, found.duplicates) == (
+        expected.smiles,
+        [replace(item, input="") if item.row == 5 else item for item in expected.excluded],
+        expected.duplicates,
+    )
+    np.testing.assert_array_equal(found.targets, expected.targets)
+    assert found.path is None and found.sha256 == load_dataset(card, source=frame.copy()).sha256
+    frame.loc[0, "a"] = 1
+    assert load_dataset(card, source=frame).sha256 != found.sha256
+    with pytest.raises(DataError, match="the data frame: 2 of 3 rows are not valid SMILES"):
+        load_dataset(card, source=pd.DataFrame({"smiles": ["x", "y", "C"], "y": [0, 1, 0]}))
+
+
+def test_molecules_that_cannot_be_drawn_join_the_excluded(tmp_path: Path) -> None:
+    data = load(tmp_path, MIXED)
+    slow = Drawn("unsupported", "took longer than 20 s to draw")
+    left = data.without({0: slow, 2: slow})
+    assert left.smiles == ["c1ccccc1", "CCO"] and left.inputs == ["c1ccccc1", "C(C)O"]
+    np.testing.assert_array_equal(left.rows, [1, 6])
+    np.testing.assert_array_equal(left.targets, data.targets[[1, 3]])
+    assert [(item.row, item.status) for item in left.excluded] == [
+        *((0, "unsupported"), (2, "invalid"), (3, "unsupported"), (4, "invalid"), (5, "invalid")),
+    ]
+    assert data.n_duplicates == 2 and left.n_duplicates == 0
+    assert len(left) + left.n_invalid == left.n_rows == data.n_rows
+    left.save_excluded(tmp_path / "out.csv")
+    assert records(tmp_path / "out.csv")[1] == ["1", "OCC", "unsupported", "took longer than 20 s to draw"]
+    assert data.without({}) is data
+    with pytest.raises(DataError, match="none of 4 molecules can be drawn"):
+        data.without(dict.fromkeys(range(4), slow))

@@ -93,7 +93,6 @@ def test_a_molecule_that_hangs_or_crashes_is_unsupported_and_takes_nothing_with_
     workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "CHILD", TREACHEROUS)
-    monkeypatch.setattr(module, "STARTING", 30.0)
     texts = ["CC", "OCC", "CCC", "NCC", "SCC", "CCCC", "OCC"]
     drawn = list(draw_all(texts, SIZE, canonicalise=True, workers=workers, seconds=1.0))
     assert [one.reason for one in drawn] == [
@@ -106,8 +105,15 @@ def test_a_molecule_that_hangs_or_crashes_is_unsupported_and_takes_nothing_with_
 
 def test_a_process_that_cannot_start_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "CHILD", "import sys; sys.exit(9)")
-    with pytest.raises(DataError, match=r"ended with code 9 before its first picture; does `.*` work"):
+    with pytest.raises(DataError, match=r"ended with code 9 at its start; does `.*` work"):
         list(draw_all(["C", "CC"], SIZE, canonicalise=True, workers=2))
+
+
+def test_a_process_that_is_never_ready_is_not_blamed_on_its_molecule(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CHILD", "import time; time.sleep(600)")
+    monkeypatch.setattr(module, "STARTING", 0.5)
+    with pytest.raises(DataError, match=r"was not ready after 0\.5 s"):
+        list(draw_all(["C", "CC"], SIZE, canonicalise=True, workers=1))
 
 
 def hostile(count: int) -> list[str]:
@@ -170,7 +176,8 @@ def test_a_process_ends_when_its_caller_is_gone() -> None:
     options = json.dumps({"size": SIZE, "canonicalise": True, "seconds": 5})
     child = subprocess.Popen([*command, options], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     answer, _ = child.communicate(b'["C"]\n', timeout=60)
-    assert child.returncode == 0 and json.loads(answer.split(b"\n")[0])[0] == "ok"
+    ready, head, _ = answer.split(b"\n", 2)
+    assert child.returncode == 0 and ready == b"ready" and json.loads(head)[0] == "ok"
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from molweight import experiment
 from molweight.config import load_config
 from molweight.errors import ConfigError, DivergedError
 from molweight.experiment import run_experiment
+from molweight.molecules import drawing_processes
 from molweight.signals import Interrupted
 from molweight.tapweight.directional import ForwardMode
 from molweight.tapweight.solver import Solver
@@ -27,6 +28,18 @@ SMALL = (
     "backbone.image_size=32",
     "finetune.epochs=2",
 )
+
+# A drawing process that a molecule ends, as a bug in a native library would.
+CRASHING = """
+import json, os, sys
+sys.path[:] = json.loads(sys.argv[1])
+from molweight.molecules import drawing_processes as drawing
+honest = drawing.draw
+def draw(text, size, *, canonicalise):
+    return os._exit(11) if text == VICTIM else honest(text, size, canonicalise=canonicalise)
+drawing.draw = draw
+drawing.serve(**json.loads(sys.argv[2]))
+"""
 
 
 def run(folder, *overrides):
@@ -54,7 +67,9 @@ def test_every_artefact_is_there(finished):
         "backbone.safetensors",
         "checkpoint",
         "config.yaml",
+        "data.json",
         "excluded.csv",
+        "excluded_corpus.csv",
         "model.json",
         "model.safetensors",
         "predictions.csv",
@@ -292,3 +307,33 @@ def test_corpus_of_the_task_never_holds_what_is_scored(tmp_path):
     path.write_text("\n".join(rows["smiles"]) + "\n")
     known = run(tmp_path / "known", f"corpus={path}", "corpus.limit=null").content["corpus"]
     assert known["in_test"] == sizes["test"], "an overlap is counted"
+
+
+def test_data_frame_and_list_give_the_run_of_their_files(tmp_path, moleculenet):
+    frame = pd.read_csv(moleculenet / "freesolv.csv").head(120)[["smiles", "freesolv"]]
+    frame.to_csv(tmp_path / "mine.csv", index=False)
+    unlabelled = pd.read_csv(moleculenet / "esol.csv")["smiles"].head(250).tolist()
+    (tmp_path / "mine.smi").write_text("\n".join(unlabelled))
+    options = ("dataset=csv", "dataset.task_type=regression", "learn.steps=1")
+    files = (f"dataset.path={tmp_path / 'mine.csv'}", f"corpus={tmp_path / 'mine.smi'}")
+    expected = run(tmp_path / "files", *options, *files).content
+    config = load_config(*SMALL, *options, f"run_dir={tmp_path / 'memory'}")
+    found = run_experiment(config, table=frame, unlabelled=unlabelled).content
+    same = ("valid", "test", "weights", "split", "n_rows")
+    assert {key: found[key] for key in same} == {key: expected[key] for key in same}
+    assert found["corpus"]["name"] == "given"
+    config = load_config(*SMALL, f"run_dir={tmp_path / 'named'}")
+    with pytest.raises(ConfigError, match=r"a table was given beside dataset=chembl2321810: use load_config"):
+        run_experiment(config, table=frame)
+    assert not (tmp_path / "named").exists()
+
+
+def test_a_molecule_that_ends_its_drawing_process_does_not_end_the_run(tmp_path, monkeypatch):
+    clean = run(tmp_path / "clean").content
+    victim = pd.read_csv(tmp_path / "clean" / "predictions.csv")["smiles"].iloc[0]
+    monkeypatch.setattr(drawing_processes, "CHILD", CRASHING.replace("VICTIM", repr(victim)))
+    content = run(tmp_path / "run").content
+    assert content["n_invalid"] == clean["n_invalid"] + 1
+    line = (tmp_path / "run" / "excluded.csv").read_text().splitlines()[1]
+    assert line.endswith("unsupported,ended the process that drew it (code 11)")
+    assert victim not in (tmp_path / "run" / "predictions.csv").read_text()

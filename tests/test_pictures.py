@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from molweight.errors import ConfigError, DataError
+from molweight.errors import ConfigError
 from molweight.molecules import pictures as module
 from molweight.molecules.pictures import Pictures
 from molweight.molecules.render import render
@@ -54,16 +53,26 @@ def test_stores_are_kept_in_the_cache(
     assert [path.name for path in tmp_path.iterdir()] == ["pictures"]
 
 
-@pytest.mark.parametrize("many", [0, 100])
-@pytest.mark.parametrize(
-    ("bad", "reason"), [("C(C)(C)(C)(C)C", "not a SMILES string"), ("", "no atoms"), ("xyz", "not a SMILES")]
-)
-def test_undrawable_molecule_is_named(
-    bad: str, reason: str, many: int, smiles: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("way", ["here", "processes", "store, in memory", "store, on disk"])
+def test_molecules_without_a_picture_are_left_out_and_named(
+    way: str, smiles: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MANY", many)
-    with pytest.raises(DataError, match=rf"row 9: cannot draw {re.escape(repr(bad))}: {reason}"):
-        Pictures([*smiles[:9], bad, *smiles[9:12]], SIZE, folder=tmp_path)
+    if way.startswith("store"):
+        monkeypatch.setattr(module, "MANY", 10)
+        monkeypatch.setattr(module, "AT_ONCE", 16)
+    some = smiles[:20] if way == "here" else smiles
+    bad = {0: ("", "no atoms"), 9: ("C(C)(C)(C)(C)C", "not a SMILES"), len(some) + 2: ("xyz", "not a SMILES")}
+    mixed = list(some)
+    for place, (text, _) in bad.items():
+        mixed.insert(place, text)
+    memory = 0 if way == "store, on disk" else 1 << 30
+    pictures = Pictures(mixed, SIZE, folder=tmp_path, memory=memory)
+    assert sorted(pictures.failed) == sorted(bad)
+    for place, (_, reason) in bad.items():
+        assert reason in pictures.failed[place].reason and pictures.failed[place].status == "invalid"
+    assert len(pictures) == len(some)
+    everything = torch.arange(len(some))
+    assert torch.equal(pictures[everything], Pictures(some, SIZE, folder=tmp_path)[everything])
 
 
 def test_no_molecules_no_pictures(tmp_path: Path) -> None:

@@ -118,3 +118,15 @@ def test_a_record_that_cannot_be_written_is_a_sentence(tmp_path):
     run.steps.mkdir()
     with pytest.raises(DataError, match=r"could not write .*steps\.jsonl"):
         run.append_record({"step": 0})
+
+
+def test_a_run_goes_on_with_its_own_data_only(tmp_path):
+    run = opened(tmp_path / "run")
+    run.claim_data({"labelled": "a", "corpus": "b"})
+    opened(run.path).claim_data({"labelled": "a", "corpus": "b"})
+    with pytest.raises(DataError, match=r"began with other data \(corpus\): bring them back") as caught:
+        opened(run.path).claim_data({"labelled": "a", "corpus": "c"})
+    assert caught.value.exit_code == 5
+    (run.path / "data.json").write_text("{")
+    with pytest.raises(DataError, match=r"data\.json cannot be read"):
+        run.claim_data({"labelled": "a", "corpus": "b"})

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ import pytest
 from rdkit import Chem
 
 from molweight.errors import DataError
-from molweight.molecules.table import number, read_table
+from molweight.molecules.table import number, read_table, smiles_column
 
 
 def write(folder: Path, text: str, name: str = "table.csv") -> Path:
@@ -133,15 +135,26 @@ def test_byte_order_mark_and_windows_line_ends(tmp_path: Path) -> None:
     assert list(table["smiles"]) == ["C", "CC"]
 
 
+@pytest.mark.parametrize("end", ["\r\n", "\r"])
+def test_line_ends_of_other_systems(tmp_path: Path, end: str) -> None:
+    blocks = [Chem.MolToMolBlock(Chem.MolFromSmiles(s)) + "> <y>\n1.5\n\n$$$$\n" for s in ("CCO", "C")]
+    contents = {"t.csv": "smiles,y\nCCO,1.5\nC,1.5\n", "t.smi": "CCO a\nC b\n", "t.sdf": "".join(blocks)}
+    for name, text in contents.items():
+        table = read_table(write(tmp_path, text.replace("\n", end), name), targets=())
+        assert list(table["smiles"]) == ["CCO", "C"], name
+
+
 def test_undecodable_text_names_the_line(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_bytes(b"smiles,y\nC,1\nC\xff,2\n")
     assert "line 3: not UTF-8" in message(path)
+    path.write_bytes(b"smiles,y\n" + b"C,1\n" * 10_000 + b"C\xff,2\n")  # far behind what is read at once
+    assert "line 10002: not UTF-8" in message(path)
 
 
 def test_damaged_gzip(tmp_path: Path) -> None:
     path = tmp_path / "t.csv.gz"
-    path.write_bytes(gzip.compress(b"smiles,y\nC,1\n" * 100)[:-12])
+    path.write_bytes(gzip.compress(b"smiles,y\n" + b"C,1\n" * 100)[:-12])
     assert "not a complete gzip file" in message(path)
     path.write_bytes(b"smiles,y\nC,1\n")
     assert "not a complete gzip file" in message(path)
@@ -178,10 +191,7 @@ def test_sdf(tmp_path: Path) -> None:
 def test_parquet_without_pyarrow_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def no_engine(*_: object) -> None:
-        raise ImportError("pyarrow")
-
-    monkeypatch.setattr(pd, "read_parquet", no_engine)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)  # as if it were not installed
     assert "pip install pyarrow" in message(write(tmp_path, "x", "t.parquet"))
 
 
@@ -196,4 +206,63 @@ def test_parquet_cells_are_typed(tmp_path: Path) -> None:
     assert "row 2 (line 2): inf is not a number" in message(tmp_path / "t.parquet")
     frame["y"] = [[1], [2], [3]]
     frame.to_parquet(tmp_path / "t.parquet")
-    assert "array([1]) is not a number" in message(tmp_path / "t.parquet")
+    assert "[1] is not a number" in message(tmp_path / "t.parquet")
+
+
+@pytest.mark.parametrize("index", [None, "molecule"])
+def test_an_index_is_no_column(tmp_path: Path, index: str | None) -> None:
+    frame = pd.DataFrame({"smiles": ["C", "CC"], "y": [1.0, 2.0]}, index=pd.Index(["a", "b"], name=index))
+    frame.to_parquet(tmp_path / "t.parquet")
+    for source in (frame, tmp_path / "t.parquet"):
+        assert list(read_table(source).columns) == ["smiles", "y"]
+
+
+def test_a_data_frame_is_a_table() -> None:
+    frame = pd.DataFrame(
+        {"Molecule": ["OCC", None, Chem.MolFromSmiles("C1=CC=CC=C1")], "y": [1, np.nan, "3"]}
+    )
+    table = read_table(frame, smiles_column="molecule")
+    assert list(table["smiles"]) == ["OCC", "", "c1ccccc1"]
+    np.testing.assert_array_equal(table["y"], [1, np.nan, 3])
+    assert list(table.index) == [1, 2, 3]
+    with pytest.raises(DataError, match=r"the data frame has no column 'smiles' .* Columns: 'Molecule', 'y'"):
+        read_table(frame)
+    frame.loc[1, "y"] = "high"
+    with pytest.raises(DataError, match=r"the data frame: column 'y', row 2 \(line 2\): 'high'"):
+        read_table(frame, smiles_column="Molecule")
+
+
+def test_a_list_is_a_table_of_molecules() -> None:
+    assert list(read_table(["C", "CC"], targets=())["smiles"]) == ["C", "CC"]
+    assert list(smiles_column(["C", "CC"], "smiles")) == ["C", "CC"]
+    with pytest.raises(DataError, match="the list of molecules has no column 'y'"):
+        read_table(["C"], targets=["y"])
+
+
+def sdf(count: int) -> str:
+    """Records of ethane with a property."""
+    block = Chem.MolToMolBlock(Chem.MolFromSmiles("CC"))
+    return "".join(f"{block}> <y>\n{i}\n\n$$$$\n" for i in range(count))
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv.gz", "t.smi", "t.sdf", "t.parquet"])
+def test_a_file_passes_by_without_being_in_memory(tmp_path: Path, name: str) -> None:
+    notes = "x" * 20_000  # a column that nobody asked for
+    path = tmp_path / name
+    if name == "t.parquet":
+        frame = pd.DataFrame({"smiles": ["CC"] * 2_000, "notes": [f"{i} {notes}" for i in range(2_000)]})
+        frame.to_parquet(path, row_group_size=50, use_dictionary=False, compression=None)
+        del frame
+    elif name == "t.sdf":
+        path.write_text(sdf(40_000))
+    else:
+        separator = {"csv": ",", "tsv": "\t", "smi": " "}[name.split(".")[1]]
+        text = f"smiles{separator}notes\n" + f"CC{separator}{notes}\n" * 2_000
+        path.write_bytes(gzip.compress(text.encode(), 1) if name.endswith(".gz") else text.encode())
+        del text
+    tracemalloc.start()
+    strings = sum(len(smiles) for smiles in smiles_column(path, "smiles"))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert strings == (80_000 if name == "t.sdf" else 4_000)
+    assert peak < 4e6, "of 7 to 40 MB"

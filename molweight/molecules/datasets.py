@@ -5,28 +5,34 @@ Letters in shapes: n usable molecules, t targets.
 
 from __future__ import annotations
 
-import csv
-import io
+import hashlib
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from molweight.errors import ConfigError, DataError
-from molweight.files import sha256_file, write_text
+from molweight.files import sha256_file
 from molweight.molecules.builtin import chembl2321810_files, read_chembl2321810
 from molweight.molecules.cards import DatasetCard
+from molweight.molecules.drawing import Drawn
 from molweight.molecules.locate import locate
-from molweight.molecules.rows import NO_LABEL, Duplicate, Excluded, canonical_rows, find_duplicates
+from molweight.molecules.readers import Source, title
+from molweight.molecules.rows import (
+    NO_LABEL,
+    Duplicate,
+    Excluded,
+    canonical_rows,
+    find_duplicates,
+    save_rows,
+)
 from molweight.molecules.standardise import AS_GIVEN, Standardisation
 from molweight.molecules.table import read_table
 
 log = logging.getLogger(__name__)
-
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs a cell that starts with one of these
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,12 +56,14 @@ class MoleculeDataset:
     """``roc_auc``, ``rmse`` or ``mae``."""
     units: str | None
     sha256: str
-    """Of the bytes that were read; of several files, of their bytes one after the other."""
-    path: Path
+    """Of the bytes that were read; of several files, of their bytes one after the other; of a data frame, of
+    the columns that were read, as CSV."""
+    path: Path | None
+    """None: it came from a data frame."""
     n_rows: int
     """All data rows: usable ones and excluded ones."""
     excluded: list[Excluded]
-    """Rows that are no molecule, and rows without any label (reason ``no label``)."""
+    """Rows that are no molecule, that cannot be drawn, or that have no label (reason ``no label``)."""
     duplicates: list[Duplicate]
 
     def __len__(self) -> int:
@@ -81,33 +89,56 @@ class MoleculeDataset:
         """Duplicates with a label that contradicts an earlier row."""
         return sum(item.conflicting for item in self.duplicates)
 
-    def save_excluded(self, path: Path) -> None:
-        """Write ``row,input,status,reason`` for excluded rows and duplicates, rows counted from 1.
+    def without(self, failed: Mapping[int, Drawn]) -> MoleculeDataset:
+        """The data set without the molecules at some positions; they join the excluded ones.
 
-        Text that a spreadsheet would take for a formula gets a leading apostrophe. The header is written
-        even if there is nothing to report.
+        Raises:
+            DataError: nothing is left.
         """
+        if not failed:
+            return self
+        if len(failed) == len(self):
+            first = failed[min(failed)]
+            raise DataError(f"{self.name}: none of {len(self)} molecules can be drawn, e.g. {first.reason}")
+        kept = np.setdiff1d(np.arange(len(self)), sorted(failed))
+        smiles, rows, targets = [self.smiles[i] for i in kept], self.rows[kept], self.targets[kept]
+        gone = [
+            Excluded(int(self.rows[i]), self.inputs[i], drawn.reason, drawn.status)
+            for i, drawn in failed.items()
+        ]
+        return replace(
+            self,
+            smiles=smiles,
+            rows=rows,
+            inputs=[self.inputs[i] for i in kept],
+            targets=targets,
+            excluded=sorted([*self.excluded, *gone], key=lambda item: item.row),
+            duplicates=find_duplicates(smiles, rows, targets),
+        )
+
+    def save_excluded(self, path: Path) -> None:
+        """Write the excluded rows and the duplicates; see :func:`molweight.molecules.rows.save_rows`."""
         spelled = dict(zip(self.rows.tolist(), self.inputs, strict=True))
-        records = [(item.row + 1, item.input, item.status, item.reason) for item in self.excluded]
+        records = [(item.row, item.input, item.status, item.reason) for item in self.excluded]
         for twin in self.duplicates:
             labels = ", with another label than before" if twin.conflicting else ""
             reason = f"same molecule as row {twin.first_row + 1}{labels}; kept"
-            records.append((twin.row + 1, spelled[twin.row], "duplicate", reason))
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(("row", "input", "status", "reason"))
-        for row, spelling, status, reason in sorted(records):
-            writer.writerow((row, _no_formula(spelling), status, _no_formula(reason)))
-        write_text(path, text.getvalue())
+            records.append((twin.row, spelled[twin.row], "duplicate", reason))
+        save_rows(path, records)
 
 
 def load_dataset(
-    card: DatasetCard, *, folder: Path | None = None, standardise: Standardisation = AS_GIVEN
+    card: DatasetCard,
+    *,
+    source: Source | None = None,
+    folder: Path | None = None,
+    standardise: Standardisation = AS_GIVEN,
 ) -> MoleculeDataset:
     """The molecules and labels that a card describes.
 
     Args:
         card: see :class:`DatasetCard`.
+        source: read instead of the card's files, such as a data frame; the card says which columns count.
         folder: searched for the card's files instead of ``$MOLWEIGHT_DATASETS`` and ``./datasets``.
         standardise: done to every molecule before duplicates are looked for.
 
@@ -115,7 +146,8 @@ def load_dataset(
         ConfigError: the card contradicts itself or the labels.
         DataError: no file, an unreadable file, or nothing to learn from.
     """
-    table, files = _read(card, folder)
+    table, files = _read(card, source, folder)
+    origin = title(files[0] if source is None else source)
     names = [str(name) for name in table.columns[1:]]
     labels = table.iloc[:, 1:].to_numpy(dtype=np.float64)
     if card.threshold is not None:
@@ -126,19 +158,19 @@ def load_dataset(
     inputs: list[str] = table.iloc[:, 0].tolist()
     molecules = canonical_rows(inputs, name=card.name, standardise=standardise)
     invalid = [item for item in molecules if isinstance(item, Excluded)]
-    _check_mostly_valid(files[0], invalid, len(inputs))
+    _check_mostly_valid(origin, invalid, len(inputs))
     bare = {int(row) for row in np.flatnonzero(np.isnan(labels).all(axis=1))}
     unlabelled = [
         Excluded(row, inputs[row], NO_LABEL) for row in sorted(bare) if isinstance(molecules[row], str)
     ]
     usable = [(row, item) for row, item in enumerate(molecules) if isinstance(item, str) and row not in bare]
     if not usable:
-        raise DataError(f"{files[0]}: none of the {len(inputs)} rows is a molecule with a label")
+        raise DataError(f"{origin}: none of the {len(inputs)} rows is a molecule with a label")
 
     rows = np.array([row for row, _ in usable], dtype=np.int64)
     smiles = [item for _, item in usable]
     targets = labels[rows].astype(np.float32)
-    _check_learnable(files[0], names, targets, task_type)
+    _check_learnable(origin, names, targets, task_type)
     return MoleculeDataset(
         name=card.name,
         smiles=smiles,
@@ -149,23 +181,25 @@ def load_dataset(
         task_type=task_type,
         metric=metric,
         units=card.units,
-        sha256=sha256_file(*files),
-        path=files[0],
+        sha256=sha256_file(*files) if files else hashlib.sha256(table.to_csv().encode()).hexdigest(),
+        path=files[0] if files else None,
         n_rows=len(inputs),
         excluded=sorted([*invalid, *unlabelled], key=lambda item: item.row),
         duplicates=find_duplicates(smiles, rows, targets),
     )
 
 
-def _read(card: DatasetCard, folder: Path | None) -> tuple[pd.DataFrame, tuple[Path, ...]]:
+def _read(
+    card: DatasetCard, source: Source | None, folder: Path | None
+) -> tuple[pd.DataFrame, tuple[Path, ...]]:
     """The table of a card and the files that it came from."""
-    if card.builtin is not None and card.path is None:
+    if source is None and card.builtin is not None and card.path is None:
         if card.targets is None or len(card.targets) != 1:
             raise ConfigError(f"dataset={card.name} has one target: do not change dataset.targets")
         return read_chembl2321810(card.targets[0]), chembl2321810_files()
-    path = locate(card, folder=folder)
+    origin = locate(card, folder=folder) if source is None else source
     table = read_table(
-        path,
+        origin,
         smiles_column=card.smiles_column,
         targets=card.targets,
         smiles_aliases=card.smiles_aliases,
@@ -173,7 +207,7 @@ def _read(card: DatasetCard, folder: Path | None) -> tuple[pd.DataFrame, tuple[P
         ignore=card.ignore,
         task_type=card.task_type if card.threshold is None else None,
     )
-    return table, (path,)
+    return table, (Path(origin),) if isinstance(origin, str | Path) else ()
 
 
 def _infer_task_type(labels: np.ndarray) -> str:
@@ -182,17 +216,17 @@ def _infer_task_type(labels: np.ndarray) -> str:
     return "classification" if np.isin(there, (0.0, 1.0)).all() else "regression"
 
 
-def _check_mostly_valid(path: Path, invalid: Sequence[Excluded], n_rows: int) -> None:
+def _check_mostly_valid(origin: str, invalid: Sequence[Excluded], n_rows: int) -> None:
     """Refuse a table of which more than half is no molecule: then it is the column that is wrong."""
     if 2 * len(invalid) > n_rows:
         shown = "; ".join(f"row {item.row + 1} {item.input!r} ({item.reason})" for item in invalid[:3])
         raise DataError(
-            f"{path}: {len(invalid)} of {n_rows} rows are not valid SMILES, e.g. {shown}. "
+            f"{origin}: {len(invalid)} of {n_rows} rows are not valid SMILES, e.g. {shown}. "
             "Is dataset.smiles_column the right column?"
         )
 
 
-def _check_learnable(path: Path, names: Sequence[str], targets: np.ndarray, task_type: str) -> None:
+def _check_learnable(origin: str, names: Sequence[str], targets: np.ndarray, task_type: str) -> None:
     """Refuse labels that are all the same; a constant target among others is only reported."""
     constant = []
     for name, column in zip(names, targets.T, strict=True):
@@ -204,11 +238,6 @@ def _check_learnable(path: Path, names: Sequence[str], targets: np.ndarray, task
     if len(constant) == len(names):
         need = "both 0 and 1" if task_type == "classification" else "at least two values"
         more = f" (and {len(constant) - 1} more targets alike)" if len(constant) > 1 else ""
-        raise DataError(f"{path}: {constant[0]}{more}: nothing to learn; a target needs {need}")
+        raise DataError(f"{origin}: {constant[0]}{more}: nothing to learn; a target needs {need}")
     for item in constant:
-        log.warning("%s: %s", path, item)
-
-
-def _no_formula(text: str) -> str:
-    """Text that no spreadsheet runs as a formula."""
-    return f"'{text}" if text.startswith(FORMULA) else text
+        log.warning("%s: %s", origin, item)

@@ -23,7 +23,8 @@ from molweight.molecules.render import check_size
 
 CHUNK = 64  # molecules sent to a process at a time: a tenth of a second or more
 SECONDS = 20.0  # for one molecule
-STARTING = 60.0  # seconds more for a process that has to import RDKit from a slow disk
+STARTING = 120.0  # seconds for a process to import RDKit, from a slow disk on a busy machine
+READY = b"ready\n"
 # A drawing process is a plain child, not one of multiprocessing's: those import the caller's __main__ again
 # (torch and all, or a script without a main guard), and a fork of a process with torch's threads may hang.
 CHILD = """
@@ -69,10 +70,12 @@ def draw_all(
 def serve(size: int, canonicalise: bool, seconds: float) -> None:
     """Draw what stdin asks for until it ends: the body of a drawing process.
 
-    A request is a line of JSON, a list of strings. The answer is, for every string, a line of JSON
-    ``[status, reason, smiles, bytes]`` and then so many bytes.
+    The first line that it writes says that it is ready. A request is a line of JSON, a list of strings. The
+    answer is, for every string, a line of JSON ``[status, reason, smiles, bytes]`` and then so many bytes.
     """
     out = sys.stdout.buffer
+    out.write(READY)
+    out.flush()
     for line in sys.stdin:
         for text in json.loads(line):
             _die_after(2 * seconds + 1)  # nobody is left to stop it when the caller was killed
@@ -165,7 +168,6 @@ class _Process:
         self.deadline: float | None = None
         self.late = False
         self.closed = False
-        self.useful = False  # this child has answered at least once
 
     def draw(self, texts: Sequence[str]) -> list[Drawn]:
         """What became of every string; one that ends the process is ``unsupported``."""
@@ -210,6 +212,7 @@ class _Process:
         return code
 
     def _start(self) -> None:
+        """Have a child that is ready."""
         with self.lock:
             if self.closed:
                 raise DataError("drawing was stopped")
@@ -222,11 +225,22 @@ class _Process:
                 stdout=subprocess.PIPE,
                 start_new_session=True,  # Ctrl-C is for this process, which then ends its children
             )
-            self.late = self.useful = False
+            child, self.late, self.deadline = self.child, False, time.monotonic() + STARTING
+        assert child.stdout is not None
+        if child.stdout.readline() == READY:
+            return
+        code = self.reap()
+        if self.closed:
+            raise DataError("drawing was stopped")
+        what = f"was not ready after {STARTING:g} s" if self.late else f"ended with code {code} at its start"
+        raise DataError(
+            f"a drawing process {what}; does "
+            f"`{sys.executable} -c 'import molweight.molecules.drawing_processes'` work?"
+        )
 
     def _send(self, texts: Sequence[str]) -> None:
         assert self.child is not None and self.child.stdin is not None
-        self._set_deadline(0.0 if self.useful else STARTING)
+        self._set_deadline()
         with contextlib.suppress(BrokenPipeError):  # the child is gone: no answer will say so
             self.child.stdin.write(json.dumps(list(texts)).encode() + b"\n")
             self.child.stdin.flush()
@@ -241,35 +255,18 @@ class _Process:
         frame = self.child.stdout.read(length)
         if len(frame) != length:
             return None
-        self.useful = True
-        self._set_deadline(0.0)
+        self._set_deadline()
         return Drawn(status, reason, smiles, frame)
 
-    def _set_deadline(self, extra: float) -> None:
+    def _set_deadline(self) -> None:
         with self.lock:
-            self.deadline = time.monotonic() + self.task.seconds + extra
+            self.deadline = time.monotonic() + self.task.seconds
 
     def _lost(self) -> Drawn:
-        """The child is gone: whose fault it was."""
+        """The child is gone, and its molecule is to blame, unless it was told to end."""
         code = self.reap()
         if self.closed:
             raise DataError("drawing was stopped")
         if self.late:
             return Drawn("unsupported", f"took longer than {self.task.seconds:g} s to draw")
-        if not self.useful and not _can_start():
-            raise DataError(
-                f"a drawing process ended with code {code} before its first picture; does "
-                f"`{sys.executable} -c 'import molweight.molecules.drawing_processes'` work?"
-            )
         return Drawn("unsupported", f"ended the process that drew it (code {code})")
-
-
-def _can_start() -> bool:
-    """Whether a drawing process gets as far as its first picture of methane."""
-    process = _Process(_Task(64, False, 60.0))
-    process._start()
-    process._send(["C"])
-    answer = process._receive()
-    process.close()
-    process.reap()
-    return answer is not None and answer.status == "ok"

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from molweight.errors import DataError
 from molweight.molecules.drawing import Drawn, decompress, draw
 from molweight.molecules.drawing_processes import CHUNK, draw_all
 from molweight.molecules.locate import cache_folder
@@ -30,6 +29,8 @@ AT_ONCE = 256  # pictures decoded at a time
 class Pictures:
     """``pictures[positions]`` is a tensor [b, 3, S, S] uint8, RGB; any number of threads may ask.
 
+    Positions count the molecules that have a picture: those of ``smiles`` without the ``failed`` ones.
+
     Args:
         smiles: [n] canonical SMILES.
         size: S, 16 to 2048 px.
@@ -40,9 +41,11 @@ class Pictures:
 
     Raises:
         ConfigError: ``size`` or ``workers`` is out of range.
-        DataError: a molecule cannot be drawn (the message names row and SMILES), or the store cannot be
-            written.
+        DataError: the store cannot be written.
     """
+
+    failed: dict[int, Drawn]
+    """Position in ``smiles`` to why that molecule has no picture: too slow, or the end of its process."""
 
     def __init__(
         self,
@@ -62,27 +65,36 @@ class Pictures:
         self.lock = threading.Lock()
         self.all: Tensor | None = None
         self.store: PictureStore | None = None
+        self.failed = {}
         if len(smiles) <= MANY:
-            self.all = self._draw()
+            pictures = self._draw()
+            self.kept = self._others()
+            self.all = torch.from_numpy(pictures[self.kept] if self.failed else pictures)
             return
         self.store = self._open()
-        if len(smiles) * 3 * size * size <= memory:
-            parts = np.split(np.arange(len(smiles)), range(AT_ONCE, len(smiles), AT_ONCE))
-            pictures = np.empty((len(smiles), 3, size, size), dtype=np.uint8)
-            for part in parts:
-                pictures[part] = self._read(part)
+        if self.store.manifest["ok"] < len(self.store):
+            self.failed = {row: one for row, one in enumerate(self.store.rows()) if one.status != "ok"}
+        self.kept = self._others()
+        if len(self) * 3 * size * size <= memory:
+            pictures = np.empty((len(self), 3, size, size), dtype=np.uint8)
+            for part in np.split(np.arange(len(self)), range(AT_ONCE, len(self), AT_ONCE)):
+                pictures[part] = self._read(self.kept[part])
             self.all = torch.from_numpy(pictures)
 
     def __len__(self) -> int:
-        return len(self.smiles)
+        return len(self.kept)
 
     def __getitem__(self, positions: Tensor) -> Tensor:
         if self.all is not None:
             return self.all[positions]
-        return torch.from_numpy(self._read(positions.numpy()))
+        return torch.from_numpy(self._read(self.kept[positions.numpy()]))
 
-    def _draw(self) -> Tensor:
-        """All pictures, without a store."""
+    def _others(self) -> np.ndarray:
+        """Positions in ``smiles`` of the molecules that have a picture."""
+        return np.setdiff1d(np.arange(len(self.smiles)), list(self.failed))
+
+    def _draw(self) -> np.ndarray:
+        """All pictures [n, 3, S, S], without a store; rubbish where a molecule has failed."""
         pictures = np.empty((len(self.smiles), 3, self.size, self.size), dtype=np.uint8)
         drawn: Iterable[Drawn]
         if len(self.smiles) <= CHUNK and self.workers is None:
@@ -94,30 +106,24 @@ class Pictures:
             drawn, total=len(self.smiles), desc="draw pictures", unit="mol", disable=silent, leave=False
         )
         for row, one in enumerate(bar):
-            self._check(row, one.status, one.reason)
-            decompress(one.frame, pictures[row])
-        return torch.from_numpy(pictures)
+            if one.status == "ok":
+                decompress(one.frame, pictures[row])
+            else:
+                self.failed[row] = one
+        return pictures
 
     def _open(self) -> PictureStore:
-        """The store, built if it is not there, with a picture in every row."""
-        store = build_store(
+        """The store, built if it is not there."""
+        return build_store(
             self.smiles, self.recipe, self.folder, workers=self.workers, progress=self.progress
         )
-        if store.manifest["ok"] < len(store):
-            for row, found in enumerate(store.rows()):
-                self._check(row, found.status, found.reason)
-        return store
 
-    def _check(self, row: int, status: str, reason: str) -> None:
-        if status != "ok":
-            raise DataError(f"row {row}: cannot draw {self.smiles[row]!r}: {reason}")
-
-    def _read(self, positions: np.ndarray) -> np.ndarray:
-        """Pictures [b, 3, S, S] from the store; a damaged one is rebuilt and read again."""
+    def _read(self, rows: np.ndarray) -> np.ndarray:
+        """Pictures [b, 3, S, S] of rows [b] of the store; a damaged one is rebuilt and read again."""
         store = self.store
         assert store is not None
         try:
-            return store.read(positions)
+            return store.read(rows)
         except DamagedStoreError:
             with self.lock:
                 if self.store is store:  # no other thread has mended it
@@ -125,4 +131,4 @@ class Pictures:
                     self.store = self._open()
                 mended = self.store
             assert mended is not None
-            return mended.read(positions)
+            return mended.read(rows)

@@ -1,7 +1,8 @@
-"""File formats of molecule tables: each becomes column names and rows of cells, with line numbers.
+"""File formats of molecule tables: each becomes column names and a stream of rows, with line numbers.
 
-A reader yields ``(line, cells)``: the 1-based line of the file where the row ends (for Parquet and
-SDF the 1-based number of the record) and one cell per column.
+A reader yields ``(line, cells)``: the 1-based line of the file where the row ends (Parquet, SDF, a data frame
+and a list: the 1-based number of the record) and one cell per column. One row after the other is in memory,
+not the file, so a fault far down is raised when the reader gets there.
 """
 
 from __future__ import annotations
@@ -9,35 +10,47 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO, cast
 
+import pandas as pd
 from rdkit import Chem, rdBase
 
 from molweight.errors import DataError
 
-Cell = object  # text, or whatever a Parquet column holds
+Cell = object  # text, or whatever a Parquet column or a data frame holds
 Rows = Iterator[tuple[int, Sequence[Cell]]]
 Reader = Callable[[Path], tuple[list[str], Rows]]
+Source = Path | str | pd.DataFrame | Sequence[str]
+"""A file, a data frame, or a list of SMILES strings."""
 
-SMILES_HEADERS = {
+SMILES_HEADERS = {  # a first word that makes the first line of a list a header
     "smiles",
     "canonical_smiles",
-}  # a first word that makes the first line of a list a header
+}
 UNREADABLE = "<unreadable structure>"  # stands in for a molblock that RDKit refuses; it is no SMILES either
+RECORDS = 100  # of a Parquet file in memory at a time; a thousand are not read faster
 
 
-def open_rows(path: Path) -> tuple[list[str], Rows]:
+def open_rows(source: Source) -> tuple[list[str], Rows]:
     """The column names of a molecule table, and an iterator over its rows.
 
     Args:
-        path: ``.csv``, ``.tsv``, ``.sdf``, ``.smi``, ``.smiles``, ``.txt`` (also with ``.gz``), ``.parquet``.
+        source: ``.csv``, ``.tsv``, ``.sdf``, ``.smi``, ``.smiles``, ``.txt`` (also with ``.gz``),
+            ``.parquet``; or a data frame; or a list of SMILES, whose one column is ``smiles``.
 
     Raises:
         DataError: the file is missing, empty, of an unknown format, or not UTF-8 text.
     """
+    if isinstance(source, pd.DataFrame):
+        names = [str(name) for name in source.columns]
+        return names, enumerate(source.itertuples(index=False, name=None), start=1)
+    if not isinstance(source, str | Path):
+        return ["smiles"], ((number, (cell,)) for number, cell in enumerate(source, start=1))
+    path = Path(source)
     if not path.is_file():
         what = "is a folder, not a file" if path.is_dir() else "does not exist"
         raise DataError(f"{path} {what}: give the path of a table or of a list of SMILES")
@@ -48,45 +61,68 @@ def open_rows(path: Path) -> tuple[list[str], Rows]:
     return READERS[suffix](path)
 
 
-def read_text(path: Path) -> str:
-    """The text of a file, unpacked if its name ends in ``.gz``, without a byte-order mark.
+def title(source: Source) -> str:
+    """What messages call a source: its path, or what it is."""
+    if isinstance(source, pd.DataFrame):
+        return "the data frame"
+    return str(source) if isinstance(source, str | Path) else "the list of molecules"
+
+
+def text_lines(path: Path) -> Iterator[str]:
+    """The lines of a text file with their ends: unpacked if it is a ``.gz``, without a byte-order mark.
 
     Raises:
-        DataError: unreadable, damaged, empty, or not UTF-8.
+        DataError: unreadable, damaged, or not UTF-8.
     """
     try:
-        content = path.read_bytes()
-        if path.name.endswith(".gz"):
-            content = gzip.decompress(content)
+        with _reading(path) as file, io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text:
+            yield from text
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path}, line {_first_undecodable(path)}: not UTF-8 text; save the file with UTF-8 encoding"
+        ) from error
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[BinaryIO]:
+    """The bytes of a file, unpacked; whatever goes wrong inside with the file becomes a sentence."""
+    try:
+        with gzip.open(path) if path.name.endswith(".gz") else path.open("rb") as file:
+            yield cast(BinaryIO, file)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{path} is not a complete gzip file ({error}): fetch it again") from error
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise DataError(f"{path}, line {line}: not UTF-8 text; save the file with UTF-8 encoding") from error
-    if not text.strip():
-        raise DataError(f"{path} is empty: expected a header line and one molecule per line")
-    return text
+
+
+def _first_undecodable(path: Path) -> int:
+    """The 1-based line that is not UTF-8."""
+    with _reading(path) as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError:
+                return number
+    return 1  # it was mended meanwhile
 
 
 def _delimited(delimiter: str) -> Reader:
     """A reader of delimited text whose first non-blank line names the columns."""
 
     def read(path: Path) -> tuple[list[str], Rows]:
-        lines = _csv_rows(path, read_text(path), delimiter)
-        _, header = next(lines)
-        names = [name.strip() for name in header]
-        return names, _same_width(path, names, lines)
+        lines = _csv_rows(path, delimiter)
+        for _, header in lines:
+            names = [name.strip() for name in header]
+            if any(names):
+                return names, _same_width(path, names, lines)
+        raise _empty(path)
 
     return read
 
 
-def _csv_rows(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+def _csv_rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """Non-blank rows of delimited text; a quoted cell may span lines."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    reader = csv.reader(text_lines(path), delimiter=delimiter)
     try:
         for cells in reader:
             if cells:
@@ -103,59 +139,110 @@ def _same_width(path: Path, names: list[str], lines: Iterator[tuple[int, list[st
                 f"{path}, line {line}: {len(cells)} cells where the header names {len(names)} columns; "
                 "quote cells that contain the delimiter"
             )
-        yield line, list(cells)
+        yield line, cells
 
 
 def _smiles_list(path: Path) -> tuple[list[str], Rows]:
     """One molecule per line: SMILES, then optionally white space and a name."""
-    numbered = enumerate(read_text(path).split("\n"), start=1)
-    lines = [(number, [*line.split(maxsplit=1), ""]) for number, line in numbered if line.strip()]
-    if lines[0][1][0].lower() in SMILES_HEADERS:
-        lines = lines[1:]
-    rows = ((number, [parts[0], parts[1].strip()]) for number, parts in lines)
-    return ["smiles", "name"], rows
+    numbered = ((number, line) for number, line in enumerate(text_lines(path), start=1) if line.strip())
+    first = next(numbered, None)
+    if first is None:
+        raise _empty(path)
+
+    def rows() -> Rows:
+        if first[1].split()[0].lower() not in SMILES_HEADERS:
+            yield cells(*first)
+        for number, line in numbered:
+            yield cells(number, line)
+
+    def cells(number: int, line: str) -> tuple[int, list[str]]:
+        smiles, *name = line.split(maxsplit=1)
+        return number, [smiles, name[0].strip() if name else ""]
+
+    return ["smiles", "name"], rows()
 
 
 def _parquet(path: Path) -> tuple[list[str], Rows]:
-    """A Parquet table, through pandas."""
-    import pandas as pd
-
+    """A Parquet table; a pandas index in it is no column."""
     try:
-        frame = pd.read_parquet(path)
+        from pyarrow import ArrowException
+        from pyarrow.parquet import ParquetFile
     except ImportError as error:
         raise DataError(
             f"reading {path} needs pyarrow, which is not installed: pip install pyarrow, or save it as CSV"
         ) from error
-    except (OSError, ValueError) as error:
+    try:
+        file = ParquetFile(path)
+    except (OSError, ArrowException) as error:
         raise DataError(f"{path} is not a readable Parquet file: {error}") from error
-    rows = zip(*(frame.iloc[:, i].tolist() for i in range(frame.shape[1])), strict=True)
-    return [str(name) for name in frame.columns], ((i, list(row)) for i, row in enumerate(rows, start=1))
+    index = (file.schema_arrow.pandas_metadata or {}).get("index_columns", [])
+    names = [name for name in file.schema_arrow.names if name not in index]
+
+    def rows() -> Rows:
+        number = 0
+        try:
+            for batch in file.iter_batches(RECORDS, columns=names):
+                for cells in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                    number += 1
+                    yield number, cells
+        except (OSError, ArrowException) as error:
+            raise DataError(f"{path} is not a readable Parquet file: {error}") from error
+
+    return names, rows()
 
 
 def _sdf(path: Path) -> tuple[list[str], Rows]:
-    """The records of an SD file: ``smiles`` from the structure, other columns from the properties."""
-    records = re.split(r"^\$\$\$\$.*\n?", read_text(path).replace("\r\n", "\n"), flags=re.MULTILINE)
-    parsed = [_sdf_record(record) for record in records if record.strip()]
-    names = list(dict.fromkeys(name for _, properties in parsed for name in properties))
-    names = [name for name in names if name != "smiles"]  # the structure is the authority
-    rows = (
-        (number, [smiles, *(properties.get(name, "") for name in names)])
-        for number, (smiles, properties) in enumerate(parsed, start=1)
-    )
-    return ["smiles", *names], rows
+    """The records of an SD file: ``smiles`` from the structure, other columns from the properties.
+
+    It is read twice: the names of the properties stand in the records.
+    """
+    found = dict.fromkeys(name for record in _sdf_records(path) for name, _ in _sdf_properties(record))
+    names = [name for name in found if name != "smiles"]  # the structure is the authority
+
+    def rows() -> Rows:
+        for number, record in enumerate(_sdf_records(path), start=1):
+            properties = dict(_sdf_properties(record))
+            yield number, [_sdf_smiles(record), *(properties.get(name, "") for name in names)]
+
+    return ["smiles", *names], rows()
 
 
-def _sdf_record(record: str) -> tuple[str, dict[str, str]]:
-    """SMILES and properties of one record; the properties survive a structure that RDKit refuses."""
-    block, end, rest = record.partition("M  END")
-    properties = {}
+def _sdf_records(path: Path) -> Iterator[str]:
+    """The text of every record, with line feeds at the ends of lines."""
+    lines: list[str] = []
+    some = False
+    for line in text_lines(path):
+        if not line.startswith("$$$$"):
+            lines.append(line.rstrip("\r\n") + "\n")
+            continue
+        some = True
+        yield "".join(lines)
+        lines = []
+    last = "".join(lines)
+    if last.strip():  # the last mark may be missing
+        yield last
+    elif not some:
+        raise _empty(path)
+
+
+def _sdf_properties(record: str) -> Iterator[tuple[str, str]]:
+    """Names and values; they survive a structure that RDKit refuses."""
+    _, _, rest = record.partition("M  END")
     for item in rest.split("\n>")[1:]:
         head, _, value = item.partition("\n")
-        name = head[head.find("<") + 1 : head.rfind(">")]
-        properties[name] = value.split("\n\n")[0].strip()
+        yield head[head.find("<") + 1 : head.rfind(">")], value.split("\n\n")[0].strip()
+
+
+def _sdf_smiles(record: str) -> str:
+    """The structure of a record."""
+    block, end, _ = record.partition("M  END")
     with rdBase.BlockLogs():
         mol = Chem.MolFromMolBlock(block + end)
-    return (str(Chem.MolToSmiles(mol)) if mol is not None else UNREADABLE), properties
+    return str(Chem.MolToSmiles(mol)) if mol is not None else UNREADABLE
+
+
+def _empty(path: Path) -> DataError:
+    return DataError(f"{path} is empty: expected a header line and one molecule per line")
 
 
 READERS: dict[str, Reader] = {

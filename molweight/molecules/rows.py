@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
+from molweight.files import write_text
 from molweight.molecules.smiles import InvalidSmilesError
 from molweight.molecules.standardise import AS_GIVEN, Standardisation, standard_smiles
 
 NO_LABEL = "no label"
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs a cell that starts with one of these
 
 
 @dataclass(frozen=True)
@@ -44,16 +49,12 @@ def canonical_rows(
         name: shown beside the progress bar, which appears on a terminal only.
         standardise: done to every molecule.
     """
-    known: dict[str, str | Excluded] = {}
     result: list[str | Excluded] = []
     for row, text in enumerate(tqdm(inputs, desc=f"reading {name}", unit="mol", disable=None, leave=False)):
-        if text not in known:
-            try:
-                known[text] = standard_smiles(text, standardise)
-            except InvalidSmilesError as error:
-                known[text] = Excluded(row, text, str(error), error.status)
-        found = known[text]
-        result.append(found if isinstance(found, str) else replace(found, row=row))
+        try:
+            result.append(standard_smiles(text, standardise))
+        except InvalidSmilesError as error:
+            result.append(Excluded(row, text, str(error), error.status))
     return result
 
 
@@ -83,3 +84,26 @@ def find_duplicates(
         duplicates.append(Duplicate(int(rows[i]), first[molecule], molecule, conflicting))
         lowest[molecule], highest[molecule] = np.fmin(low, now), np.fmax(high, now)
     return duplicates
+
+
+def save_rows(path: Path, records: Iterable[tuple[int, str, str, str]]) -> None:
+    """Write rows that are not used, or not as they stand, as CSV: ``row,input,status,reason``, rows from 1.
+
+    Text that a spreadsheet would take for a formula gets a leading apostrophe. The header is written even if
+    there is nothing to report.
+
+    Args:
+        path: of the file.
+        records: 0-based data row, input, status, reason.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("row", "input", "status", "reason"))
+    for row, spelling, status, reason in sorted(records):
+        writer.writerow((row + 1, _no_formula(spelling), status, _no_formula(reason)))
+    write_text(path, text.getvalue())
+
+
+def _no_formula(text: str) -> str:
+    """Text that no spreadsheet runs as a formula."""
+    return f"'{text}" if text.startswith(FORMULA) else text

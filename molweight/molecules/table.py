@@ -1,25 +1,27 @@
-"""From a file to one SMILES string and one row of numbers per molecule, or a sentence that says why not."""
+"""From a table to one SMILES string and one row of numbers per molecule, or a sentence that says why not."""
 
 from __future__ import annotations
 
 import difflib
 import math
+from array import array
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from rdkit import Chem
 
 from molweight.errors import DataError
-from molweight.molecules.readers import Cell, Rows, open_rows
+from molweight.molecules.readers import Cell, Rows, Source, open_rows, title
 
 MISSING = {"", "nan", "na", "n/a", "#n/a", "null", "none", "<na>"}  # compared in lower case
+REMEMBERED = 10_000  # spellings of labels; a table of zeros and ones needs two
 FLOAT32_MAX = float(np.finfo(np.float32).max)  # labels are trained on in float32
 
 
 def read_table(
-    path: Path,
+    source: Source,
     *,
     smiles_column: str = "smiles",
     targets: Sequence[str] | None = None,
@@ -31,7 +33,8 @@ def read_table(
     """The SMILES strings and labels of a molecule table.
 
     Args:
-        path: see :func:`molweight.molecules.readers.open_rows`.
+        source: see :func:`molweight.molecules.readers.open_rows`; a cell with an RDKit molecule counts as its
+            SMILES. Memory holds what is returned, never the file.
         smiles_column: name of the column with SMILES; without an exact match case is ignored, then
             ``smiles_aliases`` are tried.
         targets: names of the label columns; None takes every column that is neither SMILES nor ignored;
@@ -42,36 +45,53 @@ def read_table(
         task_type: ``classification`` insists on labels 0 and 1.
 
     Returns:
-        Column ``smiles`` (text as it stands in the file), then one float64 column per target, under the
+        Column ``smiles`` (text as it stands in the table), then one float64 column per target, under the
         target's own name, NaN where the label is missing. One row per data row, in file order; the index
         ``line`` is the line of the file (Parquet, SDF: the record).
 
     Raises:
         DataError: see the message; it names file, column and row.
     """
-    path = Path(path)
-    names, rows = open_rows(path)
-    smiles_at = _find_column(path, names, [smiles_column, *smiles_aliases], "dataset.smiles_column")
+    table = title(source)
+    names, rows = open_rows(source)
+    smiles_at = _find_column(table, names, [smiles_column, *smiles_aliases], "dataset.smiles_column")
     if targets is None:
-        columns = _all_targets(path, names, smiles_at, ignore)
+        columns = _all_targets(table, names, smiles_at, ignore)
     else:
         known = aliases or {}
         columns = {
-            name: _find_column(path, names, [name, *known.get(name, ())], "dataset.targets")
+            name: _find_column(table, names, [name, *known.get(name, ())], "dataset.targets")
             for name in targets
         }
-    _check_unique(path, names, [smiles_at, *columns.values()])
-    lines, smiles, labels = _collect(path, rows, smiles_at, columns, binary=task_type == "classification")
-    if not lines:
-        raise DataError(f"{path} has a header but no rows: expected one molecule per row")
+    _check_unique(table, names, [smiles_at, *columns.values()])
+    lines, smiles, labels = _collect(table, rows, smiles_at, columns, binary=task_type == "classification")
+    if not smiles:
+        raise DataError(f"{table} has a header but no rows: expected one molecule per row")
     if columns and np.isnan(labels).all():
         raise DataError(
-            f"{path}: every label in {_list(columns)} is missing, so there is nothing to learn; "
+            f"{table}: every label in {_list(columns)} is missing, so there is nothing to learn; "
             "check dataset.targets"
         )
     frame = pd.DataFrame(labels, columns=pd.Index(list(columns)), index=pd.Index(lines, name="line"))
     frame.insert(0, "smiles", pd.Series(smiles, index=frame.index, dtype=object), allow_duplicates=True)
     return frame
+
+
+def smiles_column(source: Source, name: str, aliases: Sequence[str] = ()) -> Iterator[str]:
+    """The SMILES strings of a table, as they pass by: nothing is held in memory.
+
+    Args:
+        source: see :func:`molweight.molecules.readers.open_rows`.
+        name: of the column; without an exact match case is ignored, then ``aliases`` are tried.
+        aliases: other names.
+
+    Raises:
+        DataError: see the message; at the first string, or where the file is damaged.
+    """
+    names, rows = open_rows(source)
+    at = _find_column(title(source), names, [name, *aliases], "corpus.smiles_column")
+    _check_unique(title(source), names, [at])
+    return (_smiles(cells[at]) for _, cells in rows)
 
 
 def number(cell: Cell) -> float:
@@ -103,33 +123,35 @@ def number(cell: Cell) -> float:
 
 
 def _collect(
-    path: Path, rows: Rows, smiles_at: int, columns: Mapping[str, int], *, binary: bool
-) -> tuple[list[int], list[str], np.ndarray]:
-    """Lines, SMILES and labels [n, t] of all rows; equal cells are parsed once."""
-    lines: list[int] = []
-    smiles: list[str] = []
-    labels: list[list[float]] = []
+    table: str, rows: Rows, smiles_at: int, columns: Mapping[str, int], *, binary: bool
+) -> tuple[np.ndarray, list[str], np.ndarray]:
+    """Lines [n], SMILES and labels [n, t] of all rows; equal cells are parsed once."""
+    lines, smiles, labels = array("q"), list[str](), array("d")
     known: dict[str, float] = {}
     for row, (line, cells) in enumerate(rows, start=1):
         lines.append(line)
-        cell = cells[smiles_at]
-        smiles.append(cell if isinstance(cell, str) else "")
-        values = []
+        smiles.append(_smiles(cells[smiles_at]))
         for name, at in columns.items():
             cell = cells[at]
             value = known.get(cell) if isinstance(cell, str) else None
             if value is None:
-                value = _label(path, name, row, line, cell, binary=binary)
-                if isinstance(cell, str):
+                value = _label(table, name, row, line, cell, binary=binary)
+                if isinstance(cell, str) and len(known) < REMEMBERED:
                     known[cell] = value
-            values.append(value)
-        labels.append(values)
-    return lines, smiles, np.asarray(labels, dtype=np.float64).reshape(len(lines), len(columns))
+            labels.append(value)
+    return np.array(lines), smiles, np.array(labels).reshape(len(lines), len(columns))
 
 
-def _label(path: Path, name: str, row: int, line: int, cell: Cell, *, binary: bool) -> float:
+def _smiles(cell: Cell) -> str:
+    """The SMILES in a cell; what is neither text nor a molecule is none."""
+    if isinstance(cell, Chem.Mol):
+        return str(Chem.MolToSmiles(cell))
+    return cell if isinstance(cell, str) else ""
+
+
+def _label(table: str, name: str, row: int, line: int, cell: Cell, *, binary: bool) -> float:
     """The label in a cell, or a :class:`DataError` that names the cell."""
-    where = f"{path}: column {name!r}, row {row} (line {line})"
+    where = f"{table}: column {name!r}, row {row} (line {line})"
     try:
         value = number(cell)
     except ValueError:
@@ -145,7 +167,7 @@ def _label(path: Path, name: str, row: int, line: int, cell: Cell, *, binary: bo
     return value
 
 
-def _find_column(path: Path, names: Sequence[str], wanted: Sequence[str], option: str) -> int:
+def _find_column(table: str, names: Sequence[str], wanted: Sequence[str], option: str) -> int:
     """Position of the first of ``wanted`` that is a column: exact spellings first, then ignoring case."""
     for name in wanted:
         if name in names:
@@ -159,24 +181,24 @@ def _find_column(path: Path, names: Sequence[str], wanted: Sequence[str], option
     separator = next((s for s in (";", "\t", "|") if len(names) == 1 and s in names[0]), None)
     if separator:
         hint = f" The cells seem to be separated by {separator!r}: save it with commas, or with tabs as .tsv."
-    raise DataError(f"{path} has no column {wanted[0]!r} ({option}).{hint} Columns: {_list(names)}.")
+    raise DataError(f"{table} has no column {wanted[0]!r} ({option}).{hint} Columns: {_list(names)}.")
 
 
-def _all_targets(path: Path, names: Sequence[str], smiles_at: int, ignore: Sequence[str]) -> dict[str, int]:
+def _all_targets(table: str, names: Sequence[str], smiles_at: int, ignore: Sequence[str]) -> dict[str, int]:
     """Every column that is neither SMILES nor ignored."""
     columns = [i for i, name in enumerate(names) if i != smiles_at and name not in ignore]
     if not columns:
-        raise DataError(f"{path} has no column with labels besides the SMILES. Columns: {_list(names)}.")
-    _check_unique(path, names, columns)
+        raise DataError(f"{table} has no column with labels besides the SMILES. Columns: {_list(names)}.")
+    _check_unique(table, names, columns)
     return {names[i]: i for i in columns}
 
 
-def _check_unique(path: Path, names: Sequence[str], used: Iterable[int]) -> None:
+def _check_unique(table: str, names: Sequence[str], used: Iterable[int]) -> None:
     """Refuse a used column whose name another column has too: nobody could say which one is meant."""
     counts = Counter(names)
     twice = sorted({names[i] for i in used if counts[names[i]] > 1})
     if twice:
-        raise DataError(f"{path} has more than one column {_list(twice)}: give every column its own name")
+        raise DataError(f"{table} has more than one column {_list(twice)}: give every column its own name")
 
 
 def _list(names: Iterable[str], most: int = 20) -> str:

@@ -19,6 +19,7 @@ from molweight.molecules.corpora import load_corpus
 from molweight.molecules.datasets import MoleculeDataset, load_dataset
 from molweight.molecules.model import TaskModel
 from molweight.molecules.pictures import Pictures
+from molweight.molecules.readers import Source
 from molweight.molecules.splits import Splits, carve_meta, split
 from molweight.molecules.standardise import Standardisation
 from molweight.objectives.augment import MEAN, STD, Augmentation, normalised
@@ -84,13 +85,23 @@ class ImageRecipe:
     seed: int
 
 
-def image_setup(recipe: ImageRecipe, *, run_dir: Path, device: torch.device, progress: bool = False) -> Setup:
-    """Prepare the data and the models; writes ``splits.json`` and ``excluded.csv``.
+def image_setup(
+    recipe: ImageRecipe,
+    *,
+    run_dir: Path,
+    device: torch.device,
+    table: Source | None = None,
+    unlabelled: Source | None = None,
+    progress: bool = False,
+) -> Setup:
+    """Prepare the data and the models; writes ``splits.json``, ``excluded.csv``, ``excluded_corpus.csv``.
 
     Args:
         recipe: the choices.
-        run_dir: where the two files go.
+        run_dir: where the files go.
         device: of models and batches.
+        table: labelled molecules to read instead of the data set's file, such as a data frame.
+        unlabelled: molecules to read instead of the corpus, such as a list of SMILES.
         progress: show bars.
     """
     if recipe.protocol not in ("paper", "strict"):
@@ -99,7 +110,10 @@ def image_setup(recipe: ImageRecipe, *, run_dir: Path, device: torch.device, pro
     views = ViewSet(objectives.views, recipe.augment, recipe.views)
     backbone = make_backbone(width=recipe.backbone.width, init=recipe.backbone.init, seed=recipe.seed)
 
-    dataset = load_dataset(recipe.dataset, standardise=recipe.standardise)
+    size = recipe.backbone.image_size
+    dataset = load_dataset(recipe.dataset, source=table, standardise=recipe.standardise)
+    labelled = Pictures(dataset.smiles, size, progress=progress)
+    dataset = dataset.without(labelled.failed)
     dataset.save_excluded(run_dir / "excluded.csv")
     splits = split_dataset(dataset, recipe)
     splits.save(run_dir / "splits.json", dataset.smiles, dataset.rows.tolist())
@@ -112,17 +126,23 @@ def image_setup(recipe: ImageRecipe, *, run_dir: Path, device: torch.device, pro
     )
 
     corpus = load_corpus(
-        recipe.corpus, task_smiles=corpus_candidates(dataset, splits), standardise=recipe.standardise
+        recipe.corpus,
+        task_smiles=corpus_candidates(dataset, splits),
+        source=unlabelled,
+        standardise=recipe.standardise,
     )
+    corpus_pictures = Pictures(corpus.smiles, size, progress=progress)
+    corpus = corpus.without(corpus_pictures.failed)
+    corpus.save_excluded(run_dir / "excluded_corpus.csv")
+    for name, failed in ((dataset.name, labelled.failed), (f"corpus {corpus.name}", corpus_pictures.failed)):
+        if failed:
+            logger.warning("%s: %d molecules cannot be drawn and are left out", name, len(failed))
     objectives.attach(backbone.dim, UnlabelledMolecules(corpus.smiles, progress=progress), recipe.seed)
-    size = recipe.backbone.image_size
-    unlabelled = Pictures(corpus.smiles, size, progress=progress)
-    labelled = Pictures(dataset.smiles, size, progress=progress)
 
     handover = Handover(device=device, finish=with_normal_pictures)
 
     def fetch_unlabelled(positions: Tensor, draws: Draws) -> Batch:
-        return views(unlabelled[positions], draws) | objectives.targets(positions)
+        return views(corpus_pictures[positions], draws) | objectives.targets(positions)
 
     def fetch_plain(positions: Tensor, draws: Draws) -> Batch:
         return {"pixels": labelled[positions], "targets": targets[positions]}
@@ -181,6 +201,7 @@ def image_setup(recipe: ImageRecipe, *, run_dir: Path, device: torch.device, pro
             "corpus": {
                 "name": corpus.name,
                 "molecules": len(corpus.smiles),
+                "sha256": corpus.sha256,
                 "invalid": corpus.n_invalid,
                 "in_test": len({dataset.smiles[i] for i in splits.test} & set(corpus.smiles)),
             },
