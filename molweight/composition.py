@@ -44,7 +44,7 @@ def compose_config(overrides: Sequence[str]) -> DictConfig:
 
 
 def with_files(overrides: Sequence[str]) -> list[str]:
-    """``dataset=my.csv`` and ``corpus=my.smi`` spelled out as Hydra needs them."""
+    """``dataset=my.csv``, ``corpus=my.smi``, ``method=tapweight:paper`` spelled out as Hydra needs them."""
     result = []
     for override in overrides:
         group, _, value = override.partition("=")
@@ -55,6 +55,8 @@ def with_files(overrides: Sequence[str]) -> list[str]:
             result += ["corpus=file", f"corpus.path={quoted(value)}"]
         elif group == "split" and is_file:
             result += ["split=file", f"split.path={quoted(value)}"]
+        elif group == "method" and value.startswith("tapweight:"):
+            result += [override, f"hypergradient={value.removeprefix('tapweight:')}"]
         else:
             result.append(override)
     return result

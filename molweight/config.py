@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,8 +17,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from molweight.composition import compose_config
 from molweight.errors import ConfigError, unknown
+from molweight.methods import Method, parse_method
 from molweight.molecules.cards import CorpusCard, DatasetCard
 from molweight.molecules.standardise import Standardisation
+from molweight.named_cards import dataset_card
 from molweight.objectives.augment import Augmentation
 from molweight.objectives.base import Objective
 from molweight.objectives.setup import BackboneRecipe, ImageRecipe, SplitRecipe
@@ -34,7 +36,6 @@ from molweight.tapweight.solver import Unroll
 from molweight.training.finetune import FinetuneRecipe
 from molweight.training.optimisers import OptimiserRecipe
 
-METHODS = ("tapweight", "equal")
 PROTOCOLS = ("paper", "strict")
 SECTIONS = (
     *("dataset", "corpus", "split", "backbone", "objectives", "hypergradient", "views", "augment"),
@@ -135,7 +136,7 @@ class RunConfig:
     finetune: FinetuneRecipe
     hypergradient: Hypergradient
     hypergradient_name: str
-    method: str
+    method: Method
     solver: str
     protocol: str
     seed: int
@@ -169,7 +170,8 @@ def to_run_config(config: DictConfig) -> RunConfig:
     hypergradient = dict(tree["hypergradient"])
     name = hypergradient.pop("name", "custom")
     learn = build(LearnRecipe, tree["learn"], "learn")
-    if tree["method"] != "equal" and not learn.proximal.build(1.0).ties:
+    method = to_method(tree, name)
+    if method.learns and not learn.proximal.build(1.0).ties:
         raise ConfigError(
             f"learn.proximal.kind={learn.proximal.kind} gives the weights no gradient: its mixed derivative "
             "is zero almost everywhere. Use l2 or smooth_l1, or method=equal"
@@ -178,13 +180,16 @@ def to_run_config(config: DictConfig) -> RunConfig:
     dropout = finetune.pop("dropout", None)
     if not isinstance(dropout, int | float) or not 0 <= dropout < 1:
         raise ConfigError(f"finetune.dropout must be a number in [0, 1), got {dropout!r}")
+    corpus = build(CorpusCard, tree["corpus"], "corpus")
+    backbone = build(BackboneRecipe, tree["backbone"], "backbone")
     images = ImageRecipe(
         dataset=build(DatasetCard, tree["dataset"], "dataset"),
-        corpus=build(CorpusCard, tree["corpus"], "corpus"),
+        corpus=corpus,
+        held_out=[dataset_card(name) for name in corpus.exclude],
         standardise=build(Standardisation, tree["standardise"], "standardise"),
         split=build(SplitRecipe, tree["split"], "split"),
-        backbone=build(BackboneRecipe, tree["backbone"], "backbone"),
-        objectives=[component(value, f"objectives.{key}") for key, value in tree["objectives"].items()],
+        backbone=backbone if method.name != "scratch" else replace(backbone, init="random"),
+        objectives=to_objectives(tree["objectives"], method),
         views=tree["views"],
         augment=build(Augmentation, tree["augment"], "augment"),
         finetune_augment=checked(finetune.get("augment"), bool, "finetune.augment"),
@@ -193,8 +198,6 @@ def to_run_config(config: DictConfig) -> RunConfig:
         meta_fraction=checked(tree["meta_fraction"], float, "meta_fraction"),
         seed=checked(tree["seed"], int, "seed"),
     )
-    if not all(isinstance(objective, Objective) for objective in images.objectives):
-        raise ConfigError("every entry of objectives must be an objective")
     hashed = {key: value for key, value in tree.items() if key not in NOT_HASHED}
     return RunConfig(
         images=images,
@@ -202,7 +205,7 @@ def to_run_config(config: DictConfig) -> RunConfig:
         finetune=build(FinetuneRecipe, finetune, "finetune"),
         hypergradient=to_hypergradient(hypergradient),
         hypergradient_name=name,
-        method=tree["method"],
+        method=method,
         solver=tree["solver"],
         protocol=tree["protocol"],
         seed=tree["seed"],
@@ -213,6 +216,34 @@ def to_run_config(config: DictConfig) -> RunConfig:
         text=yaml.safe_dump(tree, sort_keys=False, allow_unicode=True),
         hash=hashlib.sha256(json.dumps(hashed, sort_keys=True).encode()).hexdigest(),
     )
+
+
+def to_method(tree: dict[str, Any], hypergradient: str) -> Method:
+    """The method; ``tapweight:<preset>`` insists on that hypergradient."""
+    method = parse_method(tree["method"])
+    if method.name == "tapweight" and method.argument not in ("", hypergradient):
+        raise ConfigError(
+            f"method={method} asks for hypergradient={method.argument}, but hypergradient={hypergradient} "
+            "was chosen: leave one of the two out"
+        )
+    return method
+
+
+def to_objectives(options: dict[str, Any], method: Method) -> list[Objective]:
+    """The objectives that a method pretrains with: all of the preset, one, or none."""
+    found = [component(value, f"objectives.{key}") for key, value in options.items()]
+    if not all(isinstance(objective, Objective) for objective in found):
+        raise ConfigError("every entry of objectives must be an objective")
+    if not method.pretrains:
+        return []
+    if not found:
+        raise ConfigError(f"method={method} needs one or more objectives, got none")
+    if method.name != "single":
+        return found
+    chosen = [objective for objective in found if objective.name == method.argument]
+    if not chosen:
+        raise ConfigError(unknown("objective of method=single:", method.argument, [o.name for o in found]))
+    return chosen
 
 
 def to_hypergradient(options: dict[str, Any]) -> Hypergradient:
@@ -244,7 +275,7 @@ def check_choices(tree: dict[str, Any]) -> None:
             raise ConfigError(f"{key} must be a group of options, got {tree[key]!r}")
     if not tree["objectives"]:
         raise ConfigError("objectives names nothing to pretrain on; objectives=tapt_min is the least")
-    for key, known in (("method", METHODS), ("solver", SOLVERS), ("protocol", PROTOCOLS)):
+    for key, known in (("solver", SOLVERS), ("protocol", PROTOCOLS)):
         if tree[key] not in known:
             raise ConfigError(unknown(key, tree[key], known))
     for view, options in tree["views"].items():

@@ -10,16 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from molweight.composition import config_dir, is_file_name, options
+from molweight.composition import is_file_name, options
 from molweight.dataset_account import account
-from molweight.errors import ConfigError, DataError, MolweightError, unknown
+from molweight.errors import ConfigError, DataError, MolweightError
 from molweight.files import finite
 from molweight.molecules.cards import METRICS, DatasetCard
 from molweight.molecules.locate import dataset_folders, find
 from molweight.molecules.pinned import DIFFERS, difference, fetch, verify
-from molweight.schema import build
+from molweight.named_cards import dataset_card
 from molweight.terminal import columns, printable
 
 OWN = "csv"  # the card of the user's own table
@@ -41,19 +39,6 @@ def answers(arguments: argparse.Namespace) -> Iterator[Answer]:
         yield from fetch_all(chosen(arguments), sha256=arguments.sha256)
     else:
         yield from verify_all(chosen(arguments))
-
-
-def dataset_card(name: str) -> DatasetCard:
-    """The card ``configs/dataset/<name>.yaml``.
-
-    Raises:
-        ConfigError: there is none; the sentence names the nearest.
-    """
-    known = options("dataset")
-    if name not in known:
-        raise ConfigError(unknown("dataset", name, known))
-    content = yaml.safe_load((config_dir() / "dataset" / f"{name}.yaml").read_text(encoding="utf-8"))
-    return build(DatasetCard, content, "dataset")
 
 
 def chosen(arguments: argparse.Namespace) -> list[DatasetCard]:

@@ -16,19 +16,18 @@ from torch import Tensor
 from molweight.config import RunConfig
 from molweight.errors import ConfigError, MolweightError
 from molweight.files import write_json, write_text
-from molweight.learn import learn
+from molweight.learn import Learned, learn
 from molweight.molecules.backbone import save_tensors
 from molweight.molecules.readers import Source
 from molweight.objectives.setup import image_setup
 from molweight.plot import save_weights_plot
+from molweight.pretrain import continue_pretraining
 from molweight.report import Report, build_report, save_predictions
+from molweight.retrain import Predictor, retrain
 from molweight.run_directory import RunDirectory
 from molweight.signals import Interrupted, interruptible
-from molweight.training.finetune import Finetuned, evaluate, finetune
 from molweight.training.metrics import Score
 from molweight.training.setup import Setup
-from molweight.training.streams import Stream
-from molweight.training.workers import Workers, choose_workers
 
 logger = logging.getLogger(__name__)
 
@@ -118,56 +117,38 @@ def _run(
     directory.claim_data({"labelled": setup.facts["data_sha256"], "corpus": setup.facts["corpus"]["sha256"]})
     logger.info("%s", summary(setup))
     with clock.stage("learn"):
-        learned = learn(setup, config, directory, progress=progress)
-    save_tensors(setup.pretraining.backbone, directory.path / "backbone.safetensors")
-    save_weights_plot(directory.records(), directory.path / "weights.png", title=config.images.dataset.name)
+        learned = adapt(setup, config, directory, progress=progress)
+    if config.method.pretrains:
+        title = config.images.dataset.name
+        save_tensors(setup.pretraining.backbone, directory.path / "backbone.safetensors")
+        save_weights_plot(directory.records(), directory.path / "weights.png", title=title)
     with clock.stage("finetune"):
-        model, tuned = retrain(setup, config, progress=progress)
-    save_tensors(model, directory.path / "model.safetensors")
-    write_json(directory.path / "model.json", model_card(setup))
+        final = retrain(setup, config, progress=progress)
+    if final.module is not None:
+        save_tensors(final.module, directory.path / "model.safetensors")
+        write_json(directory.path / "model.json", model_card(setup))
     with clock.stage("test"):
-        valid, test, predictions = judge(setup, model)
+        valid, test, predictions = judge(setup, final.predict)
     save_predictions(directory.path / "predictions.csv", setup, predictions)
     report = build_report(
-        config, setup, learned, tuned, valid=valid, test=test, seconds=clock.seconds, command=command
+        config, setup, learned, final.tuned, valid=valid, test=test, seconds=clock.seconds, command=command
     )
     write_json(directory.path / "report.json", report.content)
     write_text(directory.path / "report.md", report.markdown())
     return report
 
 
-def retrain(setup: Setup, config: RunConfig, *, progress: bool) -> tuple[Any, Finetuned]:
-    """Finetune a task model around the adapted backbone; the part ``meta`` joins train again.
-
-    Everything random is derived from the seed, so a run that is continued finds the same model.
-    """
-    torch.manual_seed(config.seed)  # dropout
-    model = setup.make_model(setup.pretraining.backbone, config.seed)
-    positions = torch.cat([setup.train.positions, setup.meta.positions])
-    recipe = config.finetune
-    with Workers(choose_workers(config.workers, setup.handover.device)) as workers:
-        stream = Stream(
-            setup.fetch_labelled,
-            positions,
-            batch_size=recipe.batch_size,
-            seed=config.seed,
-            name="retrain",
-            workers=workers,
-            handover=setup.handover,
-        )
-        tuned = finetune(
-            model,
-            setup.task,
-            stream,
-            setup.valid.evaluation,
-            recipe,
-            steps_per_epoch=stream.per_epoch,
-            progress=progress,
-        )
-    return model, tuned
+def adapt(setup: Setup, config: RunConfig, directory: RunDirectory, *, progress: bool) -> Learned:
+    """Adapt the backbone of ``setup.pretraining`` in the method's way, if it has one."""
+    if config.method.learns:
+        return learn(setup, config, directory, progress=progress)
+    if config.method.pretrains:
+        balance = config.method.balance(setup.objectives)
+        return continue_pretraining(setup, config, directory, balance, progress=progress)
+    return Learned(weights={}, separation={}, engine="none", images=0)
 
 
-def judge(setup: Setup, model: Any) -> tuple[Score, Score, dict[str, tuple[Tensor, Tensor, Tensor]]]:
+def judge(setup: Setup, predict: Predictor) -> tuple[Score, Score, dict[str, tuple[Tensor, Tensor, Tensor]]]:
     """Scores of the validation and the test part, and the predictions behind them.
 
     This is the one place where the test part is read; every decision lies behind.
@@ -175,12 +156,11 @@ def judge(setup: Setup, model: Any) -> tuple[Score, Score, dict[str, tuple[Tenso
     Returns:
         Both scores, and positions [n], predictions [n, t] and labels [n, t] by part.
     """
-    outputs, labels = evaluate(model, setup.valid.evaluation())
-    predictions = {"valid": (setup.valid.positions, setup.task.predict(outputs), labels)}
+    positions = setup.valid.positions
+    predictions = {"valid": (positions, *predict(positions, setup.valid.evaluation()))}
     setup.test.unlock()
     positions, batches = setup.test.read()
-    outputs, labels = evaluate(model, batches)
-    predictions["test"] = (positions, setup.task.predict(outputs), labels)
+    predictions["test"] = (positions, *predict(positions, batches))
     scores = [setup.task.score(predicted, truth) for _, predicted, truth in predictions.values()]
     return scores[0], scores[1], predictions
 

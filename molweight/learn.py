@@ -16,7 +16,7 @@ from molweight.signals import stop_if_asked
 from molweight.tapweight.engines import make_solver
 from molweight.tapweight.levels import Finetuning, Pretraining, ThreeLevels, Weighting, shared_parameters
 from molweight.tapweight.mixture import Mixture
-from molweight.tapweight.solver import Solver
+from molweight.tapweight.solver import Solver, StepRecord, Trainer
 from molweight.training.checkpoint import load_checkpoint, save_checkpoint
 from molweight.training.setup import Setup
 from molweight.training.streams import Stream
@@ -31,7 +31,7 @@ class Learned:
     """The end of the learning stage.
 
     Args:
-        weights: of the objectives.
+        weights: of the objectives; empty where nothing was pretrained.
         separation: whether each was pushed away from equal by more than noise.
         engine: that drove the levels, with its version.
         images: pretraining samples seen.
@@ -44,7 +44,7 @@ class Learned:
 
 
 def learn(setup: Setup, config: RunConfig, directory: RunDirectory, *, progress: bool) -> Learned:
-    """Adapt the backbone of ``setup.pretraining`` and learn the weights, or continue doing so.
+    """Adapt the backbone of ``setup.pretraining`` and learn the weights on three levels, or go on doing so.
 
     Every outer step is a line of ``steps.jsonl``; a checkpoint is written every
     ``learn.checkpoint_every`` steps, at the end, and when a signal asks to stop.
@@ -64,29 +64,9 @@ def _learn(
         config.hypergradient,
         unroll=recipe.unroll,
         averaging=recipe.averaging,
-        learn=config.method != "equal" and len(setup.objectives) > 1,
+        learn=len(setup.objectives) > 1,
     )
-    resume(solver, directory)
-    bar = tqdm(
-        total=recipe.steps,
-        initial=solver.count,
-        desc="learn weights",
-        unit="step",
-        disable=None if progress else True,
-    )
-    while solver.count < recipe.steps:
-        record = solver.step()
-        directory.append_record(record.as_dict())
-        top = max(record.weights, key=lambda name: record.weights[name])
-        noise = "" if record.snr is None else f", signal/noise {record.snr:.1f}"
-        bar.set_postfix_str(
-            f"validation loss {record.validation_loss:.3f}, top {top} {record.weights[top]:.2f}{noise}"
-        )
-        bar.update()
-        if solver.count % recipe.checkpoint_every == 0 or solver.count == recipe.steps:
-            save_checkpoint(directory.checkpoints, solver.count, solver.state_dict())
-        stop_if_asked(lambda: save_checkpoint(directory.checkpoints, solver.count, solver.state_dict()))
-    bar.close()
+    run_steps(solver, config, directory, steps=recipe.steps, what="learn weights", progress=progress)
     per_step = recipe.unroll.every * levels.pretrain.batches.batch_size  # type: ignore[attr-defined]
     return Learned(
         weights=levels.mixture.named(levels.mixture.weights()),
@@ -94,6 +74,49 @@ def _learn(
         engine=engine_name(solver),
         images=per_step * solver.count,
     )
+
+
+def run_steps(
+    trainer: Trainer, config: RunConfig, directory: RunDirectory, *, steps: int, what: str, progress: bool
+) -> None:
+    """Bring a trainer to a number of outer steps; records and checkpoints as :func:`learn` says.
+
+    Args:
+        trainer: continued from the directory's newest checkpoint.
+        config: says how often to save.
+        directory: of the run.
+        steps: outer ones.
+        what: shown beside the bar.
+        progress: show a bar.
+    """
+
+    def save() -> None:
+        save_checkpoint(directory.checkpoints, trainer.count, trainer.state_dict())
+
+    resume(trainer, directory)
+    silent = None if progress else True  # None: shown on a terminal only
+    with tqdm(total=steps, initial=trainer.count, desc=what, unit="step", disable=silent) as bar:
+        while trainer.count < steps:
+            record = trainer.step()
+            directory.append_record(record.as_dict())
+            bar.set_postfix_str(in_short(record))
+            bar.update()
+            if trainer.count % config.learn.checkpoint_every == 0 or trainer.count == steps:
+                save()
+            stop_if_asked(save)
+
+
+def in_short(record: StepRecord) -> str:
+    """A step for the progress bar."""
+    top = max(record.weights, key=lambda name: record.weights[name])
+    parts = [f"top {top} {record.weights[top]:.2f}"]
+    if record.validation_loss is None:
+        parts.insert(0, f"loss {sum(record.losses.values()):.3f}")
+    else:
+        parts.insert(0, f"validation loss {record.validation_loss:.3f}")
+    if record.snr is not None:
+        parts.append(f"signal/noise {record.snr:.1f}")
+    return ", ".join(parts)
 
 
 def wire(setup: Setup, config: RunConfig, workers: Workers | None = None) -> ThreeLevels:
@@ -142,12 +165,12 @@ def wire(setup: Setup, config: RunConfig, workers: Workers | None = None) -> Thr
     return ThreeLevels(pretrain=pretrain, finetune=finetune, weights=weights)
 
 
-def resume(solver: Solver, directory: RunDirectory) -> None:
+def resume(trainer: Trainer, directory: RunDirectory) -> None:
     """Load the newest whole checkpoint, if any, and cut ``steps.jsonl`` back to it."""
     found = load_checkpoint(directory.checkpoints)
     if found is not None:
-        solver.load_state_dict(found[1])
-    directory.keep_records(solver.count)
+        trainer.load_state_dict(found[1])
+    directory.keep_records(trainer.count)
 
 
 def engine_name(solver: Solver) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from torch import Tensor
+from torch import Tensor, nn
 
 from molweight.config import RunConfig
 from molweight.files import write_text
@@ -54,7 +54,7 @@ def build_report(
     config: RunConfig,
     setup: Setup,
     learned: Learned,
-    tuned: Finetuned,
+    tuned: Finetuned | None,
     *,
     valid: Score,
     test: Score,
@@ -72,7 +72,7 @@ def build_report(
             },
             "task_type": setup.task.kind,
             "metric": setup.task.metric,
-            "method": config.method,
+            "method": str(config.method),
             "seed": config.seed,
             "protocol": config.protocol,
             "split": facts.pop("split"),
@@ -84,17 +84,13 @@ def build_report(
             "test_evaluations": setup.test.evaluations,
             "weights": learned.weights,
             "separation": learned.separation,
-            "updates": config.learn.steps,
+            "updates": config.learn.steps if config.method.pretrains else 0,
             "engine": learned.engine,
-            "hypergradient": config.hypergradient_name,
-            "finetune": {
-                "best_epoch": tuned.best_epoch,
-                "epochs": len(tuned.history),
-                "selected_by": tuned.selected_by,
-                "constant_predictions": tuned.constant,
-                "history": tuned.history,
-            },
-            "parameters": sum(p.numel() for p in setup.pretraining.backbone.parameters()),
+            "hypergradient": config.hypergradient_name if config.method.learns else None,
+            "finetune": None if tuned is None else finetuning(tuned),
+            "parameters": 0
+            if tuned is None
+            else sum(p.numel() for p in setup.pretraining.backbone.parameters()),
             "images": learned.images,
             "seconds": sum(seconds.values()),
             "seconds_by_stage": seconds,
@@ -104,6 +100,22 @@ def build_report(
             "command": command,
         }
     )
+
+
+def count(module: nn.Module) -> int:
+    """The number of its parameters."""
+    return sum(p.numel() for p in module.parameters())
+
+
+def finetuning(tuned: Finetuned) -> dict[str, Any]:
+    """How the final training went."""
+    return {
+        "best_epoch": tuned.best_epoch,
+        "epochs": len(tuned.history),
+        "selected_by": tuned.selected_by,
+        "constant_predictions": tuned.constant,
+        "history": tuned.history,
+    }
 
 
 def versions() -> dict[str, str]:
@@ -150,7 +162,7 @@ def markdown(content: dict[str, Any]) -> str:
                 (f"validation {label}", number(content["valid"])),
                 (
                     "method",
-                    f"{content['method']}, hypergradient {content['hypergradient']}, {content['engine']}",
+                    method_line(content),
                 ),
                 (
                     "protocol",
@@ -171,14 +183,16 @@ def markdown(content: dict[str, Any]) -> str:
                 ("time", f"{content['seconds']:.0f} s, {content['images']:,} pretraining images"),
             ],
         ),
-        "",
-        "## Learned weights",
-        "",
-        *table(
-            ("objective", "weight"),
-            [(n, f"{w:.3f}") for n, w in sorted(content["weights"].items(), key=lambda item: -item[1])],
-        ),
     ]
+    if content["weights"]:
+        ranked = sorted(content["weights"].items(), key=lambda item: -item[1])
+        title = "Learned weights" if content["hypergradient"] else "Weights, on average"
+        lines += [
+            "",
+            f"## {title}",
+            "",
+            *table(("objective", "weight"), [(n, f"{w:.3f}") for n, w in ranked]),
+        ]
     if words := sentence(content["separation"], content["updates"]):
         lines += ["", words]
     if len(content["test_per_task"]) > 1:
@@ -191,6 +205,13 @@ def markdown(content: dict[str, Any]) -> str:
             lines += ["", f"– : {label} does not exist, because the part holds one class only or no label."]
     lines += ["", "## Reproduce", "", "```", content["command"], "```", ""]
     return "\n".join(lines)
+
+
+def method_line(content: dict[str, Any]) -> str:
+    """The method and, where weights are learned, how."""
+    if content["hypergradient"] is None:
+        return str(content["method"])
+    return f"{content['method']}, hypergradient {content['hypergradient']}, {content['engine']}"
 
 
 def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:

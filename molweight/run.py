@@ -71,8 +71,8 @@ def closing_lines(report: Report, run_dir: str) -> str:
     """The result for the terminal: scores, a bar for every weight, where to look."""
     content = report.content
     label = METRICS[content["metric"]].label
-    widest = max(len(name) for name in report.weights)
-    most = max(report.weights.values())
+    widest = max(map(len, report.weights), default=0)
+    most = max(report.weights.values(), default=1.0)
     bars = [
         f"  {name:<{widest}}  {weight:.3f}  {'█' * max(1, round(30 * weight / most))}"
         for name, weight in sorted(report.weights.items(), key=lambda item: -item[1])
@@ -82,8 +82,7 @@ def closing_lines(report: Report, run_dir: str) -> str:
             "",
             f"{content['dataset']}: test {label} {number(content['test'])} "
             f"(validation {number(content['valid'])}), {content['seconds']:.0f} s",
-            "weights:",
-            *bars,
+            *(["weights:", *bars] if bars else []),
             f"report: {run_dir}/report.md",
         ]
     )

@@ -21,7 +21,7 @@ from rdkit import Chem, rdBase
 from rdkit.Chem.Scaffolds import MurckoScaffold
 from servers import serving
 
-from molweight import composition, datasets_command
+from molweight import composition, named_cards
 from molweight.__main__ import main
 from molweight.terminal import columns, printable, shortened
 
@@ -414,7 +414,7 @@ def served(moleculenet, tmp_path, monkeypatch):
         sha256 = hashlib.sha256(content).hexdigest() if pinned else None
         card = CARDS[name] | {"url": address, "sha256": sha256}
         (configs / "dataset" / f"{name}.yaml").write_text(yaml.safe_dump(card))
-    for module in (composition, datasets_command):
+    for module in (composition, named_cards):
         monkeypatch.setattr(module, "config_dir", lambda: configs)
     yield from serving(server)
 

@@ -162,7 +162,7 @@ def test_clusters_follow_the_fingerprints():
 
 
 def test_names_must_differ_and_views_must_exist():
-    with pytest.raises(ConfigError, match="distinct names"):
+    with pytest.raises(ConfigError, match="names of the objectives must be distinct"):
         ObjectiveSet([Clusters(k=3), Clusters(k=3)])
     with pytest.raises(ConfigError, match=r"unknown view 'jigsw'.*'jigsaw'"):
         batch_of(ObjectiveSet([Clusters(k=3, view="jigsw")]))

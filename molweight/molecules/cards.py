@@ -113,8 +113,11 @@ class CorpusCard:
     """Take this many molecules (> 0), drawn without replacement with a fixed seed; None takes all."""
     smiles_column: str | None = None
     """Only for ``file``; None looks for the usual names."""
+    exclude: Sequence[str] = ()
+    """Names of data sets whose molecules are left out."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "exclude", _names("corpus.exclude", self.exclude))
         if self.limit is not None and (isinstance(self.limit, bool) or int(self.limit) < 1):
             raise ConfigError(f"corpus.limit must be a number of molecules > 0 or null, got {self.limit}")
         if self.name != "file" and self.path is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -18,10 +18,11 @@ from molweight.molecules.cards import CorpusCard
 from molweight.molecules.drawing import Drawn
 from molweight.molecules.readers import SMILES_HEADERS, Source, open_rows
 from molweight.molecules.rows import Excluded, save_rows
-from molweight.molecules.smiles import InvalidSmilesError
+from molweight.molecules.smiles import InvalidSmilesError, flat
 from molweight.molecules.standardise import AS_GIVEN, Standardisation, standard_smiles
 from molweight.molecules.table import smiles_column
 
+HELD_OUT = "held out"  # status of a molecule that stays unseen for the sake of a data set
 LIMIT_SEED = 0  # one fixed draw: the corpus must not change with the seed of a run
 
 
@@ -37,7 +38,7 @@ class Corpus:
     n_rows: int
     """All rows of the source."""
     excluded: list[Excluded]
-    """Rows that are no molecule or cannot be drawn; under a limit only those met before it was reached."""
+    """Rows that are no molecule, cannot be drawn or are held out; under a limit only those met before it."""
 
     def __len__(self) -> int:
         return len(self.smiles)
@@ -45,7 +46,12 @@ class Corpus:
     @property
     def n_invalid(self) -> int:
         """Rows that are no molecule, or that cannot be drawn."""
-        return len(self.excluded)
+        return sum(item.status != HELD_OUT for item in self.excluded)
+
+    @property
+    def n_held_out(self) -> int:
+        """Rows left out for the sake of a data set."""
+        return len(self.excluded) - self.n_invalid
 
     @property
     def sha256(self) -> str:
@@ -88,6 +94,7 @@ def load_corpus(
     task_smiles: Sequence[str],
     source: Source | None = None,
     standardise: Standardisation = AS_GIVEN,
+    exclude: Collection[str] = (),
 ) -> Corpus:
     """The unlabelled molecules that a card describes.
 
@@ -97,6 +104,7 @@ def load_corpus(
             others must stay unseen.
         source: read instead of what the card names, such as a list of SMILES or a data frame.
         standardise: done to every molecule.
+        exclude: molecules to leave out, as :func:`molweight.molecules.smiles.flat` spells them.
 
     Raises:
         ConfigError: no such corpus.
@@ -118,15 +126,21 @@ def load_corpus(
         raise ConfigError(unknown("corpus", card.name, sources))
     inputs = sources[card.name]()
     if card.limit is None:
-        return _corpus(card.name, enumerate(inputs), standardise)
+        return _corpus(card.name, enumerate(inputs), standardise, exclude)
     strings = list(inputs)  # a draw needs them all at hand; without one they pass by
     order = np.random.default_rng(LIMIT_SEED).permutation(len(strings)).tolist()
-    drawn = _corpus(card.name, ((row, strings[row]) for row in order), standardise, limit=card.limit)
+    rows = ((row, strings[row]) for row in order)
+    drawn = _corpus(card.name, rows, standardise, exclude, limit=card.limit)
     return replace(drawn, n_rows=len(strings))
 
 
 def _corpus(
-    name: str, rows: Iterable[tuple[int, str]], standardise: Standardisation, *, limit: int | None = None
+    name: str,
+    rows: Iterable[tuple[int, str]],
+    standardise: Standardisation,
+    exclude: Collection[str],
+    *,
+    limit: int | None = None,
 ) -> Corpus:
     """The distinct molecules of rows (number, string) in their order, at most ``limit``."""
     found: dict[str, int] = {}
@@ -135,7 +149,11 @@ def _corpus(
     for row, text in tqdm(rows, desc=f"reading corpus {name}", unit="mol", disable=None, leave=False):
         seen += 1
         try:
-            found.setdefault(standard_smiles(text, standardise), row)
+            smiles = standard_smiles(text, standardise)
+            if exclude and flat(smiles) in exclude:
+                excluded.append(Excluded(row, text, "a molecule of corpus.exclude", HELD_OUT))
+            else:
+                found.setdefault(smiles, row)
         except InvalidSmilesError as error:
             excluded.append(Excluded(row, text, str(error), error.status))
         if len(found) == limit:

@@ -66,3 +66,9 @@ def canonical(smiles: object) -> str:
         InvalidSmilesError: as :func:`parse`.
     """
     return str(Chem.MolToSmiles(parse(smiles)))
+
+
+def flat(smiles: str) -> str:
+    """The canonical SMILES of a valid one without stereochemistry: the same for all stereoisomers."""
+    with rdBase.BlockLogs():
+        return str(Chem.MolToSmiles(Chem.MolFromSmiles(smiles), isomericSmiles=False))

@@ -62,8 +62,8 @@ class ObjectiveSet(nn.Module):
     def __init__(self, objectives: Sequence[Objective]) -> None:
         super().__init__()
         names = [objective.name for objective in objectives]
-        if not names or len(set(names)) != len(names):
-            raise ConfigError(f"need one or more objectives with distinct names, got {names}")
+        if len(set(names)) != len(names):
+            raise ConfigError(f"the names of the objectives must be distinct, got {names}")
         self.by_name = nn.ModuleDict(dict(zip(names, objectives, strict=True)))
 
     @property

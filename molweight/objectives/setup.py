@@ -15,16 +15,17 @@ from torch import Tensor, nn
 from molweight.errors import ConfigError
 from molweight.molecules.backbone import ResNet18, make_backbone
 from molweight.molecules.cards import CorpusCard, DatasetCard
-from molweight.molecules.corpora import load_corpus
+from molweight.molecules.corpora import Corpus, load_corpus
 from molweight.molecules.datasets import MoleculeDataset, load_dataset
 from molweight.molecules.model import TaskModel
 from molweight.molecules.pictures import Pictures
 from molweight.molecules.readers import Source
+from molweight.molecules.smiles import flat
 from molweight.molecules.splits import Splits, carve_meta, split
 from molweight.molecules.standardise import Standardisation
 from molweight.objectives.augment import MEAN, STD, Augmentation, normalised
 from molweight.objectives.base import Objective, ObjectiveSet, PretrainingModel
-from molweight.objectives.corpus import UnlabelledMolecules
+from molweight.objectives.unlabelled import unlabelled_part
 from molweight.objectives.views import ViewSet
 from molweight.tapweight.typing import Batch
 from molweight.training.draws import Draws
@@ -72,6 +73,7 @@ class ImageRecipe:
 
     dataset: DatasetCard
     corpus: CorpusCard
+    held_out: Sequence[DatasetCard]
     standardise: Standardisation
     split: SplitRecipe
     backbone: BackboneRecipe
@@ -106,14 +108,15 @@ def image_setup(
     """
     if recipe.protocol not in ("paper", "strict"):
         raise ConfigError(f"protocol must be 'paper' or 'strict', got {recipe.protocol!r}")
+    backbone = make_backbone(width=recipe.backbone.width, init=recipe.backbone.init, seed=recipe.seed)
     objectives = ObjectiveSet(recipe.objectives)
     views = ViewSet(objectives.views, recipe.augment, recipe.views)
-    backbone = make_backbone(width=recipe.backbone.width, init=recipe.backbone.init, seed=recipe.seed)
-
     size = recipe.backbone.image_size
     dataset = load_dataset(recipe.dataset, source=table, standardise=recipe.standardise)
     labelled = Pictures(dataset.smiles, size, progress=progress)
-    dataset = dataset.without(labelled.failed)
+    if labelled.failed:
+        logger.warning("%s: %d molecules cannot be drawn", dataset.name, len(labelled.failed))
+        dataset = dataset.without(labelled.failed)
     dataset.save_excluded(run_dir / "excluded.csv")
     splits = split_dataset(dataset, recipe)
     splits.save(run_dir / "splits.json", dataset.smiles, dataset.rows.tolist())
@@ -125,24 +128,22 @@ def image_setup(
         train=targets[splits.train],
     )
 
-    corpus = load_corpus(
-        recipe.corpus,
-        task_smiles=corpus_candidates(dataset, splits),
-        source=unlabelled,
-        standardise=recipe.standardise,
+    def load() -> Corpus:
+        return load_corpus(
+            recipe.corpus,
+            task_smiles=corpus_candidates(dataset, splits),
+            source=unlabelled,
+            standardise=recipe.standardise,
+            exclude={flat(smiles) for card in recipe.held_out for smiles in load_dataset(card).smiles},
+        )
+
+    pretraining = unlabelled_part(
+        objectives, views, load, size=size, dim=backbone.dim, seed=recipe.seed, progress=progress
     )
-    corpus_pictures = Pictures(corpus.smiles, size, progress=progress)
-    corpus = corpus.without(corpus_pictures.failed)
-    corpus.save_excluded(run_dir / "excluded_corpus.csv")
-    for name, failed in ((dataset.name, labelled.failed), (f"corpus {corpus.name}", corpus_pictures.failed)):
-        if failed:
-            logger.warning("%s: %d molecules cannot be drawn and are left out", name, len(failed))
-    objectives.attach(backbone.dim, UnlabelledMolecules(corpus.smiles, progress=progress), recipe.seed)
+    if pretraining.corpus is not None:
+        pretraining.corpus.save_excluded(run_dir / "excluded_corpus.csv")
 
     handover = Handover(device=device, finish=with_normal_pictures)
-
-    def fetch_unlabelled(positions: Tensor, draws: Draws) -> Batch:
-        return views(corpus_pictures[positions], draws) | objectives.targets(positions)
 
     def fetch_plain(positions: Tensor, draws: Draws) -> Batch:
         return {"pixels": labelled[positions], "targets": targets[positions]}
@@ -173,8 +174,8 @@ def image_setup(
         pretraining=PretrainingModel(backbone, objectives).to(device),
         make_model=make_model,
         task=task,
-        unlabelled=torch.arange(len(corpus.smiles)),
-        fetch_unlabelled=fetch_unlabelled,
+        unlabelled=pretraining.positions,
+        fetch_unlabelled=pretraining.fetch,
         fetch_labelled=fetch_augmented if recipe.finetune_augment else fetch_plain,
         fetch_plain=fetch_plain,
         handover=handover,
@@ -182,6 +183,7 @@ def image_setup(
         meta=part(splits.meta),
         valid=part(splits.valid),
         test=HeldOut(evaluation(test), test),
+        targets=targets,
         describe={"row": (dataset.rows + 1).tolist(), "smiles": dataset.smiles},
         facts={
             "dataset": dataset.name,
@@ -198,13 +200,7 @@ def image_setup(
                 "hash": splits.hash(dataset.smiles),
                 "sizes": splits.sizes(),
             },
-            "corpus": {
-                "name": corpus.name,
-                "molecules": len(corpus.smiles),
-                "sha256": corpus.sha256,
-                "invalid": corpus.n_invalid,
-                "in_test": len({dataset.smiles[i] for i in splits.test} & set(corpus.smiles)),
-            },
+            "corpus": pretraining.facts([dataset.smiles[i] for i in splits.test]),
             "backbone": recipe.backbone.name,
         },
         model_card={

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -109,9 +110,7 @@ class Pretraining(Level):
         """The weighted sum of the objectives."""
         losses = self.module(batch)
         self.losses = losses.detach()
-        for name, value in self.mixture.named(self.losses).items():
-            if not -float("inf") < value < float("inf"):
-                raise DivergedError(f"objective '{name}' has the loss {value}; {CURE}")
+        require_finite_losses(self.mixture.named(self.losses))
         return self.checked(self.mixture(losses))
 
 
@@ -211,6 +210,13 @@ def require_finite(value: Tensor, what: str) -> Tensor:
     if not bool(torch.isfinite(value).all()):
         raise DivergedError(f"{what} is not finite ({value.detach().tolist()}); {CURE}")
     return value
+
+
+def require_finite_losses(losses: dict[str, float]) -> None:
+    """Raise :class:`DivergedError` for the first objective whose loss is not finite."""
+    for name, value in losses.items():
+        if not math.isfinite(value):
+            raise DivergedError(f"objective '{name}' has the loss {value}; {CURE}")
 
 
 def shared_parameters(

@@ -13,7 +13,7 @@ from torch import Tensor
 from molweight.errors import ConfigError
 from molweight.tapweight.averaging import Averaging, AveragingRecipe
 from molweight.tapweight.hypergradient import Hypergradient
-from molweight.tapweight.levels import ThreeLevels
+from molweight.tapweight.levels import Level, ThreeLevels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,8 @@ class StepRecord:
 
     ``hypergradient`` is that of the logits, divided by ``2 gamma``; ``weights`` are those after the
     update, ``losses`` those of the last level-1 batch, before it. ``snr`` is the signal-to-noise ratio
-    of the averaged hypergradient that the update used, None where nothing is averaged.
+    of the averaged hypergradient that the update used, None where nothing is averaged. What a method does
+    without is None, or empty.
     """
 
     step: int
@@ -55,8 +56,8 @@ class StepRecord:
     losses: dict[str, float]
     hypergradient: dict[str, float]
     snr: float | None
-    finetune_loss: float
-    validation_loss: float
+    finetune_loss: float | None
+    validation_loss: float | None
     seconds: float
 
     def as_dict(self) -> dict[str, Any]:
@@ -64,8 +65,56 @@ class StepRecord:
         return asdict(self)
 
 
-class Solver(ABC):
-    """Runs the levels; every engine does the same arithmetic in the same order.
+class Trainer(ABC):
+    """Something that is trained step by step and can be continued from any of them."""
+
+    engine: ClassVar[str] = "native"
+    count: int = 0  # outer steps done
+
+    @property
+    @abstractmethod
+    def trained(self) -> tuple[Level, ...]:
+        """All levels that are trained."""
+
+    @abstractmethod
+    def step(self) -> StepRecord:
+        """One outer step.
+
+        Raises:
+            DivergedError: a loss or a gradient was not finite; the update it belongs to was not made.
+        """
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything the next step depends on: models, optimisers, schedules, streams, random state."""
+        return {
+            "count": self.count,
+            "random": torch.get_rng_state(),
+            "levels": {
+                level.name: {
+                    "module": dict(level.module.state_dict()),
+                    "optimizer": level.optimizer.state_dict(),
+                    "scheduler": None if level.scheduler is None else level.scheduler.state_dict(),
+                    "batches": level.batches.state_dict(),
+                }
+                for level in self.trained
+            },
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where :meth:`state_dict` was taken, between two outer steps."""
+        self.count = state["count"]
+        for level in self.trained:
+            saved = state["levels"][level.name]
+            level.module.load_state_dict(saved["module"])
+            level.optimizer.load_state_dict(saved["optimizer"])
+            if level.scheduler is not None:
+                level.scheduler.load_state_dict(saved["scheduler"])
+            level.batches.load_state_dict(saved["batches"])
+        torch.set_rng_state(state["random"])
+
+
+class Solver(Trainer):
+    """Runs three levels; every engine does the same arithmetic in the same order.
 
     Args:
         levels: the chained problem; advanced in place.
@@ -74,8 +123,6 @@ class Solver(ABC):
         averaging: of the hypergradients; None uses each as it comes.
         learn: False holds the weights where they are: the same steps without level 3.
     """
-
-    engine: ClassVar[str]
 
     def __init__(
         self,
@@ -91,7 +138,6 @@ class Solver(ABC):
         self.unroll = unroll or Unroll()
         self.averaging = Averaging(len(levels.mixture.names), averaging)
         self.learn = learn
-        self.count = 0
         self.gradient = torch.zeros_like(levels.mixture.logits)  # the last hypergradient, [k]
 
     @abstractmethod
@@ -104,11 +150,7 @@ class Solver(ABC):
         return self.averaging.add(self.gradient)
 
     def step(self) -> StepRecord:
-        """One outer step.
-
-        Raises:
-            DivergedError: a loss or a gradient was not finite; the update it belongs to was not made.
-        """
+        """The lower-level steps and one update of the weights; see :meth:`Trainer.step`."""
         start = time.perf_counter()
         for level in (self.levels.pretrain, self.levels.finetune):
             level.module.train()
@@ -127,41 +169,22 @@ class Solver(ABC):
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything the next step depends on: models, optimisers, schedules, streams, random state."""
-        levels = (self.levels.pretrain, self.levels.finetune, self.levels.weights)
-        return {
-            "count": self.count,
-            "random": torch.get_rng_state(),
-            "averaging": self.averaging.state_dict(),
-            "levels": {
-                level.name: {
-                    "module": dict(level.module.state_dict()),
-                    "optimizer": level.optimizer.state_dict(),
-                    "scheduler": None if level.scheduler is None else level.scheduler.state_dict(),
-                    "batches": level.batches.state_dict(),
-                }
-                for level in levels
-            },
-        }
+        """As :meth:`Trainer.state_dict`, with the average of the hypergradients."""
+        return super().state_dict() | {"averaging": self.averaging.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue where :meth:`state_dict` was taken, between two outer steps."""
-        self.count = state["count"]
+        """As :meth:`Trainer.load_state_dict`."""
+        super().load_state_dict(state)
         self.averaging.load_state_dict(state["averaging"])
-        for level in (self.levels.pretrain, self.levels.finetune, self.levels.weights):
-            saved = state["levels"][level.name]
-            level.module.load_state_dict(saved["module"])
-            level.optimizer.load_state_dict(saved["optimizer"])
-            if level.scheduler is not None:
-                level.scheduler.load_state_dict(saved["scheduler"])
-            level.batches.load_state_dict(saved["batches"])
-        torch.set_rng_state(state["random"])
+
+    @property
+    def trained(self) -> tuple[Level, ...]:
+        """Pretraining, finetuning and weights."""
+        return (self.levels.pretrain, self.levels.finetune, self.levels.weights)
 
 
 class NativeSolver(Solver):
     """The loop, written out."""
-
-    engine = "native"
 
     def advance(self) -> None:
         """``unroll.finetune`` times (``unroll.pretrain`` level-1 steps, one level-2 step), then level 3."""

@@ -1,0 +1,74 @@
+"""The baseline without a network: extended-connectivity fingerprints and a random forest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+from rdkit import Chem, rdBase
+from rdkit.Chem import rdFingerprintGenerator
+
+from molweight.machine import cores
+
+RADIUS, BITS = 2, 2048  # ECFP4 (Rogers and Hahn 2010), folded
+TREES = 500
+
+
+class Forest:
+    """One random forest a target, on the molecules whose label is known.
+
+    A target with one class, or without any label, is predicted by its mean.
+
+    Args:
+        smiles: of the training molecules, [n].
+        targets: their labels, [n, t], NaN where missing.
+        kind: probabilities of class 1, or values.
+        seed: of the trees.
+    """
+
+    def __init__(
+        self,
+        smiles: Sequence[str],
+        targets: np.ndarray,
+        *,
+        kind: Literal["classification", "regression"],
+        seed: int,
+    ) -> None:
+        from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+
+        chosen = RandomForestClassifier if kind == "classification" else RandomForestRegressor
+        features = ecfp(smiles)
+        self.models: list[Any] = []  # a forest, or a constant
+        for labels in targets.T:
+            known = ~np.isnan(labels)
+            if len(np.unique(labels[known])) < 2:
+                self.models.append(float(labels[known].mean()) if known.any() else 0.0)
+                continue
+            forest = chosen(n_estimators=TREES, random_state=seed, n_jobs=cores())
+            self.models.append(forest.fit(features[known], labels[known]))
+
+    def predict(self, smiles: Sequence[str]) -> np.ndarray:
+        """Probabilities in [0, 1] or values, [n, t] float32."""
+        features = ecfp(smiles)
+        columns = []
+        for model in self.models:
+            if isinstance(model, float):
+                columns.append(np.full(len(features), model))
+            elif hasattr(model, "predict_proba"):
+                columns.append(model.predict_proba(features)[:, 1])
+            else:
+                columns.append(model.predict(features))
+        return np.stack(columns, axis=1).astype(np.float32)
+
+
+def ecfp(smiles: Sequence[str]) -> np.ndarray:
+    """Morgan fingerprints of radius 2, [n, 2048] uint8.
+
+    Args:
+        smiles: valid, n of them.
+    """
+    generator = rdFingerprintGenerator.GetMorganGenerator(radius=RADIUS, fpSize=BITS)
+    with rdBase.BlockLogs():
+        rows = [generator.GetFingerprintAsNumPy(Chem.MolFromSmiles(one)) for one in smiles]
+    return np.stack(rows) if rows else np.zeros((0, BITS), dtype=np.uint8)

@@ -1,0 +1,69 @@
+"""The learning stage of methods without a third level: continued pretraining."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from molweight.config import RunConfig
+from molweight.learn import Learned, run_steps
+from molweight.run_directory import RunDirectory
+from molweight.tapweight.balancing import Balance
+from molweight.tapweight.one_level import Balanced, BalancedPretraining, OneLevel
+from molweight.training.setup import Setup
+from molweight.training.streams import Stream
+from molweight.training.workers import Workers, choose_workers
+
+
+def continue_pretraining(
+    setup: Setup, config: RunConfig, directory: RunDirectory, balance: Balance, *, progress: bool
+) -> Learned:
+    """Pretrain the backbone of ``setup.pretraining`` under a balance, or continue doing so.
+
+    As many level-1 steps as a method with a third level takes, on the same batches.
+    """
+    recipe = config.learn
+    with Workers(choose_workers(config.workers, setup.handover.device)) as workers:
+        trainer = OneLevel(
+            level_one(setup, config, balance, steps=recipe.steps * recipe.unroll.every, workers=workers),
+            every=recipe.unroll.every,
+        )
+        run_steps(trainer, config, directory, steps=recipe.steps, what="pretrain", progress=progress)
+    return Learned(
+        weights=mean_weights(directory.records(), setup.objectives),
+        separation={},
+        engine=trainer.engine,
+        images=recipe.unroll.every * trainer.level.batches.batch_size * trainer.count,  # type: ignore[attr-defined]
+    )
+
+
+def level_one(
+    setup: Setup, config: RunConfig, balance: Balance, *, steps: int, workers: Workers | None
+) -> BalancedPretraining:
+    """Level 1 under a balance, for a number of its steps."""
+    recipe = config.learn
+    module = Balanced(setup.pretraining, balance.to(setup.handover.device))
+    optimizer, scheduler = recipe.pretrain.build(module.parameters(), steps=steps)
+    return BalancedPretraining(
+        module=module,
+        optimizer=optimizer,
+        scheduler=scheduler,
+        clip=recipe.pretrain.clip,
+        batches=Stream(
+            setup.fetch_unlabelled,
+            setup.unlabelled,
+            batch_size=recipe.batch_size.pretrain,
+            seed=config.seed,
+            name="pretrain",
+            workers=workers,
+            handover=setup.handover,
+        ),
+        names=setup.objectives,
+        shared=tuple(p for p in setup.pretraining.backbone.parameters() if p.requires_grad),
+    )
+
+
+def mean_weights(records: list[dict[str, Any]], names: tuple[str, ...]) -> dict[str, float]:
+    """The weights that the objectives had on average."""
+    return {name: float(np.mean([record["weights"][name] for record in records])) for name in names}

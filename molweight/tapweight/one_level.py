@@ -1,0 +1,100 @@
+"""Level 1 alone: continued pretraining with weights that come from elsewhere than a third level."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from molweight.tapweight.balancing import Balance
+from molweight.tapweight.levels import Level, require_finite_losses
+from molweight.tapweight.solver import StepRecord, Trainer
+from molweight.tapweight.typing import Batch, Params
+
+
+class Balanced(nn.Module):
+    """A model and what weighs its losses, as one module: both are trained and saved together."""
+
+    def __init__(self, model: nn.Module, balance: Balance) -> None:
+        super().__init__()
+        self.model, self.balance = model, balance
+
+    def forward(self, batch: Batch) -> Tensor:
+        """The loss vector, [k]."""
+        losses: Tensor = self.model(batch)
+        return losses
+
+
+@dataclass(kw_only=True)
+class BalancedPretraining(Level):
+    """Level 1 under a :class:`Balance`. ``module`` is a :class:`Balanced`.
+
+    Args:
+        names: of the objectives, [k].
+        shared: the backbone's parameters.
+    """
+
+    name: str = "pretrain"
+    names: tuple[str, ...]
+    shared: Params
+    losses: Tensor = field(default_factory=lambda: torch.zeros(0))  # the last loss vector, [k]
+    weights: Tensor = field(default_factory=lambda: torch.zeros(0))  # that it was given, [k]
+
+    def loss(self, batch: Batch) -> Tensor:
+        """The unweighted sum, which says how all of them do."""
+        return self.checked(self.vector(batch).sum())
+
+    def vector(self, batch: Batch) -> Tensor:
+        """The loss vector, [k], known to be finite."""
+        losses: Tensor = self.module(batch)
+        self.losses = losses.detach()
+        require_finite_losses(dict(zip(self.names, self.losses.tolist(), strict=True)))
+        return losses
+
+    def descend(self) -> None:
+        """One step: draw, differentiate as the balance says, update."""
+        assert isinstance(self.module, Balanced)
+        losses = self.vector(self.draw())
+        self.weights = self.module.balance.backward(losses, self.parameters, self.shared).detach()
+        self.apply()
+        self.zero_grad()
+
+
+class OneLevel(Trainer):
+    """Continued pretraining.
+
+    Args:
+        level: trained in place.
+        every: its steps in one outer step, as many as a method with a third level would take.
+    """
+
+    def __init__(self, level: BalancedPretraining, *, every: int) -> None:
+        self.level, self.every = level, every
+
+    @property
+    def trained(self) -> tuple[Level, ...]:
+        """Pretraining."""
+        return (self.level,)
+
+    def step(self) -> StepRecord:
+        """``every`` level-1 steps; the record holds the mean of their weights."""
+        start = time.perf_counter()
+        level = self.level
+        level.module.train()
+        total = torch.zeros(len(level.names))
+        for _ in range(self.every):
+            level.descend()
+            total += level.weights.cpu() / self.every
+        self.count += 1
+        return StepRecord(
+            step=self.count,
+            weights=dict(zip(level.names, total.tolist(), strict=True)),
+            losses=dict(zip(level.names, level.losses.tolist(), strict=True)),
+            hypergradient={},
+            snr=None,
+            finetune_loss=None,
+            validation_loss=None,
+            seconds=time.perf_counter() - start,
+        )
