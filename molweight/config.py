@@ -171,7 +171,7 @@ def to_run_config(config: DictConfig) -> RunConfig:
     name = hypergradient.pop("name", "custom")
     learn = build(LearnRecipe, tree["learn"], "learn")
     method = to_method(tree, name)
-    if method.learns and not learn.proximal.build(1.0).ties:
+    if method.name == "tapweight" and not learn.proximal.build(1.0).ties:
         raise ConfigError(
             f"learn.proximal.kind={learn.proximal.kind} gives the weights no gradient: its mixed derivative "
             "is zero almost everywhere. Use l2 or smooth_l1, or method=equal"

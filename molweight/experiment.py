@@ -17,6 +17,7 @@ from molweight.config import RunConfig
 from molweight.errors import ConfigError, MolweightError
 from molweight.files import write_json, write_text
 from molweight.learn import Learned, learn
+from molweight.learn_jointly import learn_jointly
 from molweight.molecules.backbone import save_tensors
 from molweight.molecules.readers import Source
 from molweight.objectives.setup import image_setup
@@ -140,6 +141,8 @@ def _run(
 
 def adapt(setup: Setup, config: RunConfig, directory: RunDirectory, *, progress: bool) -> Learned:
     """Adapt the backbone of ``setup.pretraining`` in the method's way, if it has one."""
+    if config.method.name == "bilevel":
+        return learn_jointly(setup, config, directory, progress=progress)
     if config.method.learns:
         return learn(setup, config, directory, progress=progress)
     if config.method.pretrains:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from tqdm import tqdm
@@ -22,6 +22,7 @@ from molweight.training.setup import Setup
 from molweight.training.streams import Stream
 from molweight.training.workers import Workers, choose_workers
 
+LevelName = Literal["pretrain", "finetune", "weights"]
 # TapWeight, reweight_cls.sh and reweight_reg.sh ``--lam``
 PUBLISHED_GAMMA = {"classification": 1e-3, "regression": 1e-2}
 
@@ -125,19 +126,7 @@ def wire(setup: Setup, config: RunConfig, workers: Workers | None = None) -> Thr
     model = setup.make_model(setup.pretraining.backbone, seed)
     shared, anchor = shared_parameters(model, model.backbone, setup.pretraining.backbone)
     mixture = Mixture(names=setup.objectives, update=recipe.update).to(anchor[0].device)
-    upper = setup.meta if config.protocol == "strict" else setup.valid
     inner = recipe.steps * recipe.unroll.finetune
-
-    def stream(name: str, fetch: Any, positions: torch.Tensor, size: int) -> Stream:
-        return Stream(
-            fetch,
-            positions,
-            batch_size=size,
-            seed=seed,
-            name=name,
-            workers=workers,
-            handover=setup.handover,
-        )
 
     def trained(module: torch.nn.Module, optimiser: Any, steps: int) -> dict[str, Any]:
         optimizer, scheduler = optimiser.build(module.parameters(), steps=steps)
@@ -145,12 +134,12 @@ def wire(setup: Setup, config: RunConfig, workers: Workers | None = None) -> Thr
 
     pretrain = Pretraining(
         **trained(setup.pretraining, recipe.pretrain, inner * recipe.unroll.pretrain),
-        batches=stream("pretrain", setup.fetch_unlabelled, setup.unlabelled, recipe.batch_size.pretrain),
+        batches=make_stream(setup, config, workers, "pretrain"),
         mixture=mixture,
     )
     finetune = Finetuning(
         **trained(model, recipe.finetune, inner),
-        batches=stream("finetune", setup.fetch_labelled, setup.train.positions, recipe.batch_size.finetune),
+        batches=make_stream(setup, config, workers, "finetune"),
         task_loss=setup.task.loss,
         proximal=recipe.proximal.build(PUBLISHED_GAMMA[setup.task.kind]),
         shared=shared,
@@ -158,11 +147,35 @@ def wire(setup: Setup, config: RunConfig, workers: Workers | None = None) -> Thr
     )
     weights = Weighting(
         **trained(mixture, recipe.weights, recipe.steps),
-        batches=stream("weights", setup.fetch_plain, upper.positions, recipe.batch_size.weights),
+        batches=make_stream(setup, config, workers, "weights"),
         finetuning=finetune,
         accumulate=recipe.accumulate,
     )
     return ThreeLevels(pretrain=pretrain, finetune=finetune, weights=weights)
+
+
+def make_stream(
+    setup: Setup,
+    config: RunConfig,
+    workers: Workers | None,
+    level: Literal["pretrain", "finetune", "weights"],
+) -> Stream:
+    """The batches of a level; level 3 reads validation, or the part ``meta`` under ``strict``."""
+    upper = setup.meta if config.protocol == "strict" else setup.valid
+    fetch, positions = {
+        "pretrain": (setup.fetch_unlabelled, setup.unlabelled),
+        "finetune": (setup.fetch_labelled, setup.train.positions),
+        "weights": (setup.fetch_plain, upper.positions),
+    }[level]
+    return Stream(
+        fetch,
+        positions,
+        batch_size=getattr(config.learn.batch_size, level),
+        seed=config.seed,
+        name=level,
+        workers=workers,
+        handover=setup.handover,
+    )
 
 
 def resume(trainer: Trainer, directory: RunDirectory) -> None:

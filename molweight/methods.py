@@ -13,6 +13,7 @@ from molweight.tapweight.balancing import BALANCES, Balance, Fixed, make_balance
 
 PLAIN = (
     "tapweight",  # three levels: the weights are learned from the validation loss
+    "bilevel",  # two levels: one model learns objectives and task, the weights follow the validation loss
     "equal",  # continued pretraining with equal weights
     *BALANCES,  # continued pretraining, the losses balanced by a rule
     "direct",  # no pretraining here: the backbone as it comes
@@ -21,6 +22,7 @@ PLAIN = (
 )
 WITH_ARGUMENT = {"single": "an objective", "fixed": "a JSON file of weights, or a report.json"}
 OPTIONAL = {"tapweight": "a hypergradient preset"}
+LEARNED = ("tapweight", "bilevel")
 NO_PRETRAINING = ("direct", "scratch", "ecfp_rf")
 
 
@@ -47,7 +49,7 @@ class Method:
     @property
     def learns(self) -> bool:
         """Whether weights are learned by implicit differentiation."""
-        return self.name == "tapweight"
+        return self.name in LEARNED
 
     def balance(self, names: Sequence[str]) -> Balance:
         """How level 1 weighs its losses under a method without a third level.

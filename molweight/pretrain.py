@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 
 from molweight.config import RunConfig
-from molweight.learn import Learned, run_steps
+from molweight.learn import Learned, make_stream, run_steps
 from molweight.run_directory import RunDirectory
 from molweight.tapweight.balancing import Balance
 from molweight.tapweight.one_level import Balanced, BalancedPretraining, OneLevel
 from molweight.training.setup import Setup
-from molweight.training.streams import Stream
 from molweight.training.workers import Workers, choose_workers
 
 
@@ -50,15 +49,7 @@ def level_one(
         optimizer=optimizer,
         scheduler=scheduler,
         clip=recipe.pretrain.clip,
-        batches=Stream(
-            setup.fetch_unlabelled,
-            setup.unlabelled,
-            batch_size=recipe.batch_size.pretrain,
-            seed=config.seed,
-            name="pretrain",
-            workers=workers,
-            handover=setup.handover,
-        ),
+        batches=make_stream(setup, config, workers, "pretrain"),
         names=setup.objectives,
         shared=tuple(p for p in setup.pretraining.backbone.parameters() if p.requires_grad),
     )

@@ -27,7 +27,7 @@ from molweight.tapweight.directional import ForwardMode
 from molweight.tapweight.dynamics import dynamics_of
 from molweight.tapweight.hessian import DoubleBackward
 from molweight.tapweight.inverse import Identity, Inverse
-from molweight.tapweight.levels import Level, ThreeLevels, require_finite
+from molweight.tapweight.levels import Level, Pretraining, ThreeLevels, require_finite
 from molweight.tapweight.replay import frozen_call
 from molweight.tapweight.typing import Batch, Directional, HessianProduct, Params, PureLoss
 from molweight.tapweight.vectors import norm
@@ -96,12 +96,16 @@ class Hypergradient:
 
     def through_pretraining(self, levels: ThreeLevels, u: Params) -> Tensor:
         """The gradient of the logits [k] from ``u``."""
-        level, batch = levels.pretrain, self.part(levels.pretrain.batch)
+        return self.through_level(levels.pretrain, u)
+
+    def through_level(self, level: Pretraining, u: Params) -> Tensor:
+        """The gradient of the logits [k] from a direction ``u`` of the level that they weigh."""
+        batch = self.part(level.batch)
 
         def losses(parameters: Params, batch: Batch = batch) -> Tensor:
             return frozen_call(level.module, batch, parameters)
 
-        q = self.solve(self.pretrain, level, lambda p: level.mixture(losses(p)), u)
+        q = self.solve(self.pretrain, level, lambda p: level.total(losses(p)), u)
         point = tuple(p.detach() for p in level.parameters)
         if self.directional_batches == 0:
             s = self.directional(losses, point, q)
@@ -109,7 +113,7 @@ class Hypergradient:
             fresh = (level.batches.next() for _ in range(self.directional_batches))
             found = [self.directional(partial(losses, batch=one), point, q) for one in fresh]
             s = torch.stack(found).mean(dim=0)
-        return require_finite(level.mixture.gradient(s), "the hypergradient")
+        return require_finite(level.mixture.gradient(level.own(s)), "the hypergradient")
 
     def solve(self, inverse: Inverse, level: Level, loss: PureLoss, b: Params) -> Params:
         """One level's inverse Hessian times ``b``, in the metric its optimiser moves in if asked for."""

@@ -6,6 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -110,8 +111,17 @@ class Pretraining(Level):
         """The weighted sum of the objectives."""
         losses = self.module(batch)
         self.losses = losses.detach()
-        require_finite_losses(self.mixture.named(self.losses))
-        return self.checked(self.mixture(losses))
+        require_finite_losses(self.mixture.named(self.own(self.losses)))
+        return self.checked(self.total(losses))
+
+    def total(self, losses: Tensor) -> Tensor:
+        """The scalar that is minimised, of the module's losses."""
+        total: Tensor = self.mixture(losses)
+        return total
+
+    def own(self, losses: Tensor) -> Tensor:
+        """Those of the module's losses that the mixture weighs, [k]."""
+        return losses
 
 
 @dataclass(kw_only=True)
@@ -144,6 +154,35 @@ class Finetuning(Level):
         return self.task_loss(outputs, batch) + self.proximal(omega, theta)
 
 
+class Finetuned(Protocol):
+    """What level 3 validates: a model of the task, and how its outputs are judged."""
+
+    @property
+    def module(self) -> nn.Module:
+        """Outputs [b, t] of a batch."""
+
+    @property
+    def task_loss(self) -> TaskLoss:
+        """Of the outputs."""
+
+    @property
+    def parameters(self) -> Params:
+        """Those of the module."""
+
+
+@dataclass(frozen=True)
+class TaskModel:
+    """A :class:`Finetuned` that no level of its own trains."""
+
+    module: nn.Module
+    task_loss: TaskLoss
+
+    @property
+    def parameters(self) -> Params:
+        """Those of the module."""
+        return tuple(p for p in self.module.parameters() if p.requires_grad)
+
+
 @dataclass(kw_only=True)
 class Weighting(Level):
     """Level 3: the validation loss of the finetuned model, minimised over the mixture's logits.
@@ -153,7 +192,7 @@ class Weighting(Level):
     """
 
     name: str = "weights"
-    finetuning: Finetuning
+    finetuning: Finetuned
     accumulate: int = 1
 
     def draw(self) -> Batch:

@@ -1,0 +1,68 @@
+"""The learning stage of ``method=bilevel``: wire a setup into two levels and step them."""
+
+from __future__ import annotations
+
+from molweight.config import RunConfig
+from molweight.learn import Learned, make_stream, run_steps
+from molweight.run_directory import RunDirectory
+from molweight.separation import as_dict, separation
+from molweight.tapweight.bilevel import Bilevel, Joint, JointModel, Together
+from molweight.tapweight.levels import TaskModel, Weighting
+from molweight.tapweight.mixture import Mixture
+from molweight.training.setup import Setup
+from molweight.training.workers import Workers, choose_workers
+
+
+def learn_jointly(setup: Setup, config: RunConfig, directory: RunDirectory, *, progress: bool) -> Learned:
+    """Adapt the backbone and learn the weights with one shared model, or continue doing so.
+
+    As many level-1 steps as with three levels; each takes a labelled batch too.
+    """
+    with Workers(choose_workers(config.workers, setup.handover.device)) as workers:
+        trainer = wire_jointly(setup, config, workers)
+        run_steps(
+            trainer, config, directory, steps=config.learn.steps, what="learn weights", progress=progress
+        )
+    mixture = trainer.joint.mixture
+    return Learned(
+        weights=mixture.named(mixture.weights()),
+        separation=as_dict(separation(directory.records())),
+        engine=trainer.engine,
+        images=config.learn.unroll.every
+        * trainer.count
+        * min(config.learn.batch_size.pretrain, len(setup.unlabelled)),
+    )
+
+
+def wire_jointly(setup: Setup, config: RunConfig, workers: Workers | None = None) -> Bilevel:
+    """The two levels over a setup's models and parts."""
+    recipe = config.learn
+    model = setup.make_model(setup.pretraining.backbone, config.seed)
+    model.backbone = setup.pretraining.backbone  # shared, where three levels have a copy
+    mixture = Mixture(names=setup.objectives, update=recipe.update).to(setup.handover.device)
+    module = JointModel(setup.pretraining, model, setup.task.loss)
+    steps = recipe.steps * recipe.unroll.every
+    optimizer, scheduler = recipe.pretrain.build(module.parameters(), steps=steps)
+    joint = Joint(
+        module=module,
+        optimizer=optimizer,
+        scheduler=scheduler,
+        clip=recipe.pretrain.clip,
+        batches=Together(
+            make_stream(setup, config, workers, "pretrain"), make_stream(setup, config, workers, "finetune")
+        ),
+        mixture=mixture,
+    )
+    optimizer, scheduler = recipe.weights.build(mixture.parameters(), steps=recipe.steps)
+    weights = Weighting(
+        module=mixture,
+        optimizer=optimizer,
+        scheduler=scheduler,
+        clip=recipe.weights.clip,
+        batches=make_stream(setup, config, workers, "weights"),
+        finetuning=TaskModel(model, setup.task.loss),
+        accumulate=recipe.accumulate,
+    )
+    return Bilevel(
+        joint, weights, config.hypergradient, every=recipe.unroll.every, averaging=recipe.averaging
+    )

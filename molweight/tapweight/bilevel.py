@@ -1,0 +1,165 @@
+"""Two levels: one model learns the objectives and the task at once, the weights follow the validation loss.
+
+TapWeight's ablation without a proximal copy (section 5)::
+
+    theta*(lambda) = argmin_theta  sum_k lambda_k L_k(theta; unlabelled) + L(theta; train)
+    min_alpha L(theta*(lambda); validation)
+
+    q = H^-1 grad_theta L_val
+    s_k = < grad_theta L_k, q >
+    dL_val/dalpha = -(diag(lambda) - lambda lambda^T) s
+
+with theta the shared backbone, the objectives' heads and the task's head, H the Hessian of the sum.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from molweight.tapweight.averaging import Averaging, AveragingRecipe
+from molweight.tapweight.hypergradient import Hypergradient
+from molweight.tapweight.levels import Level, Pretraining, TaskLoss, Weighting
+from molweight.tapweight.solver import StepRecord, Trainer
+from molweight.tapweight.typing import Batch, Batches, Params
+
+UNLABELLED, LABELLED = "unlabelled/", "labelled/"  # which batch a tensor of a joint batch is from
+
+
+class JointModel(nn.Module):
+    """Objectives and task over one backbone: ``model(batch)`` is [k + 1], the task's loss last.
+
+    Args:
+        pretraining: ``pretraining(batch)`` is [k].
+        task: outputs [b, t]; its backbone is that of ``pretraining``.
+        task_loss: of the outputs.
+    """
+
+    def __init__(self, pretraining: nn.Module, task: nn.Module, task_loss: TaskLoss) -> None:
+        super().__init__()
+        self.pretraining, self.task, self.task_loss = pretraining, task, task_loss
+
+    def forward(self, batch: Batch) -> Tensor:
+        """The loss vector, [k + 1]."""
+        labelled = taken(batch, LABELLED)
+        task = self.task_loss(self.task(labelled), labelled)
+        return torch.cat([self.pretraining(taken(batch, UNLABELLED)), task[None]])
+
+
+def taken(batch: Batch, source: str) -> Batch:
+    """The tensors of one of the two batches, under their own names."""
+    return {name.removeprefix(source): value for name, value in batch.items() if name.startswith(source)}
+
+
+class Together:
+    """Two streams read side by side.
+
+    Args:
+        unlabelled: for the objectives.
+        labelled: for the task.
+    """
+
+    def __init__(self, unlabelled: Batches, labelled: Batches) -> None:
+        self.streams = {UNLABELLED: unlabelled, LABELLED: labelled}
+
+    def next(self) -> Batch:
+        """The next batch of both, their names told apart by a prefix."""
+        return {
+            f"{source}{name}": value
+            for source, stream in self.streams.items()
+            for name, value in stream.next().items()
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """The positions in both."""
+        return {source: stream.state_dict() for source, stream in self.streams.items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue at saved positions."""
+        for source, stream in self.streams.items():
+            stream.load_state_dict(state[source])
+
+
+@dataclass(kw_only=True)
+class Joint(Pretraining):
+    """The lower level. ``module`` is a :class:`JointModel`; the task's loss weighs one."""
+
+    def total(self, losses: Tensor) -> Tensor:
+        """The weighted sum of the objectives, and the task's loss."""
+        total: Tensor = self.mixture(losses[:-1]) + losses[-1]
+        return total
+
+    def own(self, losses: Tensor) -> Tensor:
+        """The objectives' losses, without the task's."""
+        return losses[:-1]
+
+
+class Bilevel(Trainer):
+    """Runs the two levels.
+
+    Args:
+        joint: the lower level; its ``module`` is a :class:`JointModel`.
+        weights: the upper one, whose model is the joint model's task.
+        hypergradient: its ``pretrain`` inverse and its directional derivative are used.
+        every: lower-level steps for each update of the weights, > 0.
+        averaging: of the hypergradients.
+    """
+
+    def __init__(
+        self,
+        joint: Joint,
+        weights: Weighting,
+        hypergradient: Hypergradient,
+        *,
+        every: int,
+        averaging: AveragingRecipe | None = None,
+    ) -> None:
+        self.joint, self.weights, self.hypergradient, self.every = joint, weights, hypergradient, every
+        self.averaging = Averaging(len(joint.mixture.names), averaging)
+
+    @property
+    def trained(self) -> tuple[Level, ...]:
+        """Both levels."""
+        return (self.joint, self.weights)
+
+    def step(self) -> StepRecord:
+        """``every`` lower-level steps and one update of the weights; see :meth:`Trainer.step`."""
+        start = time.perf_counter()
+        joint, mixture = self.joint, self.joint.mixture
+        joint.module.train()
+        for _ in range(self.every):
+            joint.descend()
+        gradient = self.gradient()
+        mixture.logits.grad = self.averaging.add(gradient)
+        self.weights.apply()
+        self.weights.zero_grad()
+        self.count += 1
+        return StepRecord(
+            step=self.count,
+            weights=mixture.named(mixture.weights()),
+            losses=mixture.named(joint.own(joint.losses)),
+            hypergradient=mixture.named(gradient),
+            snr=self.averaging.snr,
+            finetune_loss=joint.losses[-1].item(),
+            validation_loss=self.weights.value,
+            seconds=time.perf_counter() - start,
+        )
+
+    def gradient(self) -> Tensor:
+        """The gradient [k] of the validation loss with respect to the logits."""
+        loss = self.weights.loss(self.weights.draw())
+        v: Params = torch.autograd.grad(loss, self.joint.parameters, materialize_grads=True)
+        return self.hypergradient.through_level(self.joint, v).detach()
+
+    def state_dict(self) -> dict[str, Any]:
+        """As :meth:`Trainer.state_dict`, with the average of the hypergradients."""
+        return super().state_dict() | {"averaging": self.averaging.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """As :meth:`Trainer.load_state_dict`."""
+        super().load_state_dict(state)
+        self.averaging.load_state_dict(state["averaging"])

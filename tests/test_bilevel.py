@@ -1,0 +1,133 @@
+"""Two levels: the hypergradient in closed form, resuming, and a real run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from problems import Cycle, Point, Quadratics
+from torch import Tensor
+
+from molweight.config import load_config
+from molweight.experiment import run_experiment
+from molweight.tapweight.averaging import AveragingRecipe
+from molweight.tapweight.bilevel import Bilevel, Joint, JointModel, Together
+from molweight.tapweight.hypergradient import Hypergradient
+from molweight.tapweight.inverse import ConjugateGradient
+from molweight.tapweight.levels import TaskModel, Weighting
+from molweight.tapweight.mixture import Mixture
+from molweight.tapweight.typing import Batch
+
+D, K = 6, 3
+
+
+def problem(seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Curvatures [k, d, d], slopes [k, d], the labels of training and validation [d]; float64."""
+    generator = torch.Generator().manual_seed(seed)
+    roots = torch.randn(K, D, D, generator=generator, dtype=torch.float64)
+    curvatures = roots @ roots.transpose(1, 2) / D + 0.5 * torch.eye(D, dtype=torch.float64)
+    slopes = torch.randn(K, D, generator=generator, dtype=torch.float64)
+    return curvatures, slopes, *torch.randn(2, D, generator=generator, dtype=torch.float64)
+
+
+def best(logits: Tensor, A: Tensor, b: Tensor, train: Tensor) -> Tensor:
+    """The lower level's minimum, with its graph."""
+    weights = torch.softmax(logits, dim=0)
+    H = torch.einsum("k,kij->ij", weights, A) + torch.eye(D, dtype=A.dtype)
+    return torch.linalg.solve(H, weights @ b + train)
+
+
+def squared(outputs: Tensor, batch: Batch) -> Tensor:
+    """Half the squared distance to the labels."""
+    return 0.5 * (outputs - batch["y"][0]).square().sum()
+
+
+def trainer(seed: int, hypergradient: Hypergradient | None = None, *, lr: float = 0.05) -> Bilevel:
+    A, b, train, valid = problem(seed)
+    objectives, task = Quadratics(A, b, torch.zeros(D, dtype=A.dtype)), Point(torch.zeros(D, dtype=A.dtype))
+    task.point = objectives.point  # shared, as the backbone is
+    module = JointModel(objectives, task, squared)
+    mixture = Mixture(names=("a", "b", "c"), dtype=A.dtype)
+    with torch.no_grad():
+        mixture.logits.copy_(torch.tensor([0.3, -0.2, 0.1]))
+    empty: Batch = {"x": torch.zeros(1, 1)}
+    joint = Joint(
+        module=module,
+        optimizer=torch.optim.SGD(module.parameters(), lr=lr),
+        batches=Together(Cycle([empty]), Cycle([{"y": train[None]}])),
+        mixture=mixture,
+    )
+    weights = Weighting(
+        module=mixture,
+        optimizer=torch.optim.SGD(mixture.parameters(), lr=0.5),
+        batches=Cycle([{"y": valid[None]}]),
+        finetuning=TaskModel(task, squared),
+    )
+    return Bilevel(joint, weights, hypergradient or Hypergradient(), every=4, averaging=AveragingRecipe())
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_hypergradient_is_that_of_the_minimum(seed: int) -> None:
+    A, b, train, valid = problem(seed)
+    found = trainer(seed, Hypergradient(pretrain=ConjugateGradient(iterations=D, damping=0.0)))
+    logits = found.joint.mixture.logits.detach().clone().requires_grad_()
+    theta = best(logits, A, b, train)
+    with torch.no_grad():
+        found.joint.parameters[0].copy_(theta)
+    found.joint.draw()
+    expected = torch.autograd.grad(0.5 * (theta - valid).square().sum(), logits)[0]
+    torch.testing.assert_close(found.gradient(), expected, rtol=1e-8, atol=1e-10)
+    assert abs(float(found.gradient().sum())) < 1e-12
+
+
+def test_the_lower_level_minimises_both() -> None:
+    A, b, train, _ = problem(0)
+    found = trainer(0, lr=0.3)
+    found.weights.optimizer.param_groups[0]["lr"] = 0.0
+    for _ in range(100):
+        record = found.step()
+    torch.testing.assert_close(
+        found.joint.parameters[0].detach(), best(found.joint.mixture.logits.detach(), A, b, train)
+    )
+    assert set(record.losses) == {"a", "b", "c"} and record.finetune_loss is not None
+
+
+def test_weights_follow_the_validation_loss() -> None:
+    found = trainer(1, Hypergradient(pretrain=ConjugateGradient(iterations=D, damping=0.0)), lr=0.3)
+    first = [found.step() for _ in range(60)]
+    assert first[-1].validation_loss < first[4].validation_loss
+
+
+def test_it_continues_bit_for_bit() -> None:
+    whole = trainer(2)
+    records = [whole.step() for _ in range(12)]
+    half = trainer(2)
+    for _ in range(7):
+        half.step()
+    state = half.state_dict()
+    rest = trainer(2)
+    rest.load_state_dict(state)
+    for record in records[7:]:
+        again = rest.step()
+        assert (again.weights, again.hypergradient, again.snr) == (
+            record.weights,
+            record.hypergradient,
+            record.snr,
+        )
+
+
+def test_a_real_run_and_one_under_strict(tmp_path: Path) -> None:
+    small = ("experiment=smoke", "corpus.limit=200", "backbone.width=4", "backbone.image_size=32")
+    options = (*small, "finetune.epochs=1", "learn.steps=3", "method=bilevel")
+    report = run_experiment(load_config(*options, f"run_dir={tmp_path / 'run'}")).content
+    steps = [json.loads(line) for line in (tmp_path / "run" / "steps.jsonl").read_text().splitlines()]
+    assert len(steps) == 3 and any(steps[0]["hypergradient"].values())
+    config = load_config(*options)
+    assert report["images"] == 3 * config.learn.unroll.every * config.learn.batch_size.pretrain
+    assert report["method"] == "bilevel" and report["hypergradient"] == "accurate"
+    strict = run_experiment(
+        load_config(*options, "protocol=strict", f"run_dir={tmp_path / 'strict'}")
+    ).content
+    assert strict["split"]["sizes"]["meta"] > 0
