@@ -15,12 +15,34 @@ EXAMPLES = """examples:
   python -m molweight convert ImageMol.pth.tar imagemol.safetensors
   python -m molweight.run backbone=resnet18 backbone.init=imagemol.safetensors dataset=bbbp
   python -m molweight datasets list
+  python -m molweight leaderboard datasets=esol,bbbp methods=equal,tapweight seeds=0-4
 """
 DATASETS_EXAMPLES = """examples:
   python -m molweight datasets show tox21
   python -m molweight datasets show my.csv --smiles-column SMILES --targets logD
   python -m molweight datasets fetch esol bbbp
   python -m molweight datasets verify --all
+"""
+
+LEADERBOARD_HELP = """Run every data set with every method and every seed, and rank the methods.
+
+Finished runs are kept and interrupted ones continued: repeat the command to go on, or with more data sets,
+methods or seeds to add them. Every other OPTION=VALUE is an option of all runs (python -m molweight.run
+--cfg job shows them)."""
+LEADERBOARD_EXAMPLES = """options (defaults):
+  datasets=esol,my.csv     names or files (needed)
+  methods=equal,tapweight  of method=
+  seeds=0,1,2              or a range, 0-4
+  out=results              folder of the runs and of leaderboard.md, .csv, .json and ranks.png
+  jobs=1                   runs at the same time, each in a process with its share of the cores
+  reference=tapweight      method that the others are tested against
+  resamples=1000           of the test molecules, for the intervals
+
+examples:
+  python -m molweight leaderboard datasets=esol,bbbp methods=equal,tapweight seeds=0,1,2
+  python -m molweight leaderboard datasets=my.csv seeds=0-4 jobs=2 learn.steps=40 backbone=tiny
+  python -m molweight leaderboard datasets=bbbp split=scaffold_balanced 'split.seed=${seed}'
+  python -m molweight leaderboard --tables-only out=results reference=equal
 """
 
 
@@ -33,7 +55,8 @@ def main(arguments: list[str] | None = None) -> int:
         return run(arguments[1:])
     options = parser().parse_args(arguments)
     try:
-        return {"convert": convert, "datasets": datasets}[options.command](options)
+        commands = {"convert": convert, "datasets": datasets, "leaderboard": leaderboard}
+        return commands[options.command](options)
     except MolweightError as error:
         print(f"molweight: {printable(error)}", file=sys.stderr)
         return error.exit_code
@@ -59,6 +82,15 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("source", type=Path, help="ImageMol.pth.tar")
     command.add_argument("destination", type=Path, help="a new .safetensors file")
     add_datasets(commands)
+    command = commands.add_parser(
+        "leaderboard",
+        help="many runs side by side: data sets, methods, seeds",
+        description=LEADERBOARD_HELP,
+        epilog=LEADERBOARD_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("tokens", metavar="OPTION=VALUE", nargs="*", help="see below")
+    command.add_argument("--tables-only", action="store_true", help="make the tables again and run nothing")
     return top
 
 
@@ -107,14 +139,36 @@ def datasets(options: argparse.Namespace) -> int:
     from molweight.datasets_command import answers
 
     code = 0
-    encoding = sys.stdout.encoding or "utf-8"
     for answer in answers(options):
         if isinstance(answer, MolweightError):
             print(f"molweight: {printable(answer)}", file=sys.stderr)
             code = max(code, answer.exit_code)
         else:
-            print(answer.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+            say(answer)
     return code
+
+
+def say(text: str) -> None:
+    """Print at once; what the terminal's encoding lacks is an escape."""
+    encoding = sys.stdout.encoding or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+
+
+def leaderboard(options: argparse.Namespace) -> int:
+    """Run a leaderboard or make its tables again; 0, or the highest exit code of its runs."""
+    import logging
+
+    from molweight.leaderboard.command import run_command, shown
+    from molweight.signals import Interrupted
+
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    try:
+        board = run_command(options.tokens, tables_only=options.tables_only, announce=say)
+    except Interrupted as stop:
+        print(f"molweight: {stop}; the same command continues", file=sys.stderr)
+        return stop.exit_code
+    say(shown(board))
+    return board.exit_code
 
 
 if __name__ == "__main__":

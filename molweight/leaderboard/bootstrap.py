@@ -1,0 +1,173 @@
+"""How far a test score depends on which molecules were tested: the bootstrap over test molecules.
+
+Letters: b resamples, n test molecules, t targets, r runs. A resample is the number of times that every
+molecule was drawn, so a metric is computed from counts [b, n] for all resamples at once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from molweight.training.metrics import METRICS
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+
+CELLS = 2_000_000  # counts held at a time: 16 MB of float64, and a few times that in a metric
+COVERAGE = 0.95
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictions:
+    """A run's test molecules.
+
+    Args:
+        rows: [n] int64, names of the molecules: equal numbers are the same molecule in all runs.
+        predicted: [n, t].
+        truth: [n, t], NaN where missing.
+    """
+
+    rows: np.ndarray
+    predicted: Array
+    truth: Array
+
+
+def bootstrap(metric: str, runs: Sequence[Predictions], *, resamples: int, seed: int = 0) -> Array:
+    """The test metric of every run in every resample of molecules, [r, b].
+
+    Molecules are drawn with replacement out of all that any run was tested on, and every run sees the same
+    draws: differences between runs are paired. Chosen because the metrics are no means, so that no formula
+    gives their error. Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapters 6 and 13.
+
+    Args:
+        metric: key of :data:`molweight.training.metrics.METRICS`.
+        runs: of one data set.
+        resamples: b.
+        seed: of the draws.
+
+    Returns:
+        NaN where the metric is not defined, such as an ROC-AUC of one class.
+    """
+    everyone = np.unique(np.concatenate([run.rows for run in runs]))
+    places = [np.searchsorted(everyone, run.rows) for run in runs]
+    chunks = [
+        [
+            resampled(metric, run.truth, run.predicted, counts[:, place])
+            for run, place in zip(runs, places, strict=True)
+        ]
+        for counts in draws(len(everyone), resamples, seed)
+    ]
+    return np.concatenate([np.stack(chunk) for chunk in chunks], axis=1)
+
+
+def draws(n: int, resamples: int, seed: int) -> Iterator[Array]:
+    """Counts [b, n] of molecules in resamples of n, a chunk of resamples at a time."""
+    generator = np.random.default_rng(seed)
+    for start in range(0, resamples, size := max(1, CELLS // n)):
+        count = min(size, resamples - start)
+        yield generator.multinomial(n, np.full(n, 1 / n), size=count).astype(np.float64)
+
+
+def resampled(metric: str, truth: Array, predicted: Array, counts: Array) -> Array:
+    """The metric [b] under counts [b, n]: the mean over the targets where it is defined, as in a run.
+
+    Args:
+        metric: key of METRICS.
+        truth: [n, t], NaN where missing.
+        predicted: [n, t].
+        counts: [b, n].
+    """
+    compute = COUNTED.get(metric) or repeating(metric)
+    total, defined = np.zeros(len(counts)), np.zeros(len(counts))
+    for true, guess in zip(truth.T, predicted.T, strict=True):
+        known = ~np.isnan(true)
+        if known.any():
+            values = compute(true[known], guess[known], counts[:, known])
+            total += np.nan_to_num(values)
+            defined += ~np.isnan(values)
+    return _ratio(total, defined)
+
+
+def interval(values: Array, coverage: float = COVERAGE) -> tuple[float, float]:
+    """The percentile interval of bootstrap values [b]; undefined ones are dropped, NaN without any."""
+    known = values[np.isfinite(values)]
+    if len(known) == 0:
+        return math.nan, math.nan
+    low, high = np.quantile(known, [(1 - coverage) / 2, (1 + coverage) / 2])
+    return float(low), float(high)
+
+
+def mean_over_runs(values: Array) -> Array:
+    """Mean [b] over the runs of values [r, b] where they are defined; NaN where none is."""
+    return _ratio(np.nan_to_num(values).sum(axis=0), (~np.isnan(values)).sum(axis=0).astype(np.float64))
+
+
+def counted_rmse(truth: Array, predicted: Array, counts: Array) -> Array:
+    """Root mean squared error [b]."""
+    return np.sqrt(_ratio(counts @ np.square(predicted - truth), counts.sum(axis=1)))
+
+
+def counted_mae(truth: Array, predicted: Array, counts: Array) -> Array:
+    """Mean absolute error [b]."""
+    return _ratio(counts @ np.abs(predicted - truth), counts.sum(axis=1))
+
+
+def counted_roc_auc(truth: Array, predicted: Array, counts: Array) -> Array:
+    """Area under the ROC curve [b]: the chance that a positive is ranked above a negative, ties one half."""
+    positive, negative = _by_score(truth, predicted, counts)
+    below = np.cumsum(negative, axis=1) - negative
+    wins = (positive * (below + negative / 2)).sum(axis=1)
+    return _ratio(wins, positive.sum(axis=1) * negative.sum(axis=1))
+
+
+def counted_average_precision(truth: Array, predicted: Array, counts: Array) -> Array:
+    """Average precision [b]: precision at every distinct score, weighted by the positives there."""
+    positive, negative = (part[:, ::-1] for part in _by_score(truth, predicted, counts))
+    found, seen = np.cumsum(positive, axis=1), np.cumsum(positive + negative, axis=1)
+    precision = np.divide(found, seen, out=np.zeros_like(found), where=seen > 0)
+    value = _ratio((positive * precision).sum(axis=1), positive.sum(axis=1))
+    return np.where(negative.sum(axis=1) > 0, value, math.nan)
+
+
+def _by_score(truth: Array, predicted: Array, counts: Array) -> tuple[Array, Array]:
+    """Positives and negatives at every distinct score, ascending, each [b, distinct]."""
+    order = np.argsort(predicted, kind="stable")
+    ordered = predicted[order]
+    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+    drawn, positive = counts[:, order], truth[order] == 1
+    return (
+        np.add.reduceat(drawn * positive, starts, axis=1),
+        np.add.reduceat(drawn * ~positive, starts, axis=1),
+    )
+
+
+def repeating(metric: str) -> Callable[[Array, Array, Array], Array]:
+    """Any metric of METRICS, one resample after the other; the way for those without a formula here."""
+    compute = METRICS[metric].compute
+
+    def each(truth: Array, predicted: Array, counts: Array) -> Array:
+        values = []
+        for count in counts.astype(np.int64):
+            drawn = np.repeat(np.arange(len(truth)), count)
+            values.append(compute(truth[drawn], predicted[drawn]) if len(drawn) else math.nan)
+        return np.array(values)
+
+    return each
+
+
+def _ratio(above: Array, below: Array) -> Array:
+    result = np.full(len(above), math.nan)
+    np.divide(above, below, out=result, where=below > 0)
+    return result
+
+
+COUNTED: dict[str, Callable[[Array, Array, Array], Array]] = {
+    "rmse": counted_rmse,
+    "mae": counted_mae,
+    "roc_auc": counted_roc_auc,
+    "average_precision": counted_average_precision,
+}

@@ -1,0 +1,212 @@
+"""``leaderboard.csv``: one row for each run, and whether two of them may be ranked together."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from molweight.errors import ConfigError, DataError
+from molweight.files import write_text
+from molweight.leaderboard.plan import Run
+from molweight.terminal import printable
+
+Row = dict[str, Any]
+"""Column to value; None where there is nothing to say."""
+
+COLUMNS = (
+    *("dataset", "method", "seed", "state", "metric", "valid", "test"),
+    *(
+        "split",
+        "split_seed",
+        "split_hash",
+        "n_train",
+        "n_test",
+        "protocol",
+        "seconds",
+        "images",
+        "parameters",
+    ),
+    *("data_sha256", "corpus", "weights", "versions", "options", "config_hash", "command", "run", "error"),
+)
+WHOLE = ("seed", "split_seed", "n_train", "n_test", "images", "parameters")
+REAL = ("valid", "test", "seconds")
+SAME = ("metric", "protocol", "data_sha256", "split")
+"""What all runs of a data set must share."""
+FILE = "leaderboard.csv"
+
+
+def finished_row(run: Run) -> Row:
+    """The row of a run from its ``report.json``; keys that a method does not report stay empty.
+
+    Raises:
+        DataError: the report cannot be read.
+    """
+    path = run.config.run_dir / "report.json"
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read ({error}); delete that folder to run it again") from error
+    split, sizes = report.get("split") or {}, (report.get("split") or {}).get("sizes") or {}
+    copied = (
+        "metric",
+        "valid",
+        "test",
+        "protocol",
+        "seconds",
+        "images",
+        "parameters",
+        "data_sha256",
+        "command",
+    )
+    return {
+        **_identity(run),
+        "state": "ok",
+        **{key: report.get(key) for key in copied},
+        "split": split.get("kind"),
+        "split_seed": split.get("seed"),
+        "split_hash": split.get("hash"),
+        "n_train": sizes["train"] + sizes.get("meta", 0) if "train" in sizes else None,
+        "n_test": sizes.get("test"),
+        "corpus": (report.get("corpus") or {}).get("name"),
+        "weights": json.dumps(report.get("weights") or {}),
+        "versions": json.dumps(report.get("versions") or {}),
+        "error": None,
+    }
+
+
+def failed_row(run: Run, sentence: str) -> Row:
+    """The row of a run that has no result, with the reason."""
+    return {
+        **dict.fromkeys(COLUMNS),
+        **_identity(run),
+        "state": "failed",
+        "command": run.command,
+        "error": printable(sentence),
+    }
+
+
+def _identity(run: Run) -> Row:
+    return {
+        "dataset": run.dataset,
+        "method": run.method,
+        "seed": run.seed,
+        "options": json.dumps(run.options),
+        "config_hash": run.config.hash,
+        "run": run.folder,
+    }
+
+
+def key(row: Row) -> tuple[str, str, int]:
+    """What makes a row one run: data set, method and seed."""
+    return row["dataset"], row["method"], row["seed"]
+
+
+def write_rows(out: Path, rows: Iterable[Row]) -> None:
+    """Replace ``leaderboard.csv`` in one step.
+
+    Raises:
+        DataError: it cannot be written.
+    """
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(out / FILE, text.getvalue())
+
+
+def read_rows(out: Path) -> list[Row]:
+    """The rows of ``leaderboard.csv``; none where there is no such file.
+
+    Raises:
+        DataError: it cannot be read, or lacks a column.
+    """
+    path = out / FILE
+    if not path.exists():
+        return []
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file)
+            missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
+            if missing:
+                raise DataError(f"{path} has no column {missing[0]!r}; choose another out=")
+            return [_typed(row) for row in reader]
+    except (OSError, ValueError, csv.Error) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{path} cannot be read ({error}); choose another out=") from error
+
+
+def _typed(row: dict[str, str]) -> Row:
+    typed: Row = {name: row[name] or None for name in COLUMNS}
+    typed |= {name: int(row[name]) for name in WHOLE if row[name]}
+    typed |= {name: float(row[name]) for name in REAL if row[name]}
+    return typed
+
+
+def scored(rows: Iterable[Row]) -> list[Row]:
+    """The rows of runs that finished with a test score."""
+    return [row for row in rows if row["state"] == "ok" and row["test"] is not None]
+
+
+def check_comparable(rows: Sequence[Row], coming: Sequence[Run] = ()) -> None:
+    """Refuse runs of one data set that were not judged alike.
+
+    Metric, protocol, data and kind of split are the same everywhere. The split itself is the same for all
+    methods of a seed, and for all seeds unless ``split.seed`` follows the seed; under ``protocol=strict``
+    the part ``meta`` follows it too.
+
+    Args:
+        rows: of runs that have ended; only those that are ok are compared.
+        coming: runs that have not, by what their configuration already says.
+
+    Raises:
+        ConfigError: naming two such runs and what differs.
+    """
+    finished = [row for row in rows if row["state"] == "ok"]
+    for name in SAME:
+        _refuse(finished, name, ())
+    _refuse(finished, "split_hash", ("seed",))
+    _refuse([row for row in finished if row["protocol"] != "strict"], "split_hash", ("split_seed",))
+    _refuse([row for row in finished if row["protocol"] == "strict"], "split_hash", ("split_seed", "seed"))
+    known = [_known(run) for run in coming]
+    for name in ("protocol", "split"):
+        _refuse([*finished, *known], name, ())
+
+
+def _known(run: Run) -> Row:
+    """What the configuration of a run says about its row."""
+    config = run.config
+    return {**_identity(run), "protocol": config.protocol, "split": config.images.split.kind}
+
+
+def _refuse(rows: Iterable[Row], column: str, within: tuple[str, ...]) -> None:
+    """Raise if rows of one data set that agree on ``within`` do not agree on a column."""
+    first: dict[tuple[Any, ...], Row] = {}
+    for row in rows:
+        other = first.setdefault((row["dataset"], *(row[name] for name in within)), row)
+        if other[column] != row[column]:
+            raise ConfigError(
+                f"{other['run']} and {row['run']} cannot be ranked together: their {column} differs "
+                f"({_short(other[column])} and {_short(row[column])}); give each kind its own out=, or "
+                "delete the folders and the rows of one"
+            )
+
+
+def _short(value: Any) -> str:
+    return str(value)[:12]
+
+
+def column(rows: Sequence[Row], name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """The values of a column that are there."""
+    return np.array([row[name] for row in rows if row[name] is not None], dtype=np.float64)
+
+
+def unique(values: Any) -> list[Any]:
+    """Values in the order in which they first appear, each once."""
+    return list(dict.fromkeys(values))

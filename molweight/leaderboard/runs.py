@@ -1,0 +1,214 @@
+"""The leaderboard: run what is missing, keep a row for every run, make the tables."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from molweight.errors import ConfigError, unknown
+from molweight.files import write_json, write_text
+from molweight.leaderboard.execution import Outcome, execute
+from molweight.leaderboard.pictures import save_ranks
+from molweight.leaderboard.plan import Run, is_finished, plan
+from molweight.leaderboard.rows import (
+    FILE,
+    Row,
+    check_comparable,
+    finished_row,
+    key,
+    read_rows,
+    scored,
+    write_rows,
+)
+from molweight.leaderboard.summary import summarise
+from molweight.leaderboard.tables import markdown
+from molweight.report import number
+
+REFERENCE = "tapweight"
+Announce = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leaderboard:
+    """All runs of a folder, and what they say together.
+
+    Args:
+        rows: of ``leaderboard.csv``.
+        summary: of ``leaderboard.json``.
+        page: ``leaderboard.md``.
+        exit_code: 0 if every run of this call is ok, else the highest exit code of those that failed.
+    """
+
+    rows: list[Row]
+    summary: dict[str, Any]
+    page: Path
+    exit_code: int = 0
+
+
+def leaderboard(
+    datasets: Sequence[str],
+    *,
+    methods: Sequence[str] = ("equal", "tapweight"),
+    seeds: Sequence[int] = (0, 1, 2),
+    options: Sequence[str] = (),
+    out: str | Path = "results",
+    jobs: int = 1,
+    reference: str | None = None,
+    resamples: int = 1000,
+    progress: bool = False,
+    announce: Announce | None = None,
+) -> Leaderboard:
+    """Run every data set with every method and every seed, and rank the methods.
+
+    A run that is finished is not run again, one that was interrupted or failed is continued. Rows that the
+    folder holds already stay, so that data sets, methods and seeds can be added one call at a time. Results
+    do not depend on ``jobs``, except for the rounding of sums: each process has its share of the cores, and
+    another number of threads adds in another order.
+
+    Args:
+        datasets: names, or files.
+        methods: of ``method=``.
+        seeds: of ``seed=``.
+        options: of every run, such as ``learn.steps=40``.
+        out: folder of the runs and the tables.
+        jobs: processes that run at the same time.
+        reference: method that the others are compared with; None takes ``tapweight`` where there is one.
+        resamples: of the test molecules, for the intervals.
+        progress: show a bar.
+        announce: called with a line for each finished run, such as ``print``.
+
+    Raises:
+        ConfigError: before the first run: an option that is wrong, a folder with another run, or runs that
+            must not be ranked together.
+        DataError: a table cannot be read or written.
+        Interrupted: by a signal; finished rows are kept, and the same call continues.
+    """
+    folder, say = Path(out), announce or (lambda line: None)
+    check_counts(jobs, resamples)
+    runs = plan(datasets, methods, seeds, options=options, out=folder, progress=progress)
+    rows, waiting = collect(folder, runs)
+    chosen = [*methods, *(row["method"] for row in rows.values() if row is not None)]
+    check_reference(reference, chosen)
+    check_comparable(present(rows), waiting)
+    if len(waiting) < len(runs):
+        say(f"{len(runs) - len(waiting)} of {len(runs)} runs were finished before")
+    code = run_all(folder, rows, waiting, jobs=jobs, progress=progress, say=say)
+    made = leaderboard_tables(folder, reference=reference, resamples=resamples)
+    return Leaderboard(rows=made.rows, summary=made.summary, page=made.page, exit_code=code)
+
+
+def leaderboard_tables(
+    out: str | Path = "results", *, reference: str | None = None, resamples: int = 1000
+) -> Leaderboard:
+    """Make ``leaderboard.md``, ``leaderboard.json`` and ``ranks.png`` from a ``leaderboard.csv``.
+
+    Args:
+        out: folder of the runs and the tables.
+        reference, resamples: as for :func:`leaderboard`.
+
+    Raises:
+        ConfigError: there is no table, or it holds runs that must not be ranked together.
+        DataError: a table cannot be read or written.
+    """
+    folder = Path(out)
+    check_counts(1, resamples)
+    rows = read_rows(folder)
+    if not rows:
+        raise ConfigError(f"{folder / FILE} holds no runs; make some with datasets=…, or choose another out=")
+    check_reference(reference, [row["method"] for row in rows])
+    check_comparable(rows)
+    with_scores = {row["method"] for row in scored(rows)}
+    compared = reference or (REFERENCE if REFERENCE in with_scores else None)
+    summary = summarise(rows, folder, reference=compared, resamples=resamples)
+    write_json(folder / "leaderboard.json", summary)
+    save_ranks(summary["ranks"], folder / "ranks.png")
+    write_text(folder / "leaderboard.md", markdown(summary))
+    return Leaderboard(rows=rows, summary=summary, page=folder / "leaderboard.md")
+
+
+def collect(folder: Path, runs: Sequence[Run]) -> tuple[dict[tuple[str, str, int], Row | None], list[Run]]:
+    """Rows by key, those of earlier calls first and None for a run to come; and the runs to come."""
+    asked = {run.key for run in runs}
+    rows: dict[tuple[str, str, int], Row | None] = {
+        key(row): row for row in read_rows(folder) if key(row) not in asked
+    }
+    waiting = []
+    for run in runs:
+        finished = is_finished(run)
+        rows[run.key] = finished_row(run) if finished else None
+        if not finished:
+            waiting.append(run)
+    return rows, waiting
+
+
+def run_all(
+    folder: Path,
+    rows: dict[tuple[str, str, int], Row | None],
+    waiting: Sequence[Run],
+    *,
+    jobs: int,
+    progress: bool,
+    say: Announce,
+) -> int:
+    """Run what is missing and write ``leaderboard.csv`` after each; the highest exit code."""
+    codes = [0]
+    write_rows(folder, present(rows))
+    with tqdm(
+        total=len(rows), initial=len(present(rows)), unit="run", disable=None if progress else True
+    ) as bar:
+
+        def begin(run: Run) -> None:
+            bar.set_postfix_str(run.name)
+
+        def record(run: Run, outcome: Outcome) -> None:
+            assert outcome.row is not None
+            rows[run.key] = outcome.row
+            codes.append(outcome.exit_code)
+            write_rows(folder, present(rows))
+            with clear_of(bar):
+                say(line(run, outcome.row))
+            bar.update()
+
+        execute(waiting, jobs=jobs, begin=begin, record=record)
+    return max(codes)
+
+
+@contextlib.contextmanager
+def clear_of(bar: Any) -> Iterator[None]:
+    """The terminal without the bar, for a line of text."""
+    bar.clear()
+    yield
+    bar.refresh()
+
+
+def present(rows: dict[tuple[str, str, int], Row | None]) -> list[Row]:
+    """The rows that are there, in order."""
+    return [row for row in rows.values() if row is not None]
+
+
+def line(run: Run, row: Row) -> str:
+    """A finished run for the terminal."""
+    if row["state"] != "ok":
+        return f"{run.name}: failed: {row['error']}"
+    return (
+        f"{run.name}: valid {number(row['valid'])}, test {number(row['test'])} ({row['seconds'] or 0:.0f} s)"
+    )
+
+
+def check_counts(jobs: int, resamples: int) -> None:
+    """Raise :class:`ConfigError` for numbers that are too small."""
+    if jobs < 1:
+        raise ConfigError(f"jobs must be at least 1, got {jobs}")
+    if resamples < 100:
+        raise ConfigError(f"resamples must be at least 100 for an interval of 95 %, got {resamples}")
+
+
+def check_reference(reference: str | None, methods: Sequence[str]) -> None:
+    """Raise :class:`ConfigError` if the reference was asked for and is not among the methods."""
+    if reference is not None and reference not in methods:
+        raise ConfigError(unknown("reference", reference, set(methods)))

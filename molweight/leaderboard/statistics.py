@@ -1,0 +1,173 @@
+"""Tests, ranks and agreement between methods: pure functions on arrays.
+
+Letters: s seeds (or data set and seed pairs), m methods, d data sets, k objectives.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+
+LEVEL = 0.05  # of every test
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spread:
+    """A mean and its spread over seeds.
+
+    Args:
+        mean: NaN without values.
+        sd: standard deviation with ddof=1; NaN with fewer than two values.
+        n: number of values.
+    """
+
+    mean: float
+    sd: float
+    n: int
+
+
+def spread(values: Array) -> Spread:
+    """Mean and sample standard deviation (ddof=1, unbiased variance) of finite values [s]."""
+    known = values[np.isfinite(values)]
+    return Spread(
+        mean=float(known.mean()) if len(known) else math.nan,
+        sd=float(known.std(ddof=1)) if len(known) > 1 else math.nan,
+        n=len(known),
+    )
+
+
+def holm(p: Array) -> Array:
+    """Holm's step-down correction of p values [m]; NaN stays NaN and does not count.
+
+    The i-th smallest of m is multiplied by m - i + 1, never falling below its predecessor. It holds the
+    chance of any false claim under every dependence, and rejects all that Bonferroni rejects.
+    Holm, Scandinavian Journal of Statistics 6 (1979).
+    """
+    result = np.full(len(p), math.nan)
+    known = np.flatnonzero(np.isfinite(p))
+    order = known[np.argsort(p[known], kind="stable")]
+    stepped = p[order] * np.arange(len(order), 0, -1)
+    result[order] = np.minimum(np.maximum.accumulate(stepped), 1.0)
+    return result
+
+
+def wilcoxon_p(differences: Array) -> float:
+    """Two-sided p value of the Wilcoxon signed-rank test that differences [s] lie around zero.
+
+    Chosen for a fixed split: seeds then differ in training noise only, which is independent between seeds
+    but of unknown shape, so ranks are used. Differences of zero are dropped (Wilcoxon's rule); the
+    distribution is exact up to 50 differences without ties. 1 when all are zero, NaN without differences.
+    Wilcoxon, Biometrics Bulletin 1 (1945); Demsar, JMLR 7 (2006).
+    """
+    from scipy.stats import wilcoxon
+
+    known = differences[np.isfinite(differences)]
+    if len(known) == 0:
+        return math.nan
+    moved = known[known != 0]
+    return float(wilcoxon(moved).pvalue) if len(moved) else 1.0
+
+
+def smallest_wilcoxon_p(n: int) -> float:
+    """The smallest two-sided p value of n differences, all of one sign: 2 / 2^n."""
+    return min(1.0, 2.0 ** (1 - n))
+
+
+def corrected_t_p(differences: Array, *, n_train: float, n_test: float) -> float:
+    """Two-sided p value of the corrected resampled t test on differences [s] over s random splits.
+
+    ``t = mean / sqrt((1/s + n_test/n_train) var)`` with s - 1 degrees of freedom. Chosen where every seed
+    has its own split: training sets overlap, so the plain t test counts the same molecules several times and
+    claims too much. NaN with fewer than two differences.
+    Nadeau and Bengio, Machine Learning 52 (2003).
+
+    Args:
+        differences: one for each split, [s].
+        n_train: molecules that train, > 0.
+        n_test: molecules that test.
+    """
+    from scipy.stats import t
+
+    known = differences[np.isfinite(differences)]
+    if len(known) < 2:
+        return math.nan
+    variance = float(known.var(ddof=1)) * (1 / len(known) + n_test / n_train)
+    if variance == 0:
+        return 1.0 if known.mean() == 0 else 0.0
+    return float(2 * t.sf(abs(known.mean()) / math.sqrt(variance), df=len(known) - 1))
+
+
+def standardised(reference: Array, other: Array, *, higher_is_better: bool) -> Array:
+    """How much better the reference was in each pair [s], in standard deviations of both together.
+
+    Data sets have metrics of different size; ranks across data sets need one scale. The standard deviation
+    (ddof=1) of the 2s scores uses nothing but the two methods, so a third one changes no p value.
+    """
+    gain = reference - other if higher_is_better else other - reference
+    deviation = np.concatenate([reference, other]).std(ddof=1)
+    return np.asarray(gain / deviation if deviation > 0 else gain, dtype=np.float64)
+
+
+def ranks(scores: Array, higher_is_better: np.ndarray) -> Array:
+    """Ranks [d, m] of scores [d, m] in each data set: 1 for the best, the mean rank for ties.
+
+    Args:
+        scores: means over seeds, all finite.
+        higher_is_better: by data set, [d] bool.
+    """
+    from scipy.stats import rankdata
+
+    signed = np.where(np.asarray(higher_is_better)[:, None], -scores, scores)
+    return np.asarray(rankdata(signed, axis=1), dtype=np.float64)
+
+
+def critical_difference(methods: int, datasets: int, *, level: float = LEVEL) -> float:
+    """Nemenyi's critical difference of average ranks: ``q sqrt(k (k + 1) / (6 N))``.
+
+    q is the studentised range of k methods with infinite degrees of freedom, over the root of 2. Chosen
+    because it compares all pairs and needs ranks only; it is conservative.
+    Demsar, JMLR 7 (2006), section 3.2.2.
+    """
+    from scipy.stats import studentized_range
+
+    q = float(studentized_range.ppf(1 - level, methods, np.inf)) / math.sqrt(2)
+    return q * math.sqrt(methods * (methods + 1) / (6 * datasets))
+
+
+def cliques(average: Array, difference: float) -> list[tuple[int, int]]:
+    """Largest groups of methods whose average ranks differ by less than the critical difference.
+
+    Args:
+        average: ranks [m], ascending.
+        difference: from :func:`critical_difference`.
+
+    Returns:
+        First and last index of each group of two or more; none lies inside another.
+    """
+    found: list[tuple[int, int]] = []
+    for first in range(len(average)):
+        last = max(i for i in range(first, len(average)) if average[i] - average[first] < difference)
+        if last > first and (not found or last > found[-1][1]):
+            found.append((first, last))
+    return found
+
+
+def agreement(weights: Array) -> float:
+    """Mean cosine between the weights of every two seeds, [s, k], after subtracting the uniform 1/k.
+
+    1 means that all seeds learned the same preferences, 0 that they have nothing in common. Without the
+    subtraction every two vectors of positive weights look alike. Runs with all weights equal have no
+    direction and do not count; NaN with fewer than two others.
+    """
+    centred = weights - 1 / weights.shape[1]
+    lengths = np.linalg.norm(centred, axis=1)
+    moved = lengths > 1e-9  # float32 weights that are equal differ by less
+    directions = centred[moved] / lengths[moved, None]
+    cosines = [float(a @ b) for a, b in itertools.combinations(directions, 2)]
+    return float(np.mean(cosines)) if cosines else math.nan
