@@ -40,7 +40,7 @@ PROTOCOLS = ("paper", "strict")
 SECTIONS = (
     *("dataset", "corpus", "split", "backbone", "objectives", "hypergradient", "views", "augment"),
     *("learn", "finetune", "method", "solver", "protocol", "meta_fraction", "seed", "device", "threads"),
-    *("workers", "run_dir", "standardise"),
+    *("workers", "run_dir", "standardise", "search"),
 )
 LARGEST_SEED = 2**32 - 1  # NumPy's and scikit-learn's
 TRUSTED = "molweight."  # the only code that a configuration may name
@@ -128,11 +128,33 @@ class LearnRecipe:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SearchRecipe:
+    """``method=random_search``.
+
+    Args:
+        trials: weightings, >= 1; the first is the equal one.
+        share: divide ``learn.steps`` among them, for the budget of a single run; otherwise each takes all.
+    """
+
+    trials: int
+    share: bool
+
+    def __post_init__(self) -> None:
+        if self.trials < 1:
+            raise ConfigError(f"search.trials must be >= 1, got {self.trials}")
+
+    def steps(self, total: int) -> int:
+        """Outer steps of one trial."""
+        return max(1, total // self.trials) if self.share else total
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunConfig:
     """One run, with every choice made and checked."""
 
     images: ImageRecipe
     learn: LearnRecipe
+    search: SearchRecipe
     finetune: FinetuneRecipe
     hypergradient: Hypergradient
     hypergradient_name: str
@@ -202,6 +224,7 @@ def to_run_config(config: DictConfig) -> RunConfig:
     return RunConfig(
         images=images,
         learn=learn,
+        search=build(SearchRecipe, tree["search"], "search"),
         finetune=build(FinetuneRecipe, finetune, "finetune"),
         hypergradient=to_hypergradient(hypergradient),
         hypergradient_name=name,

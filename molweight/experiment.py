@@ -26,6 +26,7 @@ from molweight.pretrain import continue_pretraining
 from molweight.report import Report, build_report, save_predictions
 from molweight.retrain import Predictor, retrain
 from molweight.run_directory import RunDirectory
+from molweight.search import random_search
 from molweight.signals import Interrupted, interruptible
 from molweight.training.metrics import Score
 from molweight.training.setup import Setup
@@ -143,11 +144,14 @@ def adapt(setup: Setup, config: RunConfig, directory: RunDirectory, *, progress:
     """Adapt the backbone of ``setup.pretraining`` in the method's way, if it has one."""
     if config.method.name == "bilevel":
         return learn_jointly(setup, config, directory, progress=progress)
+    if config.method.name == "random_search":
+        return random_search(setup, config, directory, progress=progress)
     if config.method.learns:
         return learn(setup, config, directory, progress=progress)
     if config.method.pretrains:
         balance = config.method.balance(setup.objectives)
-        return continue_pretraining(setup, config, directory, balance, progress=progress)
+        steps = config.learn.steps
+        return continue_pretraining(setup, config, directory, balance, steps=steps, progress=progress)
     return Learned(weights={}, separation={}, engine="none", images=0)
 
 

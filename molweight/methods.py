@@ -16,6 +16,7 @@ PLAIN = (
     "bilevel",  # two levels: one model learns objectives and task, the weights follow the validation loss
     "equal",  # continued pretraining with equal weights
     *BALANCES,  # continued pretraining, the losses balanced by a rule
+    "random_search",  # several random weightings, the best on validation
     "direct",  # no pretraining here: the backbone as it comes
     "scratch",  # no pretraining at all: a random backbone
     "ecfp_rf",  # no network: Morgan fingerprints and a random forest

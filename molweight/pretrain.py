@@ -16,19 +16,25 @@ from molweight.training.workers import Workers, choose_workers
 
 
 def continue_pretraining(
-    setup: Setup, config: RunConfig, directory: RunDirectory, balance: Balance, *, progress: bool
+    setup: Setup, config: RunConfig, directory: RunDirectory, balance: Balance, *, steps: int, progress: bool
 ) -> Learned:
     """Pretrain the backbone of ``setup.pretraining`` under a balance, or continue doing so.
 
-    As many level-1 steps as a method with a third level takes, on the same batches.
+    Args:
+        setup: its backbone is trained in place.
+        config: of the run.
+        directory: of records and checkpoints.
+        balance: of the losses.
+        steps: outer ones; with as many as a method with a third level takes, it sees the same batches.
+        progress: show a bar.
     """
     recipe = config.learn
     with Workers(choose_workers(config.workers, setup.handover.device)) as workers:
         trainer = OneLevel(
-            level_one(setup, config, balance, steps=recipe.steps * recipe.unroll.every, workers=workers),
+            level_one(setup, config, balance, steps=steps * recipe.unroll.every, workers=workers),
             every=recipe.unroll.every,
         )
-        run_steps(trainer, config, directory, steps=recipe.steps, what="pretrain", progress=progress)
+        run_steps(trainer, config, directory, steps=steps, what="pretrain", progress=progress)
     return Learned(
         weights=mean_weights(directory.records(), setup.objectives),
         separation={},

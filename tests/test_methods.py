@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from molweight import search
 from molweight.config import load_config
 from molweight.errors import ConfigError, DataError
 from molweight.experiment import run_experiment
 from molweight.methods import NO_PRETRAINING, PLAIN, Method, parse_method, read_weights
 from molweight.molecules import forest
 from molweight.report import Report
+from molweight.retrain import retrain
+from molweight.search import weightings
 
 SMALL = (
     "experiment=smoke",
@@ -124,6 +128,49 @@ def test_every_rule_runs_and_is_accounted_for(method: str, tmp_path: Path) -> No
     assert content["separation"] == {} and content["test"] > 0
     lines = [json.loads(line) for line in (tmp_path / "run" / "steps.jsonl").read_text().splitlines()]
     assert len(lines) == steps and lines[0]["validation_loss"] is None
+
+
+def test_random_search_keeps_the_best_and_goes_on_where_it_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ("learn.steps=4", "search.trials=3")
+    whole = run(tmp_path / "whole", "random_search", *options)
+    names = [o.name for o in load_config(*SMALL).images.objectives]
+    drawn = weightings(len(names), 3, 0)
+    assert drawn[0] == [1 / len(names)] * len(names) and drawn == weightings(len(names), 3, 0)
+    trials = [json.loads((tmp_path / f"whole/search/{i}/trial.json").read_text()) for i in range(3)]
+    for trial, weights in zip(trials, drawn, strict=True):
+        assert list(trial["weights"].values()) == pytest.approx(weights, abs=1e-6)
+    best = min(trials, key=lambda trial: trial["valid"])  # RMSE
+    assert whole.weights == best["weights"]
+    assert whole.content["valid"] == pytest.approx(best["valid"], rel=1e-6)
+    config = load_config(*SMALL, *options)
+    assert config.search.steps(4) == 1
+    per_trial = config.learn.unroll.every * config.learn.batch_size.pretrain
+    assert whole.content["images"] == 3 * per_trial
+    assert load_config(*SMALL, *options, "search.share=false").search.steps(4) == 4
+
+    original = search.attempt
+
+    def attempt(*args: Any, **options: Any) -> Any:
+        if args[3] == 2:
+            raise KeyboardInterrupt
+        return original(*args, **options)
+
+    monkeypatch.setattr(search, "attempt", attempt)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "stopped", "random_search", *options)
+    counted = []
+    monkeypatch.setattr(search, "attempt", original)
+    monkeypatch.setattr(search, "retrain", lambda *a, **k: counted.append(a) or retrain(*a, **k))
+    again = run(tmp_path / "stopped", "random_search", *options)
+    assert len(counted) == 1, "finished trials are read, not repeated"
+    assert again.weights == whole.weights and again.test == whole.test
+
+
+def test_a_search_needs_a_trial() -> None:
+    with pytest.raises(ConfigError, match=r"search\.trials must be >= 1, got 0"):
+        load_config(*SMALL, "method=random_search", "search.trials=0")
 
 
 def test_learned_weights_can_be_used_again(tmp_path: Path) -> None:

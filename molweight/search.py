@@ -1,0 +1,104 @@
+"""The learning stage of ``method=random_search``: several weightings, the best on validation."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from molweight.config import RunConfig
+from molweight.files import write_json
+from molweight.learn import Learned
+from molweight.molecules.backbone import load_backbone, save_tensors
+from molweight.pretrain import continue_pretraining
+from molweight.retrain import retrain
+from molweight.run_directory import RunDirectory
+from molweight.tapweight.balancing import Fixed
+from molweight.training.draws import derived_generator
+from molweight.training.setup import Setup
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One weighting.
+
+    Args:
+        number: from 0.
+        weights: by objective.
+        valid: validation score of the model finetuned after it.
+        images: pretraining samples seen.
+    """
+
+    number: int
+    weights: dict[str, float]
+    valid: float
+    images: int
+
+
+def random_search(setup: Setup, config: RunConfig, directory: RunDirectory, *, progress: bool) -> Learned:
+    """Pretrain under several weightings from the same start, and keep the backbone that validates best.
+
+    The first trial has equal weights, the others are drawn uniformly from the simplex. Each trial ends with
+    the finetuning that the final model gets, and is scored by it. A trial is a folder of its own in
+    ``search/``; finished ones are not repeated.
+    """
+    start = {name: value.clone() for name, value in setup.pretraining.state_dict().items()}
+    trials: list[Trial] = []
+    for number, weights in enumerate(weightings(len(setup.objectives), config.search.trials, config.seed)):
+        folder = RunDirectory(directory.path / "search" / str(number))
+        setup.pretraining.load_state_dict(start)
+        trials.append(attempt(setup, config, folder, number, weights, progress=progress))
+        logger.info("trial %d of %d: validation %.3f", number + 1, config.search.trials, trials[-1].valid)
+    best = trials[0]
+    for trial in trials[1:]:
+        best = trial if setup.task.better(trial.valid, best.valid) else best
+    winner = RunDirectory(directory.path / "search" / str(best.number))
+    shutil.copyfile(winner.steps, directory.steps)
+    load_backbone(setup.pretraining.backbone, winner.path / "backbone.safetensors")
+    return Learned(
+        weights=best.weights, separation={}, engine="native", images=sum(trial.images for trial in trials)
+    )
+
+
+def weightings(count: int, trials: int, seed: int) -> list[list[float]]:
+    """The weights [trials, k] to try: equal ones, then draws from the flat Dirichlet distribution."""
+    generator = np.random.default_rng(derived_generator(seed, "random_search").initial_seed())
+    drawn = generator.dirichlet(np.ones(count), size=trials - 1).tolist()
+    return [[1 / count] * count, *drawn]
+
+
+def attempt(
+    setup: Setup,
+    config: RunConfig,
+    folder: RunDirectory,
+    number: int,
+    weights: list[float],
+    *,
+    progress: bool,
+) -> Trial:
+    """Pretrain, finetune and score one weighting, or read what it gave before."""
+    result = folder.path / "trial.json"
+    if result.exists():
+        return Trial(**json.loads(result.read_text(encoding="utf-8")))
+    torch.manual_seed(config.seed)
+    learned = continue_pretraining(
+        setup,
+        config,
+        folder,
+        Fixed(weights),
+        steps=config.search.steps(config.learn.steps),
+        progress=progress,
+    )
+    save_tensors(setup.pretraining.backbone, folder.path / "backbone.safetensors")
+    tuned = retrain(setup, config, progress=progress).tuned
+    assert tuned is not None
+    trial = Trial(number=number, weights=learned.weights, valid=tuned.valid, images=learned.images)
+    write_json(result, trial.__dict__)
+    shutil.rmtree(folder.checkpoints, ignore_errors=True)
+    return trial
