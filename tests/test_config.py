@@ -14,6 +14,7 @@ from hydra.core.global_hydra import GlobalHydra
 from molweight.composition import compose_config, config_dir, quoted
 from molweight.config import load_config
 from molweight.errors import ConfigError
+from molweight.tapweight.inverse import Identity
 
 ROOT = Path(__file__).resolve().parents[1]
 NEEDS = {"corpus=file": ["corpus.path=my.smi"], "split=file": ["split.path=my.json"]}
@@ -95,6 +96,16 @@ def test_the_published_hypergradient_is_the_published_one():
     config = load_config("hypergradient=paper")
     assert type(config.hypergradient.finetune).__name__ == "Identity"
     assert config.hypergradient.directional.radius == 0.01
+
+
+def test_every_experiment_composes():
+    found = {name: load_config(f"experiment={name}") for name in names("experiment")}
+    control, general = found["control"], found["pretrain_tiny"]
+    assert control.hypergradient_name == "diagonal" and control.hypergradient.directional_batches == 8
+    assert control.hypergradient.finetune == control.hypergradient.pretrain == Identity(precondition=True)
+    assert [card.name for card in general.images.held_out] == list(general.images.corpus.exclude)
+    assert {"esol", "bbbp", "tox21", "chembl2321810"} <= set(general.images.corpus.exclude)
+    assert general.images.backbone.init == "random" and str(general.method) == "equal"
 
 
 # Misspelt
