@@ -12,7 +12,7 @@ from molweight.errors import ConfigError, DataError
 from molweight.molecules.cards import CorpusCard
 from molweight.molecules.corpora import load_corpus
 from molweight.molecules.drawing import Drawn
-from molweight.molecules.smiles import canonical
+from molweight.molecules.smiles import canonical, flat
 
 
 @pytest.mark.parametrize(("name", "rows"), [("nci", 4999), ("pains", 10000), ("rdkit", 14999)])
@@ -115,3 +115,27 @@ def test_molecules_that_cannot_be_drawn_are_left_out_and_listed(tmp_path: Path) 
     assert corpus.without({}) is corpus
     with pytest.raises(DataError, match="corpus 'task': none of 3 molecules can be drawn"):
         corpus.without(dict.fromkeys(range(3), crash))
+
+
+def test_molecules_of_a_benchmark_stay_out_in_any_stereochemistry() -> None:
+    alanine = ["C[C@H](N)C(=O)O", "C[C@@H](N)C(=O)O", "CC(N)C(=O)O", "[13CH3]C(N)C(=O)O"]
+    given = [*alanine, "CCO", "bad", "C"]
+    card = CorpusCard(name="task")
+    corpus = load_corpus(card, task_smiles=given, exclude={flat("N[C@@H](C)C(O)=O"), flat("C")})
+    assert corpus.smiles == ["CCO"] and (corpus.n_rows, corpus.n_invalid, corpus.n_held_out) == (7, 1, 5)
+    assert [(item.row, item.status) for item in corpus.excluded] == [
+        *((row, "held out") for row in range(4)),
+        *((5, "invalid"), (6, "held out")),
+    ]
+    limited = CorpusCard(name="task", limit=1)
+    one = load_corpus(limited, task_smiles=given, exclude={flat("C"), flat(alanine[0])})
+    assert one.smiles == ["CCO"]
+
+
+@pytest.mark.parametrize("exclude", ["esol", ["esol", 3], {"esol": 1}])
+def test_names_of_benchmarks_are_a_list(exclude: object) -> None:
+    if isinstance(exclude, list):
+        assert CorpusCard(name="task", exclude=exclude).exclude == ("esol", "3")
+        return
+    with pytest.raises(ConfigError, match=r"corpus\.exclude must be a list"):
+        CorpusCard(name="task", exclude=exclude)  # type: ignore[arg-type]

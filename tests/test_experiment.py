@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from molweight import experiment
 from molweight.config import load_config
-from molweight.errors import ConfigError, DivergedError
+from molweight.errors import ConfigError, DataError, DivergedError
 from molweight.experiment import run_experiment
 from molweight.molecules import drawing_processes
 from molweight.signals import Interrupted
@@ -307,6 +307,14 @@ def test_corpus_of_the_task_never_holds_what_is_scored(tmp_path):
     path.write_text("\n".join(rows["smiles"]) + "\n")
     known = run(tmp_path / "known", f"corpus={path}", "corpus.limit=null").content["corpus"]
     assert known["in_test"] == sizes["test"], "an overlap is counted"
+    options = ("corpus.limit=null", "corpus.exclude=[chembl2321810]", f"corpus={path}")
+    with pytest.raises(DataError, match=r"204 of its 204 rows are molecules of corpus\.exclude"):
+        run(tmp_path / "nothing", *options)
+    path.write_text("\n".join([*rows["smiles"], *(f"C{'C' * n}O" for n in range(250))]) + "\n")
+    apart = run(tmp_path / "apart", *options).content["corpus"]
+    assert (apart["in_test"], apart["held_out"], apart["molecules"]) == (0, len(rows), 250)
+    with pytest.raises(ConfigError, match="Did you mean 'esol'"):
+        load_config("corpus.exclude=[esoll]")
 
 
 def test_data_frame_and_list_give_the_run_of_their_files(tmp_path, moleculenet):

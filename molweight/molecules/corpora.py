@@ -159,7 +159,13 @@ def _corpus(
         if len(found) == limit:
             break
     if not found:
-        raise DataError(f"corpus {name!r}: none of its {seen} rows is a molecule")
+        held = sum(item.status == HELD_OUT for item in excluded)
+        what = (
+            f"{held} of its {seen} rows are molecules of corpus.exclude, the rest none"
+            if held
+            else (f"none of its {seen} rows is a molecule")
+        )
+        raise DataError(f"corpus {name!r}: {what}")
     return Corpus(
         name=name,
         smiles=list(found),
