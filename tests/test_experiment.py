@@ -345,3 +345,28 @@ def test_a_molecule_that_ends_its_drawing_process_does_not_end_the_run(tmp_path,
     line = (tmp_path / "run" / "excluded.csv").read_text().splitlines()[1]
     assert line.endswith("unsupported,ended the process that drew it (code 11)")
     assert victim not in (tmp_path / "run" / "predictions.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    ("preset", "dataset", "rate", "gamma"),
+    [("classification", "chembl2321810_active", 0.4, 1e-3), ("regression", "chembl2321810", 0.2, 1e-2)],
+)
+def test_the_published_protocol_takes_two_steps_at_a_small_size(tmp_path, preset, dataset, rate, gamma):
+    config = load_config(f"experiment=paper_{preset}")
+    assert config.learn.proximal.gamma == gamma and config.learn.steps == 10_000
+    # TapWeight's learning rate of the weights, in units without 2 gamma
+    assert config.learn.weights.lr == pytest.approx({0.4: 200, 0.2: 10}[rate] * 2 * gamma) == rate
+    report = run_experiment(
+        load_config(
+            f"experiment=paper_{preset}",
+            f"dataset={dataset}",
+            f"run_dir={tmp_path}",
+            *("corpus=rdkit", "corpus.limit=200", "objectives.clusters_coarse.k=5"),
+            *("objectives.clusters_medium.k=10", "objectives.clusters_fine.k=20"),
+            *("backbone.width=4", "backbone.image_size=32", "backbone.init=random", "learn.steps=2"),
+            *("learn.batch_size.pretrain=32", "finetune.epochs=1", "solver=betty"),
+        )
+    ).content
+    assert report["hypergradient"] == "paper" and report["engine"].startswith("betty 0.2")
+    assert set(report["weights"]) == {"clusters_5", "clusters_10", "clusters_20", "jigsaw", "contrast"}
+    assert any(any(record["hypergradient"].values()) for record in steps_of(tmp_path))
