@@ -25,8 +25,8 @@ from pathlib import Path
 import torch
 
 from molweight.config import load_config
-from molweight.learn import wire
 from molweight.objectives.setup import image_setup
+from molweight.stages.three_levels import wire
 from molweight.tapweight.levels import Pretraining
 from molweight.training.workers import Workers, choose_workers, cores
 

@@ -26,10 +26,10 @@ from tqdm import tqdm
 
 from molweight.config import load_config
 from molweight.files import write_text
-from molweight.learn import learn
 from molweight.objectives.setup import image_setup
 from molweight.run_directory import RunDirectory
 from molweight.separation import LEVEL
+from molweight.stages.three_levels import learn_three_levels
 
 OBJECTIVES = ("clusters_100", "random_labels")
 FLOOR = 0.9  # of the seeds
@@ -50,7 +50,7 @@ def one_seed(seed: int, overrides: tuple[str, ...]) -> dict[str, Any]:
         torch.manual_seed(seed)
         setup = image_setup(config.images, run_dir=directory.path, device=torch.device("cpu"))
         start = time.time()
-        learned = learn(setup, config, directory, progress=False)
+        learned = learn_three_levels(setup, config, directory, progress=False)
         return {
             "seed": seed,
             "weights": learned.weights,

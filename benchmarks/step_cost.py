@@ -29,8 +29,8 @@ from torch import nn
 
 from benchmarks.stock_betty import advance, stock_engine
 from molweight.config import RunConfig, load_config
-from molweight.learn import wire
 from molweight.objectives.setup import image_setup
+from molweight.stages.three_levels import wire
 from molweight.tapweight.directional import ForwardMode
 from molweight.tapweight.engines import make_solver
 from molweight.tapweight.levels import ThreeLevels

@@ -16,18 +16,19 @@ from torch import Tensor
 from molweight.config import RunConfig
 from molweight.errors import ConfigError, MolweightError
 from molweight.files import write_json, write_text
-from molweight.learn import Learned, learn
-from molweight.learn_jointly import learn_jointly
 from molweight.molecules.backbone import save_tensors
 from molweight.molecules.readers import Source
 from molweight.objectives.setup import image_setup
 from molweight.plot import save_weights_plot
-from molweight.pretrain import continue_pretraining
 from molweight.report import Report, build_report, save_predictions
-from molweight.retrain import Predictor, retrain
 from molweight.run_directory import RunDirectory
-from molweight.search import random_search
 from molweight.signals import Interrupted, interruptible
+from molweight.stages.finetuning import Predictor, retrain
+from molweight.stages.one_level import continue_pretraining
+from molweight.stages.search import random_search
+from molweight.stages.steps import Learned
+from molweight.stages.three_levels import learn_three_levels
+from molweight.stages.two_levels import learn_two_levels
 from molweight.training.metrics import Score
 from molweight.training.setup import Setup
 
@@ -143,11 +144,11 @@ def _run(
 def adapt(setup: Setup, config: RunConfig, directory: RunDirectory, *, progress: bool) -> Learned:
     """Adapt the backbone of ``setup.pretraining`` in the method's way, if it has one."""
     if config.method.name == "bilevel":
-        return learn_jointly(setup, config, directory, progress=progress)
+        return learn_two_levels(setup, config, directory, progress=progress)
     if config.method.name == "random_search":
         return random_search(setup, config, directory, progress=progress)
     if config.method.learns:
-        return learn(setup, config, directory, progress=progress)
+        return learn_three_levels(setup, config, directory, progress=progress)
     if config.method.pretrains:
         balance = config.method.balance(setup.objectives)
         steps = config.learn.steps

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from molweight.config import RunConfig
 from molweight.files import write_text
-from molweight.learn import Learned
 from molweight.separation import sentence
+from molweight.stages.steps import Learned
 from molweight.training.finetune import Finetuned
 from molweight.training.metrics import METRICS, Score
 from molweight.training.setup import Setup

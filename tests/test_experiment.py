@@ -214,13 +214,13 @@ def test_finished_and_foreign_folders_are_refused(finished, tmp_path):
 
 def test_strict_protocol_keeps_validation_labels_from_level_three(tmp_path, monkeypatch):
     seen = {}
-    original = experiment.learn
+    original = experiment.learn_three_levels
 
     def learn(setup, *args, **kwargs):
         seen["setup"] = setup
         return original(setup, *args, **kwargs)
 
-    monkeypatch.setattr(experiment, "learn", learn)
+    monkeypatch.setattr(experiment, "learn_three_levels", learn)
     report = run(tmp_path / "strict", "protocol=strict").content
     setup = seen["setup"]
     meta, valid, train = (set(p.positions.tolist()) for p in (setup.meta, setup.valid, setup.train))

@@ -10,15 +10,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from molweight import search
 from molweight.config import load_config
 from molweight.errors import ConfigError, DataError
 from molweight.experiment import run_experiment
 from molweight.methods import NO_PRETRAINING, PLAIN, Method, parse_method, read_weights
 from molweight.molecules import forest
 from molweight.report import Report
-from molweight.retrain import retrain
-from molweight.search import weightings
+from molweight.stages import search
+from molweight.stages.finetuning import retrain
+from molweight.stages.search import weightings
 
 SMALL = (
     "experiment=smoke",

@@ -17,7 +17,7 @@ from molweight.errors import ConfigError, DataError, unknown
 from molweight.molecules.cards import CorpusCard
 from molweight.molecules.drawing import Drawn
 from molweight.molecules.readers import SMILES_HEADERS, Source, open_rows
-from molweight.molecules.rows import Excluded, save_rows
+from molweight.molecules.rows import Excluded, leave_out, save_rows
 from molweight.molecules.smiles import InvalidSmilesError, flat
 from molweight.molecules.standardise import AS_GIVEN, Standardisation, standard_smiles
 from molweight.molecules.table import smiles_column
@@ -66,16 +66,7 @@ class Corpus:
         """
         if not failed:
             return self
-        if len(failed) == len(self):
-            first = failed[min(failed)]
-            raise DataError(
-                f"corpus {self.name!r}: none of {len(self)} molecules can be drawn, e.g. {first.reason}"
-            )
-        kept = np.setdiff1d(np.arange(len(self)), sorted(failed))
-        gone = [
-            Excluded(int(self.rows[i]), self.smiles[i], drawn.reason, drawn.status)
-            for i, drawn in failed.items()
-        ]
+        kept, gone = leave_out(failed, self.rows, self.smiles, what=f"corpus {self.name!r}")
         return replace(
             self,
             smiles=[self.smiles[i] for i in kept],

@@ -27,6 +27,7 @@ from molweight.molecules.rows import (
     Excluded,
     canonical_rows,
     find_duplicates,
+    leave_out,
     save_rows,
 )
 from molweight.molecules.standardise import AS_GIVEN, Standardisation
@@ -97,15 +98,8 @@ class MoleculeDataset:
         """
         if not failed:
             return self
-        if len(failed) == len(self):
-            first = failed[min(failed)]
-            raise DataError(f"{self.name}: none of {len(self)} molecules can be drawn, e.g. {first.reason}")
-        kept = np.setdiff1d(np.arange(len(self)), sorted(failed))
+        kept, gone = leave_out(failed, self.rows, self.inputs, what=self.name)
         smiles, rows, targets = [self.smiles[i] for i in kept], self.rows[kept], self.targets[kept]
-        gone = [
-            Excluded(int(self.rows[i]), self.inputs[i], drawn.reason, drawn.status)
-            for i, drawn in failed.items()
-        ]
         return replace(
             self,
             smiles=smiles,

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
+from molweight.errors import DataError
 from molweight.files import write_text
+from molweight.molecules.drawing import Drawn
 from molweight.molecules.smiles import InvalidSmilesError
 from molweight.molecules.standardise import AS_GIVEN, Standardisation, standard_smiles
 
@@ -84,6 +86,30 @@ def find_duplicates(
         duplicates.append(Duplicate(int(rows[i]), first[molecule], molecule, conflicting))
         lowest[molecule], highest[molecule] = np.fmin(low, now), np.fmax(high, now)
     return duplicates
+
+
+def leave_out(
+    failed: Mapping[int, Drawn], rows: np.ndarray, inputs: Sequence[str], *, what: str
+) -> tuple[np.ndarray, list[Excluded]]:
+    """Which molecules are kept when some have no picture, and what becomes of the others.
+
+    Args:
+        failed: position to the reason.
+        rows: [n] int64, 0-based data rows of all.
+        inputs: [n] strings of all.
+        what: they belong to.
+
+    Returns:
+        Positions that are kept, and the excluded rows.
+
+    Raises:
+        DataError: nothing is left.
+    """
+    if len(failed) == len(rows):
+        reason = failed[min(failed)].reason
+        raise DataError(f"{what}: none of {len(rows)} molecules can be drawn, e.g. {reason}")
+    gone = [Excluded(int(rows[i]), inputs[i], drawn.reason, drawn.status) for i, drawn in failed.items()]
+    return np.setdiff1d(np.arange(len(rows)), sorted(failed)), gone
 
 
 def save_rows(path: Path, records: Iterable[tuple[int, str, str, str]]) -> None:

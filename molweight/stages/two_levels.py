@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from molweight.config import RunConfig
-from molweight.learn import Learned, make_stream, run_steps
 from molweight.run_directory import RunDirectory
 from molweight.separation import as_dict, separation
+from molweight.stages.steps import Learned, make_stream, run_steps
 from molweight.tapweight.bilevel import Bilevel, Joint, JointModel, Together
 from molweight.tapweight.levels import TaskModel, Weighting
 from molweight.tapweight.mixture import Mixture
@@ -13,13 +13,13 @@ from molweight.training.setup import Setup
 from molweight.training.workers import Workers, choose_workers
 
 
-def learn_jointly(setup: Setup, config: RunConfig, directory: RunDirectory, *, progress: bool) -> Learned:
+def learn_two_levels(setup: Setup, config: RunConfig, directory: RunDirectory, *, progress: bool) -> Learned:
     """Adapt the backbone and learn the weights with one shared model, or continue doing so.
 
     As many level-1 steps as with three levels; each takes a labelled batch too.
     """
     with Workers(choose_workers(config.workers, setup.handover.device)) as workers:
-        trainer = wire_jointly(setup, config, workers)
+        trainer = wire_two_levels(setup, config, workers)
         run_steps(
             trainer, config, directory, steps=config.learn.steps, what="learn weights", progress=progress
         )
@@ -34,7 +34,7 @@ def learn_jointly(setup: Setup, config: RunConfig, directory: RunDirectory, *, p
     )
 
 
-def wire_jointly(setup: Setup, config: RunConfig, workers: Workers | None = None) -> Bilevel:
+def wire_two_levels(setup: Setup, config: RunConfig, workers: Workers | None = None) -> Bilevel:
     """The two levels over a setup's models and parts."""
     recipe = config.learn
     model = setup.make_model(setup.pretraining.backbone, config.seed)

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from molweight.config import RunConfig
-from molweight.learn import Learned, make_stream, run_steps
 from molweight.run_directory import RunDirectory
+from molweight.stages.steps import Learned, make_stream, run_steps
 from molweight.tapweight.balancing import Balance
 from molweight.tapweight.one_level import Balanced, BalancedPretraining, OneLevel
 from molweight.training.setup import Setup

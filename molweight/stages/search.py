@@ -12,11 +12,11 @@ import torch
 
 from molweight.config import RunConfig
 from molweight.files import write_json
-from molweight.learn import Learned
 from molweight.molecules.backbone import load_backbone, save_tensors
-from molweight.pretrain import continue_pretraining
-from molweight.retrain import retrain
 from molweight.run_directory import RunDirectory
+from molweight.stages.finetuning import retrain
+from molweight.stages.one_level import continue_pretraining
+from molweight.stages.steps import Learned
 from molweight.tapweight.balancing import Fixed
 from molweight.training.draws import derived_generator
 from molweight.training.setup import Setup

@@ -1,0 +1,111 @@
+"""What the learning stages share: streams of batches, stepping, records, checkpoints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from tqdm import tqdm
+
+from molweight.config import RunConfig
+from molweight.run_directory import RunDirectory
+from molweight.signals import stop_if_asked
+from molweight.tapweight.solver import StepRecord, Trainer
+from molweight.training.checkpoint import load_checkpoint, save_checkpoint
+from molweight.training.setup import Setup
+from molweight.training.streams import Stream
+from molweight.training.workers import Workers
+
+LevelName = Literal["pretrain", "finetune", "weights"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learned:
+    """The end of the learning stage.
+
+    Args:
+        weights: of the objectives; empty where nothing was pretrained.
+        separation: whether each was pushed away from equal by more than noise.
+        engine: that drove the levels, with its version.
+        images: pretraining samples seen.
+    """
+
+    weights: dict[str, float]
+    separation: dict[str, dict[str, Any]]
+    engine: str
+    images: int
+
+
+def run_steps(
+    trainer: Trainer, config: RunConfig, directory: RunDirectory, *, steps: int, what: str, progress: bool
+) -> None:
+    """Bring a trainer to a number of outer steps; records and checkpoints as :func:`learn` says.
+
+    Args:
+        trainer: continued from the directory's newest checkpoint.
+        config: says how often to save.
+        directory: of the run.
+        steps: outer ones.
+        what: shown beside the bar.
+        progress: show a bar.
+    """
+
+    def save() -> None:
+        save_checkpoint(directory.checkpoints, trainer.count, trainer.state_dict())
+
+    resume(trainer, directory)
+    silent = None if progress else True  # None: shown on a terminal only
+    with tqdm(total=steps, initial=trainer.count, desc=what, unit="step", disable=silent) as bar:
+        while trainer.count < steps:
+            record = trainer.step()
+            directory.append_record(record.as_dict())
+            bar.set_postfix_str(in_short(record))
+            bar.update()
+            if trainer.count % config.learn.checkpoint_every == 0 or trainer.count == steps:
+                save()
+            stop_if_asked(save)
+
+
+def in_short(record: StepRecord) -> str:
+    """A step for the progress bar."""
+    top = max(record.weights, key=lambda name: record.weights[name])
+    parts = [f"top {top} {record.weights[top]:.2f}"]
+    if record.validation_loss is None:
+        parts.insert(0, f"loss {sum(record.losses.values()):.3f}")
+    else:
+        parts.insert(0, f"validation loss {record.validation_loss:.3f}")
+    if record.snr is not None:
+        parts.append(f"signal/noise {record.snr:.1f}")
+    return ", ".join(parts)
+
+
+def make_stream(
+    setup: Setup,
+    config: RunConfig,
+    workers: Workers | None,
+    level: Literal["pretrain", "finetune", "weights"],
+) -> Stream:
+    """The batches of a level; level 3 reads validation, or the part ``meta`` under ``strict``."""
+    upper = setup.meta if config.protocol == "strict" else setup.valid
+    fetch, positions = {
+        "pretrain": (setup.fetch_unlabelled, setup.unlabelled),
+        "finetune": (setup.fetch_labelled, setup.train.positions),
+        "weights": (setup.fetch_plain, upper.positions),
+    }[level]
+    return Stream(
+        fetch,
+        positions,
+        batch_size=getattr(config.learn.batch_size, level),
+        seed=config.seed,
+        name=level,
+        workers=workers,
+        handover=setup.handover,
+    )
+
+
+def resume(trainer: Trainer, directory: RunDirectory) -> None:
+    """Load the newest whole checkpoint, if any, and cut ``steps.jsonl`` back to it."""
+    found = load_checkpoint(directory.checkpoints)
+    if found is not None:
+        trainer.load_state_dict(found[1])
+    directory.keep_records(trainer.count)

@@ -1,0 +1,98 @@
+"""The learning stage of ``method=tapweight``: wire a setup into three levels and step them."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from typing import Any
+
+import torch
+
+from molweight.config import RunConfig
+from molweight.run_directory import RunDirectory
+from molweight.separation import as_dict, separation
+from molweight.stages.steps import Learned, make_stream, run_steps
+from molweight.tapweight.engines import make_solver
+from molweight.tapweight.levels import Finetuning, Pretraining, ThreeLevels, Weighting, shared_parameters
+from molweight.tapweight.mixture import Mixture
+from molweight.tapweight.solver import Solver
+from molweight.training.setup import Setup
+from molweight.training.workers import Workers, choose_workers
+
+# TapWeight, reweight_cls.sh and reweight_reg.sh ``--lam``
+PUBLISHED_GAMMA = {"classification": 1e-3, "regression": 1e-2}
+
+
+def learn_three_levels(
+    setup: Setup, config: RunConfig, directory: RunDirectory, *, progress: bool
+) -> Learned:
+    """Adapt the backbone of ``setup.pretraining`` and learn the weights on three levels, or go on doing so.
+
+    Every outer step is a line of ``steps.jsonl``; a checkpoint is written every
+    ``learn.checkpoint_every`` steps, at the end, and when a signal asks to stop.
+    """
+    with Workers(choose_workers(config.workers, setup.handover.device)) as workers:
+        return _learn(setup, config, directory, workers, progress=progress)
+
+
+def _learn(
+    setup: Setup, config: RunConfig, directory: RunDirectory, workers: Workers, *, progress: bool
+) -> Learned:
+    recipe = config.learn
+    levels = wire(setup, config, workers)
+    solver = make_solver(
+        config.solver,
+        levels,
+        config.hypergradient,
+        unroll=recipe.unroll,
+        averaging=recipe.averaging,
+        learn=len(setup.objectives) > 1,
+    )
+    run_steps(solver, config, directory, steps=recipe.steps, what="learn weights", progress=progress)
+    per_step = recipe.unroll.every * levels.pretrain.batches.batch_size  # type: ignore[attr-defined]
+    return Learned(
+        weights=levels.mixture.named(levels.mixture.weights()),
+        separation=as_dict(separation(directory.records())),
+        engine=engine_name(solver),
+        images=per_step * solver.count,
+    )
+
+
+def wire(setup: Setup, config: RunConfig, workers: Workers | None = None) -> ThreeLevels:
+    """The three levels over a setup's models and parts; workers prepare their batches ahead of use."""
+    recipe, seed = config.learn, config.seed
+    model = setup.make_model(setup.pretraining.backbone, seed)
+    shared, anchor = shared_parameters(model, model.backbone, setup.pretraining.backbone)
+    mixture = Mixture(names=setup.objectives, update=recipe.update).to(anchor[0].device)
+    inner = recipe.steps * recipe.unroll.finetune
+
+    def trained(module: torch.nn.Module, optimiser: Any, steps: int) -> dict[str, Any]:
+        optimizer, scheduler = optimiser.build(module.parameters(), steps=steps)
+        return {"module": module, "optimizer": optimizer, "scheduler": scheduler, "clip": optimiser.clip}
+
+    pretrain = Pretraining(
+        **trained(setup.pretraining, recipe.pretrain, inner * recipe.unroll.pretrain),
+        batches=make_stream(setup, config, workers, "pretrain"),
+        mixture=mixture,
+    )
+    finetune = Finetuning(
+        **trained(model, recipe.finetune, inner),
+        batches=make_stream(setup, config, workers, "finetune"),
+        task_loss=setup.task.loss,
+        proximal=recipe.proximal.build(PUBLISHED_GAMMA[setup.task.kind]),
+        shared=shared,
+        anchor=anchor,
+    )
+    weights = Weighting(
+        **trained(mixture, recipe.weights, recipe.steps),
+        batches=make_stream(setup, config, workers, "weights"),
+        finetuning=finetune,
+        accumulate=recipe.accumulate,
+    )
+    return ThreeLevels(pretrain=pretrain, finetune=finetune, weights=weights)
+
+
+def engine_name(solver: Solver) -> str:
+    """The engine and its version."""
+    if solver.engine == "betty":
+        return f"betty {importlib.metadata.version('betty-ml')}"
+    return solver.engine
