@@ -125,7 +125,8 @@ def test_workers_run_torch_on_one_thread_and_the_caller_keeps_its_own():
 def test_an_interpreter_ends_though_a_block_was_never_left(ending):
     """As in a notebook or after an error in a debugger; a batch is under way and others wait."""
     program = f"""
-import os, time, torch
+import os, signal, time, torch
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell ignores it
 from molweight.training.streams import Stream
 from molweight.training.workers import Workers
 def fetch(positions, draws):
