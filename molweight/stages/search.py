@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from molweight.stages.finetuning import retrain
 from molweight.stages.one_level import continue_pretraining
 from molweight.stages.steps import Learned
 from molweight.tapweight.balancing import Fixed
-from molweight.training.draws import derived_generator
+from molweight.training.draws import derived_seed
 from molweight.training.setup import Setup
 
 logger = logging.getLogger(__name__)
@@ -68,7 +69,7 @@ def random_search(setup: Setup, config: RunConfig, directory: RunDirectory, *, p
 
 def weightings(count: int, trials: int, seed: int) -> list[list[float]]:
     """The weights [trials, k] to try: equal ones, then draws from the flat Dirichlet distribution."""
-    generator = np.random.default_rng(derived_generator(seed, "random_search").initial_seed())
+    generator = np.random.default_rng(derived_seed(seed, "random_search"))
     drawn = generator.dirichlet(np.ones(count), size=trials - 1).tolist()
     return [[1 / count] * count, *drawn]
 
@@ -85,7 +86,9 @@ def attempt(
     """Pretrain, finetune and score one weighting, or read what it gave before."""
     result = folder.path / "trial.json"
     if result.exists():
-        return Trial(**json.loads(result.read_text(encoding="utf-8")))
+        content = json.loads(result.read_text(encoding="utf-8"))
+        score = math.nan if content["valid"] is None else content["valid"]  # JSON has no NaN
+        return Trial(**content | {"valid": score})
     torch.manual_seed(config.seed)
     learned = continue_pretraining(
         setup,
@@ -99,6 +102,6 @@ def attempt(
     tuned = retrain(setup, config, progress=progress).tuned
     assert tuned is not None
     trial = Trial(number=number, weights=learned.weights, valid=tuned.valid, images=learned.images)
-    write_json(result, trial.__dict__)
+    write_json(result, asdict(trial))
     shutil.rmtree(folder.checkpoints, ignore_errors=True)
     return trial
