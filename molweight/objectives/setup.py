@@ -183,7 +183,6 @@ def image_setup(
         meta=part(splits.meta),
         valid=part(splits.valid),
         test=HeldOut(evaluation(test), test),
-        targets=targets,
         describe={"row": (dataset.rows + 1).tolist(), "smiles": dataset.smiles},
         facts={
             "dataset": dataset.name,

@@ -76,9 +76,10 @@ def retrain(setup: Setup, config: RunConfig, *, progress: bool) -> Final:
 def random_forest(setup: Setup, positions: Tensor, *, seed: int) -> Final:
     """The fingerprint baseline, on the same molecules."""
     smiles = setup.describe["smiles"]
+    known = [batch["targets"] for part in (setup.train, setup.meta) for batch in part.evaluation()]
     forest = Forest(
         [smiles[i] for i in positions.tolist()],
-        setup.targets[positions].numpy(),
+        torch.cat(known).cpu().numpy(),
         kind=setup.task.kind,
         seed=seed,
     )

@@ -47,8 +47,6 @@ class Setup:
         handover: brings fetched batches to the device.
         train, meta, valid: the parts; ``meta`` is empty under protocol ``paper``.
         test: the locked part.
-        targets: labels of all samples in the user's units, [n, t], NaN where missing; those of the test part
-            are read through ``test`` alone.
         describe: identifies samples in ``predictions.csv``: column name to one value a sample.
         facts: what the report says about the data.
         model_card: what ``model.json`` needs to use the weights again, besides the task.
@@ -67,7 +65,6 @@ class Setup:
     meta: Part
     valid: Part
     test: HeldOut
-    targets: Tensor
     describe: dict[str, Sequence[Any]]
     facts: dict[str, Any]
     model_card: dict[str, Any] = field(default_factory=dict)
