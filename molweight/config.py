@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from molweight.composition import compose_config
 from molweight.errors import ConfigError, unknown
-from molweight.methods import Method, parse_method
+from molweight.methods import Method, parse_method, read_weights
 from molweight.molecules.cards import CorpusCard, DatasetCard
 from molweight.molecules.standardise import Standardisation
 from molweight.named_cards import dataset_card
@@ -221,6 +221,8 @@ def to_run_config(config: DictConfig) -> RunConfig:
         seed=checked(tree["seed"], int, "seed"),
     )
     hashed = {key: value for key, value in tree.items() if key not in NOT_HASHED}
+    if method.name == "fixed":  # the file's content decides, and a wrong one is refused here
+        hashed["weights"] = read_weights(Path(method.argument), [one.name for one in images.objectives])
     return RunConfig(
         images=images,
         learn=learn,

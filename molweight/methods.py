@@ -63,7 +63,7 @@ class Method:
             DataError: its file cannot be read.
         """
         if self.name == "fixed":
-            return Fixed(read_weights(Path(self.argument).expanduser(), names))
+            return Fixed(read_weights(Path(self.argument), names))
         return make_balance("equal" if self.name == "single" else self.name, len(names))
 
 
@@ -74,7 +74,7 @@ def parse_method(text: object) -> Method:
         ConfigError: unknown, or an argument too few or too many.
     """
     name, _, argument = str(text).partition(":")
-    known = [*PLAIN, *(f"{name}:<{what}>" for name, what in WITH_ARGUMENT.items())]
+    known = [*PLAIN, *(f"{name}:<{what}>" for name, what in (WITH_ARGUMENT | OPTIONAL).items())]
     if name in WITH_ARGUMENT:
         if not argument:
             raise ConfigError(f"method={name} needs {WITH_ARGUMENT[name]}: method={name}:…")
@@ -92,7 +92,7 @@ def read_weights(path: Path, names: Sequence[str]) -> list[float]:
         DataError: unreadable.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.expanduser().read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"cannot read weights from {path}: {error}") from error
     if isinstance(content, dict) and "weights" in content:

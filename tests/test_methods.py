@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from molweight.experiment import run_experiment
 from molweight.methods import NO_PRETRAINING, PLAIN, Method, parse_method, read_weights
 from molweight.molecules import forest
 from molweight.report import Report
+from molweight.run_directory import RunDirectory
 from molweight.stages import search
 from molweight.stages.finetuning import retrain
 from molweight.stages.search import weightings
@@ -168,6 +170,14 @@ def test_random_search_keeps_the_best_and_goes_on_where_it_stopped(
     assert again.weights == whole.weights and again.test == whole.test
 
 
+def test_a_trial_without_a_score_can_be_read_again(tmp_path: Path) -> None:
+    """Where validation has one class, the metric is NaN, which JSON writes as null."""
+    config = load_config(*SMALL, "method=random_search")
+    (tmp_path / "trial.json").write_text('{"number": 1, "weights": {"a": 1.0}, "valid": null, "images": 5}')
+    trial = search.attempt(None, config, RunDirectory(tmp_path), 1, [1.0], progress=False)  # type: ignore[arg-type]
+    assert math.isnan(trial.valid) and trial.images == 5
+
+
 def test_a_search_needs_a_trial() -> None:
     with pytest.raises(ConfigError, match=r"search\.trials must be >= 1, got 0"):
         load_config(*SMALL, "method=random_search", "search.trials=0")
@@ -180,9 +190,14 @@ def test_learned_weights_can_be_used_again(tmp_path: Path) -> None:
     weights.write_text(json.dumps(dict.fromkeys(names, 1.0)))
     equal, fixed = run(tmp_path / "equal", "equal"), run(tmp_path / "fixed", f"fixed:{weights}")
     assert fixed.test == equal.test and fixed.weights == equal.weights
+    before = load_config(*SMALL, f"method=fixed:{weights}").hash
     uneven = dict.fromkeys(names, 0.0) | {names[0]: 1.0}
     weights.write_text(json.dumps(uneven))
+    assert load_config(*SMALL, f"method=fixed:{weights}").hash != before, "an edited file is another run"
     assert run(tmp_path / "uneven", f"fixed:{weights}").weights == uneven
+    weights.write_text("{}")
+    with pytest.raises(ConfigError, match="must hold a weight for each of"):
+        load_config(*SMALL, f"method=fixed:{weights}")
 
 
 @pytest.mark.parametrize("method", NO_PRETRAINING)
