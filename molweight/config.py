@@ -261,8 +261,6 @@ def to_objectives(options: dict[str, Any], method: Method) -> list[Objective]:
         raise ConfigError("every entry of objectives must be an objective")
     if not method.pretrains:
         return []
-    if not found:
-        raise ConfigError(f"method={method} needs one or more objectives, got none")
     if method.name != "single":
         return found
     chosen = [objective for objective in found if objective.name == method.argument]

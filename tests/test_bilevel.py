@@ -16,7 +16,7 @@ from molweight.tapweight.averaging import AveragingRecipe
 from molweight.tapweight.bilevel import Bilevel, Joint, JointModel, Together
 from molweight.tapweight.hypergradient import Hypergradient
 from molweight.tapweight.inverse import ConjugateGradient
-from molweight.tapweight.levels import TaskModel, Weighting
+from molweight.tapweight.levels import SharedTask, Weighting
 from molweight.tapweight.mixture import Mixture
 from molweight.tapweight.typing import Batch
 
@@ -63,7 +63,7 @@ def trainer(seed: int, hypergradient: Hypergradient | None = None, *, lr: float 
         module=mixture,
         optimizer=torch.optim.SGD(mixture.parameters(), lr=0.5),
         batches=Cycle([{"y": valid[None]}]),
-        finetuning=TaskModel(task, squared),
+        finetuning=SharedTask(task, squared),
     )
     return Bilevel(joint, weights, hypergradient or Hypergradient(), every=4, averaging=AveragingRecipe())
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from molweight.config import RunConfig
 from molweight.run_directory import RunDirectory
-from molweight.stages.steps import Learned, make_stream, run_steps
+from molweight.stages.steps import Learned, images_seen, make_stream, run_steps, trained
 from molweight.tapweight.balancing import Balance
 from molweight.tapweight.one_level import Balanced, BalancedPretraining, OneLevel
 from molweight.training.setup import Setup
@@ -39,7 +39,7 @@ def continue_pretraining(
         weights=mean_weights(directory.records(), setup.objectives),
         separation={},
         engine=trainer.engine,
-        images=recipe.unroll.every * trainer.level.batches.batch_size * trainer.count,  # type: ignore[attr-defined]
+        images=images_seen(setup, config, trainer.count),
     )
 
 
@@ -47,14 +47,9 @@ def level_one(
     setup: Setup, config: RunConfig, balance: Balance, *, steps: int, workers: Workers | None
 ) -> BalancedPretraining:
     """Level 1 under a balance, for a number of its steps."""
-    recipe = config.learn
     module = Balanced(setup.pretraining, balance.to(setup.handover.device))
-    optimizer, scheduler = recipe.pretrain.build(module.parameters(), steps=steps)
     return BalancedPretraining(
-        module=module,
-        optimizer=optimizer,
-        scheduler=scheduler,
-        clip=recipe.pretrain.clip,
+        **trained(module, config.learn.pretrain, steps=steps),
         batches=make_stream(setup, config, workers, "pretrain"),
         names=setup.objectives,
         shared=tuple(p for p in setup.pretraining.backbone.parameters() if p.requires_grad),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from torch import nn
 from tqdm import tqdm
 
 from molweight.config import RunConfig
@@ -12,6 +13,7 @@ from molweight.run_directory import RunDirectory
 from molweight.signals import stop_if_asked
 from molweight.tapweight.solver import StepRecord, Trainer
 from molweight.training.checkpoint import load_checkpoint, save_checkpoint
+from molweight.training.optimisers import OptimiserRecipe
 from molweight.training.setup import Setup
 from molweight.training.streams import Stream
 from molweight.training.workers import Workers
@@ -39,7 +41,10 @@ class Learned:
 def run_steps(
     trainer: Trainer, config: RunConfig, directory: RunDirectory, *, steps: int, what: str, progress: bool
 ) -> None:
-    """Bring a trainer to a number of outer steps; records and checkpoints as :func:`learn` says.
+    """Bring a trainer to a number of outer steps; every step is recorded.
+
+    Every outer step is a line of ``steps.jsonl``; a checkpoint is written every
+    ``learn.checkpoint_every`` steps, at the end, and when a signal asks to stop.
 
     Args:
         trainer: continued from the directory's newest checkpoint.
@@ -83,7 +88,7 @@ def make_stream(
     setup: Setup,
     config: RunConfig,
     workers: Workers | None,
-    level: Literal["pretrain", "finetune", "weights"],
+    level: LevelName,
 ) -> Stream:
     """The batches of a level; level 3 reads validation, or the part ``meta`` under ``strict``."""
     upper = setup.meta if config.protocol == "strict" else setup.valid
@@ -101,6 +106,18 @@ def make_stream(
         workers=workers,
         handover=setup.handover,
     )
+
+
+def trained(module: nn.Module, optimiser: OptimiserRecipe, *, steps: int) -> dict[str, Any]:
+    """The fields of a level that say what it trains and how, for a number of its steps."""
+    optimizer, scheduler = optimiser.build(module.parameters(), steps=steps)
+    return {"module": module, "optimizer": optimizer, "scheduler": scheduler, "clip": optimiser.clip}
+
+
+def images_seen(setup: Setup, config: RunConfig, count: int) -> int:
+    """Pretraining samples in a number of outer steps."""
+    batch = min(config.learn.batch_size.pretrain, len(setup.unlabelled))
+    return config.learn.unroll.every * batch * count
 
 
 def resume(trainer: Trainer, directory: RunDirectory) -> None:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import importlib.metadata
-from typing import Any
-
-import torch
 
 from molweight.config import RunConfig
 from molweight.run_directory import RunDirectory
 from molweight.separation import as_dict, separation
-from molweight.stages.steps import Learned, make_stream, run_steps
+from molweight.stages.steps import Learned, images_seen, make_stream, run_steps, trained
 from molweight.tapweight.engines import make_solver
 from molweight.tapweight.levels import Finetuning, Pretraining, ThreeLevels, Weighting, shared_parameters
 from molweight.tapweight.mixture import Mixture
@@ -25,11 +22,7 @@ PUBLISHED_GAMMA = {"classification": 1e-3, "regression": 1e-2}
 def learn_three_levels(
     setup: Setup, config: RunConfig, directory: RunDirectory, *, progress: bool
 ) -> Learned:
-    """Adapt the backbone of ``setup.pretraining`` and learn the weights on three levels, or go on doing so.
-
-    Every outer step is a line of ``steps.jsonl``; a checkpoint is written every
-    ``learn.checkpoint_every`` steps, at the end, and when a signal asks to stop.
-    """
+    """Adapt the backbone of ``setup.pretraining`` and learn the weights on three levels, or go on doing so."""
     with Workers(choose_workers(config.workers, setup.handover.device)) as workers:
         return _learn(setup, config, directory, workers, progress=progress)
 
@@ -48,12 +41,11 @@ def _learn(
         learn=len(setup.objectives) > 1,
     )
     run_steps(solver, config, directory, steps=recipe.steps, what="learn weights", progress=progress)
-    per_step = recipe.unroll.every * levels.pretrain.batches.batch_size  # type: ignore[attr-defined]
     return Learned(
         weights=levels.mixture.named(levels.mixture.weights()),
         separation=as_dict(separation(directory.records())),
         engine=engine_name(solver),
-        images=per_step * solver.count,
+        images=images_seen(setup, config, solver.count),
     )
 
 
@@ -65,17 +57,13 @@ def wire(setup: Setup, config: RunConfig, workers: Workers | None = None) -> Thr
     mixture = Mixture(names=setup.objectives, update=recipe.update).to(anchor[0].device)
     inner = recipe.steps * recipe.unroll.finetune
 
-    def trained(module: torch.nn.Module, optimiser: Any, steps: int) -> dict[str, Any]:
-        optimizer, scheduler = optimiser.build(module.parameters(), steps=steps)
-        return {"module": module, "optimizer": optimizer, "scheduler": scheduler, "clip": optimiser.clip}
-
     pretrain = Pretraining(
-        **trained(setup.pretraining, recipe.pretrain, inner * recipe.unroll.pretrain),
+        **trained(setup.pretraining, recipe.pretrain, steps=inner * recipe.unroll.pretrain),
         batches=make_stream(setup, config, workers, "pretrain"),
         mixture=mixture,
     )
     finetune = Finetuning(
-        **trained(model, recipe.finetune, inner),
+        **trained(model, recipe.finetune, steps=inner),
         batches=make_stream(setup, config, workers, "finetune"),
         task_loss=setup.task.loss,
         proximal=recipe.proximal.build(PUBLISHED_GAMMA[setup.task.kind]),
@@ -83,7 +71,7 @@ def wire(setup: Setup, config: RunConfig, workers: Workers | None = None) -> Thr
         anchor=anchor,
     )
     weights = Weighting(
-        **trained(mixture, recipe.weights, recipe.steps),
+        **trained(mixture, recipe.weights, steps=recipe.steps),
         batches=make_stream(setup, config, workers, "weights"),
         finetuning=finetune,
         accumulate=recipe.accumulate,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from molweight.config import RunConfig
 from molweight.run_directory import RunDirectory
 from molweight.separation import as_dict, separation
-from molweight.stages.steps import Learned, make_stream, run_steps
+from molweight.stages.steps import Learned, images_seen, make_stream, run_steps, trained
 from molweight.tapweight.bilevel import Bilevel, Joint, JointModel, Together
-from molweight.tapweight.levels import TaskModel, Weighting
+from molweight.tapweight.levels import SharedTask, Weighting
 from molweight.tapweight.mixture import Mixture
 from molweight.training.setup import Setup
 from molweight.training.workers import Workers, choose_workers
@@ -28,9 +28,7 @@ def learn_two_levels(setup: Setup, config: RunConfig, directory: RunDirectory, *
         weights=mixture.named(mixture.weights()),
         separation=as_dict(separation(directory.records())),
         engine=trainer.engine,
-        images=config.learn.unroll.every
-        * trainer.count
-        * min(config.learn.batch_size.pretrain, len(setup.unlabelled)),
+        images=images_seen(setup, config, trainer.count),
     )
 
 
@@ -41,26 +39,17 @@ def wire_two_levels(setup: Setup, config: RunConfig, workers: Workers | None = N
     model.backbone = setup.pretraining.backbone  # shared, where three levels have a copy
     mixture = Mixture(names=setup.objectives, update=recipe.update).to(setup.handover.device)
     module = JointModel(setup.pretraining, model, setup.task.loss)
-    steps = recipe.steps * recipe.unroll.every
-    optimizer, scheduler = recipe.pretrain.build(module.parameters(), steps=steps)
     joint = Joint(
-        module=module,
-        optimizer=optimizer,
-        scheduler=scheduler,
-        clip=recipe.pretrain.clip,
+        **trained(module, recipe.pretrain, steps=recipe.steps * recipe.unroll.every),
         batches=Together(
             make_stream(setup, config, workers, "pretrain"), make_stream(setup, config, workers, "finetune")
         ),
         mixture=mixture,
     )
-    optimizer, scheduler = recipe.weights.build(mixture.parameters(), steps=recipe.steps)
     weights = Weighting(
-        module=mixture,
-        optimizer=optimizer,
-        scheduler=scheduler,
-        clip=recipe.weights.clip,
+        **trained(mixture, recipe.weights, steps=recipe.steps),
         batches=make_stream(setup, config, workers, "weights"),
-        finetuning=TaskModel(model, setup.task.loss),
+        finetuning=SharedTask(model, setup.task.loss),
         accumulate=recipe.accumulate,
     )
     return Bilevel(

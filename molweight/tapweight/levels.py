@@ -154,7 +154,7 @@ class Finetuning(Level):
         return self.task_loss(outputs, batch) + self.proximal(omega, theta)
 
 
-class Finetuned(Protocol):
+class Validated(Protocol):
     """What level 3 validates: a model of the task, and how its outputs are judged."""
 
     @property
@@ -171,8 +171,8 @@ class Finetuned(Protocol):
 
 
 @dataclass(frozen=True)
-class TaskModel:
-    """A :class:`Finetuned` that no level of its own trains."""
+class SharedTask:
+    """A :class:`Validated` model that has no level of its own."""
 
     module: nn.Module
     task_loss: TaskLoss
@@ -192,7 +192,7 @@ class Weighting(Level):
     """
 
     name: str = "weights"
-    finetuning: Finetuned
+    finetuning: Validated
     accumulate: int = 1
 
     def draw(self) -> Batch:
