@@ -22,7 +22,7 @@ PUBLISHED_GAMMA = {"classification": 1e-3, "regression": 1e-2}
 def learn_three_levels(
     setup: Setup, config: RunConfig, directory: RunDirectory, *, progress: bool
 ) -> Learned:
-    """Adapt the backbone of ``setup.pretraining`` and learn the weights on three levels, or go on doing so."""
+    """Adapt the backbone of ``setup.pretraining`` and learn the weights, or go on doing so."""
     with Workers(choose_workers(config.workers, setup.handover.device)) as workers:
         return _learn(setup, config, directory, workers, progress=progress)
 

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from molweight.tapweight.averaging import Averaging, AveragingRecipe
 from molweight.tapweight.hypergradient import Hypergradient
-from molweight.tapweight.levels import Level, Pretraining, TaskLoss, Weighting
+from molweight.tapweight.levels import Pretraining, TaskLoss, Trained, Weighting
 from molweight.tapweight.solver import StepRecord, Trainer
 from molweight.tapweight.typing import Batch, Batches, Params
 
@@ -122,7 +122,7 @@ class Bilevel(Trainer):
         self.averaging = Averaging(len(joint.mixture.names), averaging)
 
     @property
-    def trained(self) -> tuple[Level, ...]:
+    def trained(self) -> tuple[Trained, ...]:
         """Both levels."""
         return (self.joint, self.weights)
 

@@ -25,8 +25,8 @@ TaskLoss = Callable[[Tensor, Batch], Tensor]
 
 
 @dataclass(kw_only=True)
-class Level(ABC):
-    """One optimisation problem of the three.
+class Trained(ABC):
+    """Something that is trained: a module, its batches, its optimiser.
 
     Args:
         name: ``pretrain``, ``finetune`` or ``weights``; used in messages.
@@ -44,11 +44,10 @@ class Level(ABC):
     scheduler: LRScheduler | None = None
     clip: float | None = None
     batch: Batch = field(default_factory=dict)  # the batch in use, kept for the hypergradient
-    value: float = float("nan")  # the last loss
 
     @abstractmethod
-    def loss(self, batch: Batch) -> Tensor:
-        """The scalar that this level minimises."""
+    def differentiate(self, batch: Batch) -> None:
+        """Put a gradient into every parameter."""
 
     @property
     def parameters(self) -> Params:
@@ -59,15 +58,6 @@ class Level(ABC):
         """Take the next batch and keep it for products that come later in the step."""
         self.batch = self.batches.next()
         return self.batch
-
-    def checked(self, loss: Tensor) -> Tensor:
-        """The same loss, once it is known to be finite.
-
-        Raises:
-            DivergedError: before any update was made with it.
-        """
-        self.value = loss.item()
-        return require_finite(loss, f"the loss of level '{self.name}'")
 
     def apply(self) -> None:
         """Clip the gradients, update the parameters, advance the schedule.
@@ -91,9 +81,33 @@ class Level(ABC):
 
     def descend(self) -> None:
         """One step: draw, differentiate, update."""
-        torch.autograd.backward(self.loss(self.draw()), inputs=self.parameters)
+        self.differentiate(self.draw())
         self.apply()
         self.zero_grad()
+
+
+@dataclass(kw_only=True)
+class Level(Trained):
+    """One optimisation problem of the three: what is trained has a scalar loss."""
+
+    value: float = float("nan")  # the last loss
+
+    @abstractmethod
+    def loss(self, batch: Batch) -> Tensor:
+        """The scalar that this level minimises."""
+
+    def differentiate(self, batch: Batch) -> None:
+        """The gradient of the loss."""
+        torch.autograd.backward(self.loss(batch), inputs=self.parameters)
+
+    def checked(self, loss: Tensor) -> Tensor:
+        """The same loss, once it is known to be finite.
+
+        Raises:
+            DivergedError: before any update was made with it.
+        """
+        self.value = loss.item()
+        return require_finite(loss, f"the loss of level '{self.name}'")
 
 
 @dataclass(kw_only=True)

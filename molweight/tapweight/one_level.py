@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from molweight.tapweight.balancing import Balance
-from molweight.tapweight.levels import Level, require_finite_losses
+from molweight.tapweight.levels import Trained, require_finite_losses
 from molweight.tapweight.solver import StepRecord, Trainer
 from molweight.tapweight.typing import Batch, Params
 
@@ -28,7 +28,7 @@ class Balanced(nn.Module):
 
 
 @dataclass(kw_only=True)
-class BalancedPretraining(Level):
+class BalancedPretraining(Trained):
     """Level 1 under a :class:`Balance`. ``module`` is a :class:`Balanced`.
 
     Args:
@@ -42,24 +42,17 @@ class BalancedPretraining(Level):
     losses: Tensor = field(default_factory=lambda: torch.zeros(0))  # the last loss vector, [k]
     weights: Tensor = field(default_factory=lambda: torch.zeros(0))  # that it was given, [k]
 
-    def loss(self, batch: Batch) -> Tensor:
-        """The unweighted sum, which says how all of them do."""
-        return self.checked(self.vector(batch).sum())
+    def differentiate(self, batch: Batch) -> None:
+        """As the balance says.
 
-    def vector(self, batch: Batch) -> Tensor:
-        """The loss vector, [k], known to be finite."""
-        losses: Tensor = self.module(batch)
+        Raises:
+            DivergedError: a loss is not finite.
+        """
+        assert isinstance(self.module, Balanced)
+        losses = self.module(batch)
         self.losses = losses.detach()
         require_finite_losses(dict(zip(self.names, self.losses.tolist(), strict=True)))
-        return losses
-
-    def descend(self) -> None:
-        """One step: draw, differentiate as the balance says, update."""
-        assert isinstance(self.module, Balanced)
-        losses = self.vector(self.draw())
         self.weights = self.module.balance.backward(losses, self.parameters, self.shared).detach()
-        self.apply()
-        self.zero_grad()
 
 
 class OneLevel(Trainer):
@@ -74,7 +67,7 @@ class OneLevel(Trainer):
         self.level, self.every = level, every
 
     @property
-    def trained(self) -> tuple[Level, ...]:
+    def trained(self) -> tuple[Trained, ...]:
         """Pretraining."""
         return (self.level,)
 

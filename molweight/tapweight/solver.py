@@ -13,7 +13,7 @@ from torch import Tensor
 from molweight.errors import ConfigError
 from molweight.tapweight.averaging import Averaging, AveragingRecipe
 from molweight.tapweight.hypergradient import Hypergradient
-from molweight.tapweight.levels import Level, ThreeLevels
+from molweight.tapweight.levels import ThreeLevels, Trained
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,8 +73,8 @@ class Trainer(ABC):
 
     @property
     @abstractmethod
-    def trained(self) -> tuple[Level, ...]:
-        """All levels that are trained."""
+    def trained(self) -> tuple[Trained, ...]:
+        """All that is trained."""
 
     @abstractmethod
     def step(self) -> StepRecord:
@@ -178,7 +178,7 @@ class Solver(Trainer):
         self.averaging.load_state_dict(state["averaging"])
 
     @property
-    def trained(self) -> tuple[Level, ...]:
+    def trained(self) -> tuple[Trained, ...]:
         """Pretraining, finetuning and weights."""
         return (self.levels.pretrain, self.levels.finetune, self.levels.weights)
 
