@@ -6,6 +6,7 @@ import pytest
 import torch
 from problems import Cycle
 from torch import nn
+from torchjd.aggregation import MGDA
 
 from molweight.errors import ConfigError, DivergedError
 from molweight.tapweight.balancing import (
@@ -139,9 +140,6 @@ def test_gradnorm_pulls_towards_the_loss_that_fell_least() -> None:
 
 def test_conflicts_are_solved_by_torchjd() -> None:
     """Its autograd engine, run on the shared parameters, is the witness for the gradients."""
-    pytest.importorskip("torchjd", reason="torchjd is not installed")
-    from torchjd.aggregation import MGDA
-
     model = TwoHeads()
     _, slopes = gradients(make_balance("mgda", 3), model)
     rows = rows_of(model)
@@ -152,7 +150,6 @@ def test_conflicts_are_solved_by_torchjd() -> None:
 
 def test_pcgrad_on_two_losses_in_closed_form() -> None:
     """g1 - (g1.g2 / |g2|^2) g2 and the other way round, where the two conflict (Yu et al. 2020)."""
-    pytest.importorskip("torchjd", reason="torchjd is not installed")
     parameter = nn.Parameter(torch.zeros(1, 2))
     one, two = torch.tensor([1.0, 0.0]), torch.tensor([-1.0, 1.0])
     balance = make_balance("pcgrad", 2)
@@ -199,8 +196,6 @@ def trainer(name: str) -> OneLevel:
 
 @pytest.mark.parametrize("name", ["equal", *BALANCES])
 def test_a_trainer_continues_bit_for_bit(name: str) -> None:
-    if name in ("mgda", "pcgrad", "upgrad"):
-        pytest.importorskip("torchjd", reason="torchjd is not installed")
     whole = trainer(name)
     records = [whole.step() for _ in range(40)]
     assert sum(records[-1].losses.values()) < sum(records[0].losses.values())

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from problems import Cycle, Point, Quadratics
+from smallest import SMALLEST
 from torch import Tensor
 
 from molweight.config import load_config
@@ -119,8 +120,7 @@ def test_it_continues_bit_for_bit() -> None:
 
 
 def test_a_real_run_and_one_under_strict(tmp_path: Path) -> None:
-    small = ("experiment=smoke", "corpus.limit=200", "backbone.width=4", "backbone.image_size=32")
-    options = (*small, "finetune.epochs=1", "learn.steps=3", "method=bilevel")
+    options = (*SMALLEST, "finetune.epochs=1", "learn.steps=3", "method=bilevel")
     report = run_experiment(load_config(*options, f"run_dir={tmp_path / 'run'}")).content
     steps = [json.loads(line) for line in (tmp_path / "run" / "steps.jsonl").read_text().splitlines()]
     assert len(steps) == 3 and any(steps[0]["hypergradient"].values())

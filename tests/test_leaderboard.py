@@ -14,6 +14,7 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+from smallest import SMALLEST
 
 from molweight.__main__ import main
 from molweight.errors import ConfigError, DataError, DivergedError
@@ -27,14 +28,7 @@ from molweight.report import Report
 from molweight.run_directory import RunDirectory
 from molweight.signals import Interrupted, interruptible, stop_if_asked
 
-SMALL = (
-    "experiment=smoke",
-    "corpus.limit=200",
-    "backbone.width=4",
-    "backbone.image_size=32",
-    "finetune.epochs=1",
-    "learn.steps=2",
-)
+SMALL = (*SMALLEST, "finetune.epochs=1", "learn.steps=2")
 DATASETS = ("esol", "bbbp")
 
 
@@ -421,7 +415,10 @@ def test_files_are_data_sets_and_options_are_quoted(tmp_path):
 @pytest.mark.parametrize(
     "method", ["tapweight", "tapweight:paper", "single:jigsaw", "fixed:some file's weights.json"]
 )
-def test_any_method_reaches_the_run_as_it_is(tmp_path, method):
+def test_any_method_reaches_the_run_as_it_is(tmp_path, monkeypatch, method):
+    monkeypatch.chdir(tmp_path)
+    weights = dict.fromkeys((one.name for one in load_config().images.objectives), 1.0)
+    (tmp_path / "some file's weights.json").write_text(json.dumps(weights))
     assert str(plan(["esol"], [method], [0], out=tmp_path)[0].config.method) == method
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from smallest import SMALLEST
 
 from molweight.config import load_config
 from molweight.errors import ConfigError, DataError
@@ -22,15 +23,7 @@ from molweight.stages import search
 from molweight.stages.finetuning import retrain
 from molweight.stages.search import weightings
 
-SMALL = (
-    "experiment=smoke",
-    "corpus.limit=200",
-    "backbone.width=4",
-    "backbone.image_size=32",
-    "finetune.epochs=1",
-    "learn.steps=3",
-    "learn.checkpoint_every=1",
-)
+SMALL = (*SMALLEST, "finetune.epochs=1", "learn.steps=3", "learn.checkpoint_every=1")
 
 
 def run(folder: Path, method: str, *overrides: str) -> Report:
@@ -119,8 +112,6 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("method", ["uncertainty", "dwa", "gradnorm", "mgda", "pcgrad", "upgrad"])
 def test_every_rule_runs_and_is_accounted_for(method: str, tmp_path: Path) -> None:
-    if method in ("mgda", "pcgrad", "upgrad"):
-        pytest.importorskip("torchjd", reason="torchjd is not installed")
     report = run(tmp_path / "run", method)
     content = report.content
     steps, every = 3, load_config(*SMALL).learn.unroll.every
