@@ -37,7 +37,7 @@ class RunDirectory:
             ConfigError: the folder holds a finished run, or one of another configuration.
             DataError: it cannot be written.
         """
-        previous = self._previous()
+        previous = self.previous()
         if previous is not None:
             if previous.get("state") == "ok":
                 raise ConfigError(
@@ -97,7 +97,13 @@ class RunDirectory:
         """The lines of ``steps.jsonl``."""
         return [json.loads(line) for line in self.steps.read_text().splitlines()]
 
-    def _previous(self) -> dict[str, Any] | None:
+    def previous(self) -> dict[str, Any] | None:
+        """The status of the run that the folder holds, or None where there is none.
+
+        Raises:
+            ConfigError: it holds something else.
+            DataError: the status cannot be read.
+        """
         status = self.path / "status.json"
         if self.path.exists() and not self.path.is_dir():
             raise ConfigError(f"run_dir {self.path} is a file, not a folder")

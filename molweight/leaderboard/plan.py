@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,7 +15,8 @@ from tqdm import tqdm
 
 from molweight.composition import config_dir, quoted
 from molweight.config import SECTIONS, RunConfig, load_config
-from molweight.errors import ConfigError, DataError, unknown
+from molweight.errors import ConfigError, MolweightError, unknown
+from molweight.run_directory import RunDirectory
 
 OWN = ("datasets", "methods", "seeds", "out", "jobs", "reference", "resamples")
 """Options of the leaderboard itself; all others are options of every run."""
@@ -150,10 +150,11 @@ def is_finished(run: Run) -> bool:
     """
     folder = run.config.run_dir
     cure = "choose another out=, or delete that folder"
-    status = _read_status(folder)
+    try:
+        status = RunDirectory(folder).previous()
+    except MolweightError as error:  # its sentence names an option that is ours to set
+        raise type(error)(str(error).replace("run_dir=", "out=")) from error
     if status is None:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise ConfigError(f"{folder} holds no run, but {run.name} belongs there; {cure}")
         return False
     if status.get("config_hash") != run.config.hash:
         differing = "; ".join(_differences(folder / "config.yaml", run.config.text))
@@ -163,19 +164,6 @@ def is_finished(run: Run) -> bool:
     if not (folder / "report.json").exists():
         raise ConfigError(f"{folder} holds a finished run without its report.json; {cure}")
     return True
-
-
-def _read_status(folder: Path) -> dict[str, Any] | None:
-    path = folder / "status.json"
-    if not path.exists():
-        return None
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read ({error}); delete that folder to run it again") from error
-    if not isinstance(content, dict):
-        raise DataError(f"{path} holds no status; delete that folder to run it again")
-    return content
 
 
 def _differences(path: Path, text: str) -> list[str]:
