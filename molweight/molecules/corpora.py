@@ -151,12 +151,8 @@ def _corpus(
             break
     if not found:
         held = sum(item.status == HELD_OUT for item in excluded)
-        what = (
-            f"{held} of its {seen} rows are molecules of corpus.exclude, the rest none"
-            if held
-            else (f"none of its {seen} rows is a molecule")
-        )
-        raise DataError(f"corpus {name!r}: {what}")
+        also = f" that may be used; {held} are held out by corpus.exclude" if held else ""
+        raise DataError(f"corpus {name!r}: none of its {seen} rows is a molecule{also}")
     return Corpus(
         name=name,
         smiles=list(found),
