@@ -28,8 +28,9 @@ import torch
 from torch import nn
 
 from benchmarks.stock_betty import advance, stock_engine
-from molweight.config import RunConfig, load_config
+from molweight.config import load_config
 from molweight.objectives.setup import image_setup
+from molweight.recipes import RunConfig
 from molweight.stages.three_levels import wire
 from molweight.tapweight.directional import ForwardMode
 from molweight.tapweight.engines import make_solver

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 from hydra.errors import HydraException
@@ -24,17 +24,14 @@ from molweight.named_cards import dataset_card
 from molweight.objectives.augment import Augmentation
 from molweight.objectives.base import Objective
 from molweight.objectives.setup import BackboneRecipe, ImageRecipe, SplitRecipe
+from molweight.recipes import LearnRecipe, RunConfig, SearchRecipe
 from molweight.schema import build, checked
-from molweight.tapweight.averaging import AveragingRecipe
 from molweight.tapweight.directional import CentralDifference, ForwardMode
 from molweight.tapweight.engines import SOLVERS
 from molweight.tapweight.hessian import DoubleBackward, GradientDifference
 from molweight.tapweight.hypergradient import Hypergradient
 from molweight.tapweight.inverse import Inverse
-from molweight.tapweight.proximal import Proximal, Reduction, make_proximal
-from molweight.tapweight.solver import Unroll
 from molweight.training.finetune import FinetuneRecipe
-from molweight.training.optimisers import OptimiserRecipe
 
 PROTOCOLS = ("paper", "strict")
 SECTIONS = (
@@ -52,124 +49,6 @@ PARTS: dict[str, tuple[tuple[type, ...], str]] = {  # of a hypergradient
 }
 NUMBERS = {"batch_fraction": float, "directional_batches": int}  # of a hypergradient
 NOT_HASHED = ("run_dir", "device", "threads", "workers")  # where and how fast, not what
-
-
-@dataclass(frozen=True, kw_only=True)
-class BatchSizes:
-    """Samples in a batch of each level."""
-
-    pretrain: int
-    finetune: int
-    weights: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class ProximalRecipe:
-    """The term that ties level 2's backbone to level 1's; see :mod:`molweight.tapweight.proximal`.
-
-    Args:
-        kind: ``l2``, ``smooth_l1`` or ``l1``.
-        gamma: strength; None takes the published one of the task's kind.
-        reduction: ``sum`` or ``mean`` over the backbone's parameters.
-        beta: where ``smooth_l1`` turns from squares to absolute values.
-    """
-
-    kind: str
-    gamma: float | None
-    reduction: Reduction
-    beta: float
-
-    def __post_init__(self) -> None:
-        if self.gamma is not None and not self.gamma > 0:
-            raise ConfigError(f"learn.proximal.gamma must be > 0 or null, got {self.gamma}")
-        self.build(1.0)
-
-    def build(self, published: float) -> Proximal:
-        """The term, of the published strength where none is set."""
-        gamma = published if self.gamma is None else self.gamma
-        return make_proximal(self.kind, gamma=gamma, reduction=self.reduction, beta=self.beta)
-
-
-@dataclass(frozen=True, kw_only=True)
-class LearnRecipe:
-    """How the weights are learned.
-
-    Args:
-        steps: updates of the weights.
-        unroll: lower-level steps for each.
-        batch_size: of each level.
-        accumulate: validation batches averaged for each.
-        averaging: of the hypergradients of several.
-        update: of the mixture, ``softmax`` or ``exponentiated``.
-        proximal: the term between levels 1 and 2.
-        checkpoint_every: updates between two checkpoints.
-        pretrain, finetune, weights: optimisers of the three levels.
-    """
-
-    steps: int
-    unroll: Unroll
-    batch_size: BatchSizes
-    accumulate: int
-    averaging: AveragingRecipe
-    update: Literal["softmax", "exponentiated"]
-    proximal: ProximalRecipe
-    checkpoint_every: int
-    pretrain: OptimiserRecipe
-    finetune: OptimiserRecipe
-    weights: OptimiserRecipe
-
-    def __post_init__(self) -> None:
-        sizes = (self.batch_size.pretrain, self.batch_size.finetune, self.batch_size.weights)
-        if min(self.steps, self.checkpoint_every, self.accumulate) < 1 or min(sizes) < 2:
-            raise ConfigError(
-                "learn needs steps >= 1, checkpoint_every >= 1, accumulate >= 1 and batch sizes >= 2, got "
-                f"{self.steps}, {self.checkpoint_every}, {self.accumulate} and {sizes}"
-            )
-
-
-@dataclass(frozen=True, kw_only=True)
-class SearchRecipe:
-    """``method=random_search``.
-
-    Args:
-        trials: weightings, >= 1; the first is the equal one.
-        share: divide ``learn.steps`` among them, for the budget of a single run; otherwise each takes all.
-    """
-
-    trials: int
-    share: bool
-
-    def __post_init__(self) -> None:
-        if self.trials < 1:
-            raise ConfigError(f"search.trials must be >= 1, got {self.trials}")
-
-    def steps(self, total: int) -> int:
-        """Outer steps of one trial."""
-        return max(1, total // self.trials) if self.share else total
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunConfig:
-    """One run, with every choice made and checked."""
-
-    images: ImageRecipe
-    learn: LearnRecipe
-    search: SearchRecipe
-    finetune: FinetuneRecipe
-    hypergradient: Hypergradient
-    hypergradient_name: str
-    method: Method
-    solver: str
-    protocol: str
-    seed: int
-    device: str
-    threads: int | None
-    workers: int | None
-    run_dir: Path
-    text: str
-    """The resolved configuration as YAML."""
-    hash: str
-    """Of everything that decides the result."""
 
 
 def load_config(*overrides: str) -> RunConfig:

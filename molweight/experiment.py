@@ -13,13 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from molweight.config import RunConfig
 from molweight.errors import ConfigError, MolweightError
 from molweight.files import write_json, write_text
 from molweight.molecules.backbone import save_tensors
 from molweight.molecules.readers import Source
 from molweight.objectives.setup import image_setup
 from molweight.plot import save_weights_plot
+from molweight.recipes import RunConfig
 from molweight.report import Report, build_report, save_predictions
 from molweight.run_directory import RunDirectory
 from molweight.signals import Interrupted, interruptible

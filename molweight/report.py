@@ -13,8 +13,8 @@ from typing import Any
 import pandas as pd
 from torch import Tensor, nn
 
-from molweight.config import RunConfig
 from molweight.files import write_text
+from molweight.recipes import RunConfig
 from molweight.separation import sentence
 from molweight.stages.steps import Learned
 from molweight.training.finetune import Finetuned

@@ -303,9 +303,7 @@ def test_corpus_of_the_task_never_holds_what_is_scored(tmp_path):
     known = run(tmp_path / "known", f"corpus={path}", "corpus.limit=null").content["corpus"]
     assert known["in_test"] == sizes["test"], "an overlap is counted"
     options = ("corpus.limit=null", "corpus.exclude=[chembl2321810]", f"corpus={path}")
-    with pytest.raises(
-        DataError, match="none of its 204 rows is a molecule that may be used; 204 are held out"
-    ):
+    with pytest.raises(DataError, match="a molecule that may be used; 204 are held out"):
         run(tmp_path / "nothing", *options)
     path.write_text("\n".join([*rows["smiles"], *(f"C{'C' * n}O" for n in range(250))]) + "\n")
     apart = run(tmp_path / "apart", *options).content["corpus"]

@@ -17,6 +17,7 @@ import pytest
 from smallest import SMALLEST
 
 from molweight.__main__ import main
+from molweight.config import load_config
 from molweight.errors import ConfigError, DataError, DivergedError
 from molweight.leaderboard import execution, leaderboard, leaderboard_tables
 from molweight.leaderboard.command import parse_seeds, shown

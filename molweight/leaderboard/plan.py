@@ -14,8 +14,9 @@ import yaml
 from tqdm import tqdm
 
 from molweight.composition import config_dir, quoted
-from molweight.config import SECTIONS, RunConfig, load_config
+from molweight.config import SECTIONS, load_config
 from molweight.errors import ConfigError, MolweightError, unknown
+from molweight.recipes import RunConfig
 from molweight.run_directory import RunDirectory
 
 OWN = ("datasets", "methods", "seeds", "out", "jobs", "reference", "resamples")

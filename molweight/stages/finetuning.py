@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from molweight.config import RunConfig
 from molweight.molecules.forest import Forest
+from molweight.recipes import RunConfig
 from molweight.tapweight.typing import Batch
 from molweight.training.finetune import Finetuned, evaluate, finetune
 from molweight.training.setup import Setup

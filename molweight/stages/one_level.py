@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from molweight.config import RunConfig
+from molweight.recipes import RunConfig
 from molweight.run_directory import RunDirectory
 from molweight.stages.steps import Learned, images_seen, make_stream, run_steps, trained
 from molweight.tapweight.balancing import Balance

@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import torch
 
-from molweight.config import RunConfig
 from molweight.files import write_json
 from molweight.molecules.backbone import load_backbone, save_tensors
+from molweight.recipes import RunConfig
 from molweight.run_directory import RunDirectory
 from molweight.stages.finetuning import retrain
 from molweight.stages.one_level import continue_pretraining

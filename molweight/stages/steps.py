@@ -8,7 +8,7 @@ from typing import Any, Literal
 from torch import nn
 from tqdm import tqdm
 
-from molweight.config import RunConfig
+from molweight.recipes import RunConfig
 from molweight.run_directory import RunDirectory
 from molweight.signals import stop_if_asked
 from molweight.tapweight.solver import StepRecord, Trainer
