@@ -122,7 +122,8 @@ def _run(
     with clock.stage("learn"):
         learned = adapt(setup, config, directory, progress=progress)
     if config.method.pretrains:
-        title = config.images.dataset.name
+        what = "Learned weights" if config.method.learns else "Weights"
+        title = f"{what} of the objectives: {config.images.dataset.name}"
         save_tensors(setup.pretraining.backbone, directory.path / "backbone.safetensors")
         save_weights_plot(directory.records(), directory.path / "weights.png", title=title)
     with clock.stage("finetune"):

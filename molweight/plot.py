@@ -72,7 +72,7 @@ def save_weights_plot(records: list[dict[str, Any]], path: Path, *, title: str) 
     Args:
         records: lines of ``steps.jsonl``, at least one.
         path: of the picture.
-        title: what was adapted to.
+        title: of the picture.
     """
     import io
 
@@ -81,9 +81,7 @@ def save_weights_plot(records: list[dict[str, Any]], path: Path, *, title: str) 
 
     figure = Figure(figsize=(8.5, 4.5), layout="constrained")
     FigureCanvasAgg(figure)
-    plot_weights(records, figure.subplots()).set_title(
-        f"Learned weights of the objectives: {title}", loc="left"
-    )
+    plot_weights(records, figure.subplots()).set_title(title, loc="left")
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=150, bbox_inches="tight")
     write_bytes(path, buffer.getvalue())
