@@ -117,7 +117,13 @@ def _run(
             unlabelled=unlabelled,
             progress=progress,
         )
-    directory.claim_data({"labelled": setup.facts["data_sha256"], "corpus": setup.facts["corpus"]["sha256"]})
+    directory.claim_data(
+        {
+            "labelled": setup.facts["data_sha256"],
+            "corpus": setup.facts["corpus"]["sha256"],
+            "backbone.init": setup.facts["backbone_sha256"],
+        }
+    )
     logger.info("%s", summary(setup))
     with clock.stage("learn"):
         learned = adapt(setup, config, directory, progress=progress)

@@ -88,9 +88,7 @@ def build_report(
             "engine": learned.engine,
             "hypergradient": config.hypergradient_name if config.method.learns else None,
             "finetune": None if tuned is None else finetuning(tuned),
-            "parameters": 0
-            if tuned is None
-            else sum(p.numel() for p in setup.pretraining.backbone.parameters()),
+            "parameters": 0 if tuned is None else count(setup.pretraining.backbone),
             "images": learned.images,
             "seconds": sum(seconds.values()),
             "seconds_by_stage": seconds,
@@ -178,7 +176,11 @@ def markdown(content: dict[str, Any]) -> str:
                     "corpus",
                     f"{corpus['name']}: {corpus['molecules']} molecules ({corpus['in_test']} tested on)",
                 ),
-                ("backbone", f"{content['backbone']}, {content['parameters']:,} parameters"),
+                (
+                    "backbone",
+                    f"{content['backbone']}, from {content['backbone_init']}, "
+                    f"{content['parameters']:,} parameters",
+                ),
                 ("seed", str(content["seed"])),
                 ("time", f"{content['seconds']:.0f} s, {content['images']:,} pretraining images"),
             ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -57,11 +58,11 @@ class RunDirectory:
         content = {"state": state, "config_hash": self._digest, "time": datetime.now(UTC).isoformat()}
         write_json(self.path / "status.json", content | {k: v for k, v in more.items() if v is not None})
 
-    def claim_data(self, sums: dict[str, str]) -> None:
+    def claim_data(self, sums: Mapping[str, str | None]) -> None:
         """Note what the run's data are, or insist that they are still those that it began with.
 
         Args:
-            sums: what each is, to its SHA-256.
+            sums: what each is, to its SHA-256; None where there is none.
 
         Raises:
             DataError: they have changed since the run was interrupted.

@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import shlex
+import shutil
 import signal
 import threading
 import time
@@ -372,6 +373,17 @@ def test_only_data_sets_with_every_method_are_ranked(made, tmp_path):
     board = leaderboard(["lipo"], methods=["equal"], seeds=[0], out=tmp_path, resamples=100)
     assert board.summary["ranks"]["datasets"] == list(DATASETS) and board.summary["ranks"]["of"] == 3
     assert "over the 2 of 3 data sets" in board.page.read_text()
+
+
+def test_a_table_is_continued_without_the_folders_of_its_runs(made, tmp_path):
+    first = leaderboard(["esol"], seeds=[0, 1], out=tmp_path, resamples=100)
+    shutil.rmtree(tmp_path / "runs")
+    more = leaderboard(["esol"], seeds=[0, 1, 2], out=tmp_path, resamples=100)
+    assert [seed for _, _, seed in made.made] == [0, 1, 0, 1, 2, 2]
+    assert [row for row in more.rows if row["seed"] < 2] == first.rows
+    shutil.rmtree(tmp_path / "runs")
+    leaderboard(["esol"], seeds=[0], options=["learn.steps=3"], out=tmp_path, resamples=100)
+    assert made.made[6:] == [("esol", "equal", 0), ("esol", "tapweight", 0)]
 
 
 def test_lost_predictions_cost_the_interval_only(made, tmp_path):

@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from smallest import SMALLEST
 
 from molweight.run import main
 
 ROOT = Path(__file__).resolve().parents[1]
-QUICK = ("experiment=smoke", "corpus.limit=200", "backbone.width=4", "backbone.image_size=32")
 
 
 def molweight(*arguments, cwd, **environment):
@@ -113,7 +113,7 @@ def test_a_bad_row_is_named_and_the_run_goes_on(tmp_path):
     rows = list(GOOD)
     rows[6] = "CCCC(CCO,0.7"
     code, out, errors = molweight(
-        *QUICK, table(tmp_path / "my data.csv", rows), "run_dir=run", "split=random", cwd=tmp_path
+        *SMALLEST, table(tmp_path / "my data.csv", rows), "run_dir=run", "split=random", cwd=tmp_path
     )
     assert code == 0, errors
     assert "40 rows (1 invalid" in errors

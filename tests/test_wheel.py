@@ -13,11 +13,13 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from smallest import SMALLEST
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ("molweight", "configs", "pyproject.toml", "README.md", "LICENSE")
 SMALL = (
-    *("experiment=smoke", "corpus.limit=200", "backbone.width=4", "backbone.image_size=32", "threads=1"),
+    *SMALLEST,
+    "threads=1",
     *("learn.steps=2", "learn.batch_size.pretrain=32", "finetune.epochs=2"),
 )
 
@@ -65,12 +67,12 @@ def python(wheel, tmp_path_factory):
 def test_the_wheel_holds_the_package_and_its_configuration(wheel):
     found = set(zipfile.ZipFile(wheel).namelist())
     for folder, prefix in (("molweight", "molweight"), ("configs", "molweight/configs")):
-        files = [p for p in (ROOT / folder).rglob("*") if p.suffix in (".py", ".yaml")]
+        files = [p for p in (ROOT / folder).rglob("*") if p.suffix in (".py", ".yaml", ".md", ".safetensors")]
         expected = {f"{prefix}/{p.relative_to(ROOT / folder).as_posix()}" for p in files}
         assert expected and expected <= found, expected - found
     foreign = {name.split("/")[0] for name in found} - {"molweight"}
     assert all(name.endswith(".dist-info") for name in foreign), foreign
-    assert not [name for name in found if "__pycache__" in name or name.endswith((".csv", ".safetensors"))]
+    assert not [name for name in found if "__pycache__" in name or name.endswith(".csv")]
 
 
 def test_the_installed_package_is_the_one_that_is_imported(python, tmp_path):

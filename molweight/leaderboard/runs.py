@@ -132,18 +132,30 @@ def leaderboard_tables(
 
 
 def collect(folder: Path, runs: Sequence[Run]) -> tuple[dict[tuple[str, str, int], Row | None], list[Run]]:
-    """Rows by key, those of earlier calls first and None for a run to come; and the runs to come."""
+    """Rows by key, those of earlier calls first and None for a run to come; and the runs to come.
+
+    A run is finished if its folder says so, or, where the folder is gone, if its row in the table is of the
+    same configuration: a table travels without its runs, and is continued where they are not.
+    """
+    earlier = {key(row): row for row in read_rows(folder)}
     asked = {run.key for run in runs}
-    rows: dict[tuple[str, str, int], Row | None] = {
-        key(row): row for row in read_rows(folder) if key(row) not in asked
-    }
+    rows: dict[tuple[str, str, int], Row | None] = {k: row for k, row in earlier.items() if k not in asked}
     waiting = []
     for run in runs:
-        finished = is_finished(run)
-        rows[run.key] = finished_row(run) if finished else None
-        if not finished:
+        before = earlier.get(run.key)
+        if is_finished(run):
+            rows[run.key] = finished_row(run)
+        elif before is not None and is_result(before, run) and not run.config.run_dir.exists():
+            rows[run.key] = before
+        else:
+            rows[run.key] = None
             waiting.append(run)
     return rows, waiting
+
+
+def is_result(row: Row, run: Run) -> bool:
+    """Whether a row is the result of exactly this run."""
+    return bool(row["state"] == "ok" and row["config_hash"] == run.config.hash)
 
 
 def run_all(

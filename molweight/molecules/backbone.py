@@ -11,9 +11,11 @@ from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, ResNet
 
 from molweight.errors import ConfigError, DataError
-from molweight.files import write_bytes
+from molweight.files import sha256_file, write_bytes
 
 FULL_WIDTH = 64  # channels of torchvision's first stage
+SHIPPED = Path(__file__).parent / "pretrained"
+"""Weights of the package, each beside its model card; ``backbone.init`` takes the stem of a file."""
 
 
 class ResNet18(ResNet):  # type: ignore[misc]
@@ -51,7 +53,7 @@ def make_backbone(*, width: int, init: str | None, seed: int) -> ResNet18:
 
     Args:
         width: channels of the first stage.
-        init: ``random``, or a safetensors file of a backbone of this width.
+        init: ``random``, the name of shipped weights, or a safetensors file; of a backbone of this width.
         seed: of the random weights.
 
     Raises:
@@ -67,8 +69,23 @@ def make_backbone(*, width: int, init: str | None, seed: int) -> ResNet18:
             "one with `python -m molweight convert`), or backbone.init=random to start from nothing"
         )
     if init != "random":
-        load_backbone(backbone, Path(init))
+        load_backbone(backbone, weights_file(init))
     return backbone
+
+
+def weights_file(init: str) -> Path:
+    """Where the weights are that ``backbone.init`` names, shipped or the user's own; perhaps nowhere."""
+    return SHIPPED / f"{init}.safetensors" if init in shipped() else Path(init).expanduser()
+
+
+def weights_sha256(init: str | None) -> str | None:
+    """SHA-256 of the file that ``backbone.init`` names; None for random weights."""
+    return None if init in (None, "random") else sha256_file(weights_file(str(init)))
+
+
+def shipped() -> list[str]:
+    """The names of the weights that come with the package."""
+    return sorted(path.stem for path in SHIPPED.glob("*.safetensors"))
 
 
 def load_backbone(backbone: ResNet18, path: Path) -> None:
@@ -79,7 +96,10 @@ def load_backbone(backbone: ResNet18, path: Path) -> None:
     """
     cure = "pass backbone.init=random to train from scratch"
     if not path.is_file():
-        raise DataError(f"backbone.init: there is no file {path}; {cure}")
+        raise DataError(
+            f"backbone.init: there is no file {path}, and no shipped weights of that name "
+            f"({', '.join(shipped())}); {cure}"
+        )
     try:
         tensors = load(path.read_bytes())
     except SafetensorError as error:

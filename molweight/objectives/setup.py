@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from molweight.errors import ConfigError
-from molweight.molecules.backbone import ResNet18, make_backbone
+from molweight.molecules.backbone import ResNet18, make_backbone, weights_sha256
 from molweight.molecules.cards import CorpusCard, DatasetCard
 from molweight.molecules.corpora import Corpus, load_corpus
 from molweight.molecules.datasets import MoleculeDataset, load_dataset
@@ -48,7 +48,7 @@ class BackboneRecipe:
         name: for people.
         width: channels of the first stage.
         image_size: px.
-        init: ``random`` or a safetensors file.
+        init: ``random``, the name of shipped weights, or a safetensors file.
     """
 
     name: str
@@ -201,6 +201,8 @@ def image_setup(
             },
             "corpus": pretraining.facts([dataset.smiles[i] for i in splits.test]),
             "backbone": recipe.backbone.name,
+            "backbone_init": recipe.backbone.init,
+            "backbone_sha256": weights_sha256(recipe.backbone.init),
         },
         model_card={
             "backbone": recipe.backbone.name,
