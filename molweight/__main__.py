@@ -35,6 +35,8 @@ LEADERBOARD_EXAMPLES = """options (defaults):
   seeds=0,1,2              or a range, 0-4
   out=results              folder of the runs and of leaderboard.md, .csv, .json and ranks.png
   jobs=1                   runs at the same time, each in a process with its share of the cores
+  launcher=                a launcher of Hydra instead of jobs=: joblib, submitit_local, submitit_slurm; its
+                           options begin with hydra.launcher. (pip install 'molweight[launchers]')
   reference=tapweight      method that the others are tested against
   resamples=1000           of the test molecules, for the intervals
 
@@ -42,6 +44,9 @@ examples:
   python -m molweight leaderboard datasets=esol,bbbp methods=equal,tapweight seeds=0,1,2
   python -m molweight leaderboard datasets=my.csv seeds=0-4 jobs=2 learn.steps=40 backbone=tiny
   python -m molweight leaderboard datasets=bbbp split=scaffold_balanced 'split.seed=${seed}'
+  python -m molweight leaderboard datasets=esol launcher=joblib hydra.launcher.n_jobs=4
+  python -m molweight leaderboard datasets=esol launcher=submitit_slurm hydra.launcher.partition=gpu \\
+      hydra.launcher.gpus_per_node=1 hydra.launcher.timeout_min=600
   python -m molweight leaderboard --tables-only out=results reference=equal
 """
 

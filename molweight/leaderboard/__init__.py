@@ -4,12 +4,25 @@
     board = leaderboard(["esol", "bbbp"], methods=["equal", "tapweight"], seeds=[0, 1, 2])
 
 It reads top down: ``runs`` (what is run, kept and announced), ``plan`` (which runs), ``execution`` (one
-after the other or in processes), ``rows`` (``leaderboard.csv``), ``summary`` (numbers from the rows, through
+after the other or in processes), ``launchers`` and ``launching`` (or through a launcher of Hydra), ``job``
+(what that starts), ``rows`` (``leaderboard.csv``), ``summary`` (numbers from the rows, through
 ``statistics`` and ``bootstrap``), ``tables`` and ``pictures``.
+
+Importing the package loads no torch, so that a launcher, which trains nothing, starts at once.
 """
 
 from __future__ import annotations
 
-from molweight.leaderboard.runs import Leaderboard, leaderboard, leaderboard_tables
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from molweight.leaderboard.runs import Leaderboard, leaderboard, leaderboard_tables
 
 __all__ = ["Leaderboard", "leaderboard", "leaderboard_tables"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'molweight.leaderboard' has no attribute {name!r}")
+    return getattr(importlib.import_module("molweight.leaderboard.runs"), name)

@@ -27,7 +27,7 @@ def run_command(tokens: Sequence[str], *, tables_only: bool, announce: Announce)
     if tables_only:
         if needless := [
             *options,
-            *(name for name in ("datasets", "methods", "seeds", "jobs") if name in own),
+            *(name for name in ("datasets", "methods", "seeds", "jobs", "launcher") if name in own),
         ]:
             raise ConfigError(
                 f"--tables-only runs nothing, so {needless[0]} has no effect; "
@@ -44,6 +44,8 @@ def run_command(tokens: Sequence[str], *, tables_only: bool, announce: Announce)
         shared["seeds"] = parse_seeds(own["seeds"])
     if "jobs" in own:
         shared["jobs"] = parse_count("jobs", own["jobs"])
+    if "launcher" in own:
+        shared["launcher"] = own["launcher"]
     return leaderboard(
         parse_names(own["datasets"]), options=options, progress=True, announce=announce, **shared
     )

@@ -19,9 +19,15 @@ from molweight.errors import ConfigError, MolweightError, unknown
 from molweight.recipes import RunConfig
 from molweight.run_directory import RunDirectory
 
-OWN = ("datasets", "methods", "seeds", "out", "jobs", "reference", "resamples")
+OWN = ("datasets", "methods", "seeds", "out", "jobs", "launcher", "reference", "resamples")
 """Options of the leaderboard itself; all others are options of every run."""
-CHOSEN = {"dataset": "datasets", "method": "methods", "seed": "seeds", "run_dir": "out"}
+CHOSEN = {
+    "dataset": "datasets",
+    "method": "methods",
+    "seed": "seeds",
+    "run_dir": "out",
+    "hydra/launcher": "launcher",
+}
 """Options of a run that the leaderboard sets, and the option that decides about each."""
 SHOWN = 5  # options that differ, in an error's sentence
 

@@ -13,6 +13,8 @@ from tqdm import tqdm
 from molweight.errors import ConfigError, unknown
 from molweight.files import write_json, write_text
 from molweight.leaderboard.execution import Outcome, execute
+from molweight.leaderboard.launchers import PREFIX, Launcher, find_launcher
+from molweight.leaderboard.launching import launch
 from molweight.leaderboard.pictures import save_ranks
 from molweight.leaderboard.plan import Run, is_finished, plan
 from molweight.leaderboard.rows import (
@@ -26,7 +28,7 @@ from molweight.leaderboard.rows import (
     write_rows,
 )
 from molweight.leaderboard.summary import summarise
-from molweight.leaderboard.tables import markdown
+from molweight.leaderboard.tables import counted, markdown
 from molweight.report import number
 
 REFERENCE = "tapweight"
@@ -58,6 +60,7 @@ def leaderboard(
     options: Sequence[str] = (),
     out: str | Path = "results",
     jobs: int = 1,
+    launcher: str | None = None,
     reference: str | None = None,
     resamples: int = 1000,
     progress: bool = False,
@@ -67,16 +70,17 @@ def leaderboard(
 
     A run that is finished is not run again, one that was interrupted or failed is continued. Rows that the
     folder holds already stay, so that data sets, methods and seeds can be added one call at a time. Results
-    do not depend on ``jobs``, except for the rounding of sums: each process has its share of the cores, and
-    another number of threads adds in another order.
+    do not depend on ``jobs`` or ``launcher``, except for the rounding of sums: each process has its share of
+    the cores, and another number of threads adds in another order.
 
     Args:
         datasets: names, or files.
         methods: of ``method=``.
         seeds: of ``seed=``.
-        options: of every run, such as ``learn.steps=40``.
+        options: of every run, such as ``learn.steps=40``, or of the launcher: ``hydra.launcher.n_jobs=2``.
         out: folder of the runs and the tables.
         jobs: processes that run at the same time.
+        launcher: of Hydra, instead of ``jobs``: ``joblib``, ``submitit_local`` or ``submitit_slurm``.
         reference: method that the others are compared with; None takes ``tapweight`` where there is one.
         resamples: of the test molecules, for the intervals.
         progress: show a bar.
@@ -90,14 +94,16 @@ def leaderboard(
     """
     folder, say = Path(out), announce or (lambda line: None)
     check_counts(jobs, resamples)
+    chosen, options = choose_launcher(launcher, jobs, options)
     runs = plan(datasets, methods, seeds, options=options, out=folder, progress=progress)
     rows, waiting = collect(folder, runs)
-    chosen = [*methods, *(row["method"] for row in rows.values() if row is not None)]
-    check_reference(reference, chosen)
+    check_reference(reference, [*methods, *(row["method"] for row in present(rows))])
     check_comparable(present(rows), waiting)
     if len(waiting) < len(runs):
         say(f"{len(runs) - len(waiting)} of {len(runs)} runs were finished before")
-    code = run_all(folder, rows, waiting, jobs=jobs, progress=progress, say=say)
+    if chosen is not None and waiting:
+        say(f"{counted(len(waiting), 'run')} handed to launcher={chosen.name}; logs in {folder / 'launcher'}")
+    code = run_all(folder, rows, waiting, jobs=jobs, launcher=chosen, progress=progress, say=say)
     made = leaderboard_tables(folder, reference=reference, resamples=resamples)
     return Leaderboard(rows=made.rows, summary=made.summary, page=made.page, exit_code=code)
 
@@ -164,6 +170,7 @@ def run_all(
     waiting: Sequence[Run],
     *,
     jobs: int,
+    launcher: Launcher | None,
     progress: bool,
     say: Announce,
 ) -> int:
@@ -186,7 +193,10 @@ def run_all(
                 say(line(run, outcome.row))
             bar.update()
 
-        execute(waiting, jobs=jobs, begin=begin, record=record)
+        if launcher is None:
+            execute(waiting, jobs=jobs, begin=begin, record=record)
+        else:
+            launch(waiting, launcher, out=folder, begin=begin, record=record)
     return max(codes)
 
 
@@ -210,6 +220,25 @@ def line(run: Run, row: Row) -> str:
     return (
         f"{run.name}: valid {number(row['valid'])}, test {number(row['test'])} ({row['seconds'] or 0:.0f} s)"
     )
+
+
+def choose_launcher(name: str | None, jobs: int, options: Sequence[str]) -> tuple[Launcher | None, list[str]]:
+    """The launcher that was asked for, if any, and the options that are not its own.
+
+    Raises:
+        ConfigError: it is unknown or not installed, or an option does not fit.
+    """
+    own = [option for option in options if option.lstrip("+~").startswith(PREFIX)]
+    others = [option for option in options if option not in own]
+    if name is None:
+        if own:
+            raise ConfigError(
+                f"{own[0]} has no effect without a launcher; choose one, such as launcher=joblib"
+            )
+        return None, others
+    if jobs > 1:
+        raise ConfigError(f"jobs={jobs} and launcher={name} both run in parallel; choose one of them")
+    return find_launcher(name, own), others
 
 
 def check_counts(jobs: int, resamples: int) -> None:
