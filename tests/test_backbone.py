@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from sklearn.linear_model import RidgeCV
 from torchvision.models import resnet18
 
 from molweight.__main__ import main
+from molweight.config import load_config
 from molweight.errors import ConfigError, DataError
-from molweight.molecules.backbone import ResNet18, make_backbone, save_tensors
+from molweight.files import sha256_file
+from molweight.molecules.backbone import SHIPPED, ResNet18, make_backbone, save_tensors, shipped
 from molweight.molecules.convert import convert_imagemol
+from molweight.molecules.datasets import load_dataset
 from molweight.molecules.model import TaskModel
+from molweight.molecules.pictures import Pictures
+from molweight.molecules.splits import split
+from molweight.named_cards import dataset_card
+from molweight.objectives.augment import normalised
 
 
 def imagemol_file(path, **changes):
@@ -116,6 +125,43 @@ def test_missing_partial_and_foreign_weights_are_errors(tmp_path):
     (tmp_path / "ImageMol.pth.tar").write_bytes(b"nonsense")
     with pytest.raises(DataError, match="molweight convert"):
         make_backbone(width=4, init=str(tmp_path / "ImageMol.pth.tar"), seed=0)
+
+
+def test_every_shipped_backbone_is_the_one_that_its_card_describes():
+    assert "tiny_zinc250k" in shipped()
+    for name in shipped():
+        card = (SHIPPED / f"{name}.md").read_text(encoding="utf-8")
+        assert sha256_file(SHIPPED / f"{name}.safetensors") in card
+
+
+def test_the_default_backbone_starts_from_shipped_weights():
+    recipe = load_config().images.backbone
+    assert recipe.init == "tiny_zinc250k" and recipe.width == 16
+    one, two = (make_backbone(width=16, init=recipe.init, seed=seed) for seed in (0, 1))
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
+    with pytest.raises(DataError, match=r"does not hold this backbone .*backbone\.init=random"):
+        make_backbone(width=4, init=recipe.init, seed=0)
+    with pytest.raises(DataError, match=r"no shipped weights of that name \(tiny_zinc250k\)"):
+        make_backbone(width=16, init="tiny_zinc", seed=0)
+
+
+def test_shipped_weights_know_more_than_random_ones():
+    """A ridge regression on the embeddings of molecules that pretraining did not see."""
+    data = load_dataset(dataset_card("chembl2321810"))
+    pictures = Pictures(data.smiles, 64, progress=False)
+    parts = split(data.smiles, data.targets, kind="scaffold")
+    truth = data.targets[:, 0]
+
+    def error(init: str) -> float:
+        backbone = make_backbone(width=16, init=init, seed=0).eval()
+        with torch.no_grad():
+            found = [backbone(normalised(pictures[i])) for i in torch.arange(len(data.smiles)).split(256)]
+        x = torch.cat(found).double().numpy()
+        x = (x - x[parts.train].mean(0)) / x[parts.train].std(0).clip(1e-6)
+        model = RidgeCV(np.logspace(0, 5, 11)).fit(x[parts.train], truth[parts.train])
+        return float(np.sqrt(np.mean((model.predict(x[parts.valid]) - truth[parts.valid]) ** 2)))
+
+    assert error("tiny_zinc250k") < error("random")
 
 
 def test_saved_weights_come_back_bit_for_bit(tmp_path):
