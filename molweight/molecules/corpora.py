@@ -85,7 +85,7 @@ def load_corpus(
     task_smiles: Sequence[str],
     source: Source | None = None,
     standardise: Standardisation = AS_GIVEN,
-    exclude: Collection[str] = (),
+    exclude: Callable[[], Collection[str]] = tuple,
 ) -> Corpus:
     """The unlabelled molecules that a card describes.
 
@@ -95,7 +95,8 @@ def load_corpus(
             others must stay unseen.
         source: read instead of what the card names, such as a list of SMILES or a data frame.
         standardise: done to every molecule.
-        exclude: molecules to leave out, as :func:`molweight.molecules.smiles.flat` spells them.
+        exclude: gives the molecules to leave out, as :func:`molweight.molecules.smiles.flat` spells them;
+            called once the corpus is found, since it may take minutes.
 
     Raises:
         ConfigError: no such corpus.
@@ -116,12 +117,13 @@ def load_corpus(
     if card.name not in sources:
         raise ConfigError(unknown("corpus", card.name, sources))
     inputs = sources[card.name]()
+    held_out = exclude()
     if card.limit is None:
-        return _corpus(card.name, enumerate(inputs), standardise, exclude)
+        return _corpus(card.name, enumerate(inputs), standardise, held_out)
     strings = list(inputs)  # a draw needs them all at hand; without one they pass by
     order = np.random.default_rng(LIMIT_SEED).permutation(len(strings)).tolist()
     rows = ((row, strings[row]) for row in order)
-    drawn = _corpus(card.name, rows, standardise, exclude, limit=card.limit)
+    drawn = _corpus(card.name, rows, standardise, held_out, limit=card.limit)
     return replace(drawn, n_rows=len(strings))
 
 

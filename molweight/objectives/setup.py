@@ -134,7 +134,7 @@ def image_setup(
             task_smiles=corpus_candidates(dataset, splits),
             source=unlabelled,
             standardise=recipe.standardise,
-            exclude={flat(smiles) for card in recipe.held_out for smiles in load_dataset(card).smiles},
+            exclude=lambda: {flat(mol) for card in recipe.held_out for mol in load_dataset(card).smiles},
         )
 
     pretraining = unlabelled_part(
