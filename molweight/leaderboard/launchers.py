@@ -34,6 +34,25 @@ class Launcher:
     settings: dict[str, Any]
 
 
+def choose_launcher(name: str | None, jobs: int, options: Sequence[str]) -> tuple[Launcher | None, list[str]]:
+    """The launcher that was asked for, if any, and the options that are not its own.
+
+    Raises:
+        ConfigError: it is unknown or not installed, or an option does not fit.
+    """
+    own = [option for option in options if option.lstrip("+~").startswith(PREFIX)]
+    others = [option for option in options if option not in own]
+    if name is None:
+        if own:
+            raise ConfigError(
+                f"{own[0]} has no effect without a launcher; choose one, such as launcher=joblib"
+            )
+        return None, others
+    if jobs > 1:
+        raise ConfigError(f"jobs={jobs} and launcher={name} both run in parallel; choose one of them")
+    return find_launcher(name, own), others
+
+
 def find_launcher(name: str, options: Sequence[str]) -> Launcher:
     """The launcher of a name, with its options checked.
 

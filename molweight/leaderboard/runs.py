@@ -13,7 +13,7 @@ from tqdm import tqdm
 from molweight.errors import ConfigError, unknown
 from molweight.files import write_json, write_text
 from molweight.leaderboard.execution import Outcome, execute
-from molweight.leaderboard.launchers import PREFIX, Launcher, find_launcher
+from molweight.leaderboard.launchers import Launcher, choose_launcher
 from molweight.leaderboard.launching import launch
 from molweight.leaderboard.pictures import save_ranks
 from molweight.leaderboard.plan import Run, is_finished, plan
@@ -220,25 +220,6 @@ def line(run: Run, row: Row) -> str:
     return (
         f"{run.name}: valid {number(row['valid'])}, test {number(row['test'])} ({row['seconds'] or 0:.0f} s)"
     )
-
-
-def choose_launcher(name: str | None, jobs: int, options: Sequence[str]) -> tuple[Launcher | None, list[str]]:
-    """The launcher that was asked for, if any, and the options that are not its own.
-
-    Raises:
-        ConfigError: it is unknown or not installed, or an option does not fit.
-    """
-    own = [option for option in options if option.lstrip("+~").startswith(PREFIX)]
-    others = [option for option in options if option not in own]
-    if name is None:
-        if own:
-            raise ConfigError(
-                f"{own[0]} has no effect without a launcher; choose one, such as launcher=joblib"
-            )
-        return None, others
-    if jobs > 1:
-        raise ConfigError(f"jobs={jobs} and launcher={name} both run in parallel; choose one of them")
-    return find_launcher(name, own), others
 
 
 def check_counts(jobs: int, resamples: int) -> None:

@@ -80,7 +80,9 @@ def weights_file(init: str) -> Path:
 
 def weights_sha256(init: str | None) -> str | None:
     """SHA-256 of the file that ``backbone.init`` names; None for random weights."""
-    return None if init in (None, "random") else sha256_file(weights_file(str(init)))
+    if init is None or init == "random":
+        return None
+    return sha256_file(weights_file(init))
 
 
 def shipped() -> list[str]:
