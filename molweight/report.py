@@ -176,11 +176,7 @@ def markdown(content: dict[str, Any]) -> str:
                     "corpus",
                     f"{corpus['name']}: {corpus['molecules']} molecules ({corpus['in_test']} tested on)",
                 ),
-                (
-                    "backbone",
-                    f"{content['backbone']}, from {content['backbone_init']}, "
-                    f"{content['parameters']:,} parameters",
-                ),
+                ("backbone", backbone_line(content)),
                 ("seed", str(content["seed"])),
                 ("time", f"{content['seconds']:.0f} s, {content['images']:,} pretraining images"),
             ],
@@ -207,6 +203,13 @@ def markdown(content: dict[str, Any]) -> str:
             lines += ["", f"– : {label} does not exist, because the part holds one class only or no label."]
     lines += ["", "## Reproduce", "", "```", content["command"], "```", ""]
     return "\n".join(lines)
+
+
+def backbone_line(content: dict[str, Any]) -> str:
+    """The network and the weights it began with, if there was one."""
+    if not content["parameters"]:
+        return "none"
+    return f"{content['backbone']}, from {content['backbone_init']}, {content['parameters']:,} parameters"
 
 
 def method_line(content: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ from smallest import SMALLEST
 from molweight.config import load_config
 from molweight.errors import ConfigError, DataError
 from molweight.experiment import run_experiment
+from molweight.files import sha256_file
 from molweight.methods import NO_PRETRAINING, PLAIN, Method, parse_method, read_weights
 from molweight.molecules import forest
 from molweight.report import Report
@@ -201,7 +202,8 @@ def test_without_pretraining_no_corpus_is_read(
     files = {path.name for path in (tmp_path / "run").iterdir()}
     assert not files & {"weights.png", "backbone.safetensors", "checkpoint", "excluded_corpus.csv"}
     assert ("model.safetensors" in files) == (method != "ecfp_rf")
-    assert "Weights" not in (tmp_path / "run" / "report.md").read_text()
+    page = (tmp_path / "run" / "report.md").read_text()
+    assert "Weights" not in page and ("| backbone | none |" in page) == (method == "ecfp_rf")
 
 
 def test_scratch_ignores_the_checkpoint_and_direct_uses_it(tmp_path: Path) -> None:
@@ -210,6 +212,8 @@ def test_scratch_ignores_the_checkpoint_and_direct_uses_it(tmp_path: Path) -> No
     assert load_config(*SMALL, "method=scratch", init).images.backbone.init == "random"
     scratch, direct = (run(tmp_path / name, name, init).content for name in ("scratch", "direct"))
     assert scratch["valid"] != direct["valid"]
+    assert scratch["backbone_sha256"] is None
+    assert direct["backbone_sha256"] == sha256_file(tmp_path / "equal" / "backbone.safetensors")
     assert scratch["valid"] == run(tmp_path / "again", "scratch").content["valid"]
     first = load_file(tmp_path / "direct" / "model.safetensors")
     assert any(name.startswith("backbone.") for name in first)
