@@ -37,7 +37,7 @@ PROTOCOLS = ("paper", "strict")
 SECTIONS = (
     *("dataset", "corpus", "split", "backbone", "objectives", "hypergradient", "views", "augment"),
     *("learn", "finetune", "method", "solver", "protocol", "meta_fraction", "seed", "device", "threads"),
-    *("workers", "run_dir", "standardise", "search"),
+    *("workers", "run_dir", "pretraining_cache", "standardise", "search"),
 )
 LARGEST_SEED = 2**32 - 1  # NumPy's and scikit-learn's
 TRUSTED = "molweight."  # the only code that a configuration may name
@@ -48,7 +48,7 @@ PARTS: dict[str, tuple[tuple[type, ...], str]] = {  # of a hypergradient
     "hessian": ((DoubleBackward, GradientDifference), "a Hessian product"),
 }
 NUMBERS = {"batch_fraction": float, "directional_batches": int}  # of a hypergradient
-NOT_HASHED = ("run_dir", "device", "threads", "workers")  # where and how fast, not what
+NOT_HASHED = ("run_dir", "pretraining_cache", "device", "threads", "workers")  # where and how fast, not what
 
 
 def load_config(*overrides: str) -> RunConfig:
@@ -99,6 +99,7 @@ def to_run_config(config: DictConfig) -> RunConfig:
         meta_fraction=checked(tree["meta_fraction"], float, "meta_fraction"),
         seed=checked(tree["seed"], int, "seed"),
     )
+    cache = checked(tree["pretraining_cache"], str | None, "pretraining_cache")
     hashed = {key: value for key, value in tree.items() if key not in NOT_HASHED}
     if method.name == "fixed":  # the file's content decides, and a wrong one is refused here
         hashed["weights"] = read_weights(Path(method.argument), [one.name for one in images.objectives])
@@ -117,6 +118,7 @@ def to_run_config(config: DictConfig) -> RunConfig:
         threads=tree["threads"],
         workers=tree["workers"],
         run_dir=Path(tree["run_dir"]),
+        pretraining_cache=Path(cache).expanduser() if cache else None,
         text=yaml.safe_dump(tree, sort_keys=False, allow_unicode=True),
         hash=hashlib.sha256(json.dumps(hashed, sort_keys=True).encode()).hexdigest(),
     )

@@ -127,6 +127,7 @@ def _run(
     logger.info("%s", summary(setup))
     with clock.stage("learn"):
         learned = adapt(setup, config, directory, progress=progress)
+    clock.seconds["learn"] += learned.seconds_reused
     if config.method.pretrains:
         what = "Learned weights" if config.method.learns else "Weights"
         title = f"{what} of the objectives: {config.images.dataset.name}"

@@ -129,6 +129,7 @@ class RunConfig:
     threads: int | None
     workers: int | None
     run_dir: Path
+    pretraining_cache: Path | None
     text: str
     """The resolved configuration as YAML."""
     hash: str

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import math
-import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ import pandas as pd
 from torch import Tensor, nn
 
 from molweight.files import write_text
+from molweight.machine import versions
 from molweight.recipes import RunConfig
 from molweight.separation import sentence
 from molweight.stages.steps import Learned
@@ -22,7 +21,6 @@ from molweight.training.metrics import METRICS, Score
 from molweight.training.setup import Setup
 
 SCHEMA = 1
-PACKAGES = ("molweight", "torch", "torchvision", "rdkit", "numpy", "scikit-learn", "pandas", "betty-ml")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +90,7 @@ def build_report(
             "images": learned.images,
             "seconds": sum(seconds.values()),
             "seconds_by_stage": seconds,
+            "seconds_reused": learned.seconds_reused,
             **facts,
             "versions": versions(),
             "config_hash": config.hash,
@@ -114,17 +113,6 @@ def finetuning(tuned: Finetuned) -> dict[str, Any]:
         "constant_predictions": tuned.constant,
         "history": tuned.history,
     }
-
-
-def versions() -> dict[str, str]:
-    """Versions of what the result depends on."""
-    found = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def save_predictions(path: Path, setup: Setup, parts: dict[str, tuple[Tensor, Tensor, Tensor]]) -> None:

@@ -89,3 +89,37 @@ def test_every_optimiser_moves_what_may_move_and_nothing_else(name):
 def test_recipes_that_cannot_work_are_refused(options, words):
     with pytest.raises(ConfigError, match=words):
         recipe(**options)
+
+
+def rates(optimizer, module):
+    found = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+    return {name: found[id(p)] for name, p in module.named_parameters()}
+
+
+@pytest.mark.parametrize("name", OPTIMISERS)
+def test_heads_have_a_rate_of_their_own(name):
+    module = nn.ModuleDict({"backbone": nn.Linear(2, 2), "head": nn.Linear(2, 1)})
+    optimizer, scheduler = recipe(name=name, head_lr=2.0, warmup=0.5).build(
+        module.parameters(), steps=4, backbone=module["backbone"]
+    )
+    halves = {"backbone.weight": 0.25, "backbone.bias": 0.25, "head.weight": 1.0, "head.bias": 1.0}
+    assert rates(optimizer, module) == pytest.approx(halves)
+    optimizer.step()
+    scheduler.step()
+    assert rates(optimizer, module) == pytest.approx({name: 2 * rate for name, rate in halves.items()})
+
+
+def test_without_a_head_rate_the_heads_have_that_of_the_backbone():
+    module = nn.ModuleDict({"backbone": nn.Linear(2, 2), "head": nn.Linear(2, 1)})
+    optimizer, _ = recipe().build(module.parameters(), steps=4, backbone=module["backbone"])
+    assert set(rates(optimizer, module).values()) == {0.5}
+
+
+def test_a_head_rate_needs_a_backbone():
+    with pytest.raises(ConfigError, match="head_lr is set where no backbone is trained"):
+        recipe(head_lr=1.0).build(nn.Linear(2, 1).parameters(), steps=4)
+
+
+def test_head_rates_that_cannot_work():
+    with pytest.raises(ConfigError, match=r"head_lr must be > 0 or null, got 0"):
+        recipe(head_lr=0.0)

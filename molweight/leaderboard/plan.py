@@ -96,7 +96,8 @@ def plan(
 def _run(dataset: str, method: str, seed: int, *, options: tuple[str, ...], out: Path) -> Run:
     folder = f"runs/{folder_name(dataset)}/{folder_name(method)}/{seed}"
     chosen = (f"dataset={dataset}", f"method={plain(method)}", f"seed={seed}")
-    overrides = (*chosen, f"run_dir={plain(str(out / folder))}", *options)
+    places = (f"run_dir={plain(str(out / folder))}", f"pretraining_cache={plain(str(out / 'pretrained'))}")
+    overrides = (*chosen, *places, *options)
     return Run(
         dataset=dataset,
         method=method,

@@ -8,6 +8,7 @@ import numpy as np
 
 from molweight.recipes import RunConfig
 from molweight.run_directory import RunDirectory
+from molweight.stages.pretraining_cache import kept_pretraining
 from molweight.stages.steps import Learned, images_seen, make_stream, run_steps, trained
 from molweight.tapweight.balancing import Balance
 from molweight.tapweight.one_level import Balanced, BalancedPretraining, OneLevel
@@ -20,6 +21,8 @@ def continue_pretraining(
 ) -> Learned:
     """Pretrain the backbone of ``setup.pretraining`` under a balance, or continue doing so.
 
+    What another run has kept in the cache is taken from there.
+
     Args:
         setup: its backbone is trained in place.
         config: of the run.
@@ -28,6 +31,26 @@ def continue_pretraining(
         steps: outer ones; with as many as a method with a third level takes, it sees the same batches.
         progress: show a bar.
     """
+    kept = kept_pretraining(setup, config, balance, steps=steps)
+    taken = kept is not None and kept.take(setup.pretraining.backbone, directory)
+    if not taken:
+        train(setup, config, directory, balance, steps=steps, progress=progress)
+        if kept is not None:
+            kept.keep(setup.pretraining.backbone, directory)
+    records = directory.records()
+    return Learned(
+        weights=mean_weights(records, setup.objectives),
+        separation={},
+        engine=OneLevel.engine,
+        images=images_seen(setup, config, steps),
+        seconds_reused=sum(record["seconds"] for record in records) if taken else 0.0,
+    )
+
+
+def train(
+    setup: Setup, config: RunConfig, directory: RunDirectory, balance: Balance, *, steps: int, progress: bool
+) -> None:
+    """Bring the backbone to a number of outer steps."""
     recipe = config.learn
     with Workers(choose_workers(config.workers, setup.handover.device)) as workers:
         trainer = OneLevel(
@@ -35,12 +58,6 @@ def continue_pretraining(
             every=recipe.unroll.every,
         )
         run_steps(trainer, config, directory, steps=steps, what="pretrain", progress=progress)
-    return Learned(
-        weights=mean_weights(directory.records(), setup.objectives),
-        separation={},
-        engine=trainer.engine,
-        images=images_seen(setup, config, trainer.count),
-    )
 
 
 def level_one(
@@ -49,7 +66,7 @@ def level_one(
     """Level 1 under a balance, for a number of its steps."""
     module = Balanced(setup.pretraining, balance.to(setup.handover.device))
     return BalancedPretraining(
-        **trained(module, config.learn.pretrain, steps=steps),
+        **trained(module, config.learn.pretrain, steps=steps, backbone=setup.pretraining.backbone),
         batches=make_stream(setup, config, workers, "pretrain"),
         names=setup.objectives,
         shared=tuple(p for p in setup.pretraining.backbone.parameters() if p.requires_grad),

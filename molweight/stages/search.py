@@ -34,12 +34,14 @@ class Trial:
         weights: by objective.
         valid: validation score of the model finetuned after it.
         images: pretraining samples seen.
+        seconds_reused: of pretraining that another run has done.
     """
 
     number: int
     weights: dict[str, float]
     valid: float
     images: int
+    seconds_reused: float = 0.0
 
 
 def random_search(setup: Setup, config: RunConfig, directory: RunDirectory, *, progress: bool) -> Learned:
@@ -63,7 +65,11 @@ def random_search(setup: Setup, config: RunConfig, directory: RunDirectory, *, p
     shutil.copyfile(winner.steps, directory.steps)
     load_backbone(setup.pretraining.backbone, winner.path / "backbone.safetensors")
     return Learned(
-        weights=best.weights, separation={}, engine="native", images=sum(trial.images for trial in trials)
+        weights=best.weights,
+        separation={},
+        engine="native",
+        images=sum(trial.images for trial in trials),
+        seconds_reused=sum(trial.seconds_reused for trial in trials),
     )
 
 
@@ -101,7 +107,13 @@ def attempt(
     save_tensors(setup.pretraining.backbone, folder.path / "backbone.safetensors")
     tuned = retrain(setup, config, progress=progress).tuned
     assert tuned is not None
-    trial = Trial(number=number, weights=learned.weights, valid=tuned.valid, images=learned.images)
+    trial = Trial(
+        number=number,
+        weights=learned.weights,
+        valid=tuned.valid,
+        images=learned.images,
+        seconds_reused=learned.seconds_reused,
+    )
     write_json(result, asdict(trial))
     shutil.rmtree(folder.checkpoints, ignore_errors=True)
     return trial

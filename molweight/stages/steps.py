@@ -30,12 +30,14 @@ class Learned:
         separation: whether each was pushed away from equal by more than noise.
         engine: that drove the levels, with its version.
         images: pretraining samples seen.
+        seconds_reused: of pretraining that another run has done: :mod:`molweight.stages.pretraining_cache`.
     """
 
     weights: dict[str, float]
     separation: dict[str, dict[str, Any]]
     engine: str
     images: int
+    seconds_reused: float = 0.0
 
 
 def run_steps(
@@ -108,9 +110,18 @@ def make_stream(
     )
 
 
-def trained(module: nn.Module, optimiser: OptimiserRecipe, *, steps: int) -> dict[str, Any]:
-    """The fields of a level that say what it trains and how, for a number of its steps."""
-    optimizer, scheduler = optimiser.build(module.parameters(), steps=steps)
+def trained(
+    module: nn.Module, optimiser: OptimiserRecipe, *, steps: int, backbone: nn.Module | None = None
+) -> dict[str, Any]:
+    """The fields of a level that say what it trains and how, for a number of its steps.
+
+    Args:
+        module: trained.
+        optimiser: of its parameters.
+        steps: of the learning rate's schedule.
+        backbone: the part of the module that ``head_lr`` is not for.
+    """
+    optimizer, scheduler = optimiser.build(module.parameters(), steps=steps, backbone=backbone)
     return {"module": module, "optimizer": optimizer, "scheduler": scheduler, "clip": optimiser.clip}
 
 

@@ -58,12 +58,17 @@ def wire(setup: Setup, config: RunConfig, workers: Workers | None = None) -> Thr
     inner = recipe.steps * recipe.unroll.finetune
 
     pretrain = Pretraining(
-        **trained(setup.pretraining, recipe.pretrain, steps=inner * recipe.unroll.pretrain),
+        **trained(
+            setup.pretraining,
+            recipe.pretrain,
+            steps=inner * recipe.unroll.pretrain,
+            backbone=setup.pretraining.backbone,
+        ),
         batches=make_stream(setup, config, workers, "pretrain"),
         mixture=mixture,
     )
     finetune = Finetuning(
-        **trained(model, recipe.finetune, steps=inner),
+        **trained(model, recipe.finetune, steps=inner, backbone=model.backbone),
         batches=make_stream(setup, config, workers, "finetune"),
         task_loss=setup.task.loss,
         proximal=recipe.proximal.build(PUBLISHED_GAMMA[setup.task.kind]),

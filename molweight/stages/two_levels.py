@@ -40,7 +40,12 @@ def wire_two_levels(setup: Setup, config: RunConfig, workers: Workers | None = N
     mixture = Mixture(names=setup.objectives, update=recipe.update).to(setup.handover.device)
     module = JointModel(setup.pretraining, model, setup.task.loss)
     joint = Joint(
-        **trained(module, recipe.pretrain, steps=recipe.steps * recipe.unroll.every),
+        **trained(
+            module,
+            recipe.pretrain,
+            steps=recipe.steps * recipe.unroll.every,
+            backbone=setup.pretraining.backbone,
+        ),
         batches=Together(
             make_stream(setup, config, workers, "pretrain"), make_stream(setup, config, workers, "finetune")
         ),

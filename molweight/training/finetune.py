@@ -91,7 +91,11 @@ def finetune(
     Raises:
         DivergedError: a loss or an output is not finite.
     """
-    optimizer, scheduler = recipe.optimiser.build(module.parameters(), steps=recipe.epochs * steps_per_epoch)
+    optimizer, scheduler = recipe.optimiser.build(
+        module.parameters(),
+        steps=recipe.epochs * steps_per_epoch,
+        backbone=getattr(module, "backbone", None),
+    )
     result, best, best_loss, waited = Finetuned(), None, math.inf, 0
     bar = tqdm(range(1, recipe.epochs + 1), desc="finetune", unit="epoch", disable=None if progress else True)
     for epoch in bar:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -24,6 +25,8 @@ class OptimiserRecipe:
     Args:
         name: ``adamw``, ``adam`` or ``sgd``.
         lr: largest learning rate, > 0.
+        head_lr: of the parameters outside the backbone, which start at random beside a pretrained
+            one, > 0; None: ``lr``.
         momentum: of SGD, [0, 1); the others keep their own.
         weight_decay: >= 0.
         warmup: fraction of the steps in which the rate rises linearly from 0, [0, 1).
@@ -34,6 +37,7 @@ class OptimiserRecipe:
 
     name: str
     lr: float
+    head_lr: float | None = None
     momentum: float = 0.9
     weight_decay: float = 0.0
     warmup: float = 0.0
@@ -52,22 +56,47 @@ class OptimiserRecipe:
                 f"lr={self.lr}, weight_decay={self.weight_decay}, warmup={self.warmup}, "
                 f"momentum={self.momentum}"
             )
+        if self.head_lr is not None and not self.head_lr > 0:
+            raise ConfigError(f"head_lr must be > 0 or null, got {self.head_lr}")
         if self.clip is not None and not self.clip > 0:
             raise ConfigError(f"clip must be > 0 or null, got {self.clip}")
 
-    def build(self, parameters: Iterable[nn.Parameter], *, steps: int) -> tuple[Optimizer, LambdaLR]:
-        """The optimiser over parameters, and its schedule over a number of steps."""
-        chosen = [p for p in parameters if p.requires_grad]
+    def build(
+        self, parameters: Iterable[nn.Parameter], *, steps: int, backbone: nn.Module | None = None
+    ) -> tuple[Optimizer, LambdaLR]:
+        """The optimiser over parameters, and its schedule over a number of steps.
+
+        Args:
+            parameters: those that need no gradient are left out.
+            steps: of the schedule.
+            backbone: whose parameters ``lr`` is meant for, where ``head_lr`` is set.
+
+        Raises:
+            ConfigError: ``head_lr`` is set and there is no backbone beside which heads could stand.
+        """
+        groups = self.groups([p for p in parameters if p.requires_grad], backbone)
         optimizer: Optimizer
         if self.name == "sgd":
             optimizer = torch.optim.SGD(
-                chosen, lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay
+                groups, lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay
             )
         elif self.name == "adam":
-            optimizer = torch.optim.Adam(chosen, lr=self.lr, weight_decay=self.weight_decay)
+            optimizer = torch.optim.Adam(groups, lr=self.lr, weight_decay=self.weight_decay)
         else:
-            optimizer = torch.optim.AdamW(chosen, lr=self.lr, weight_decay=self.weight_decay)
+            optimizer = torch.optim.AdamW(groups, lr=self.lr, weight_decay=self.weight_decay)
         return optimizer, LambdaLR(optimizer, self.factor(steps))
+
+    def groups(self, parameters: list[nn.Parameter], backbone: nn.Module | None) -> list[dict[str, Any]]:
+        """Parameters by learning rate."""
+        if self.head_lr is None:
+            return [{"params": parameters}]
+        if backbone is None:
+            raise ConfigError("head_lr is set where no backbone is trained: set lr alone")
+        inside = {id(p) for p in backbone.parameters()}
+        return [
+            {"params": [p for p in parameters if id(p) in inside]},
+            {"params": [p for p in parameters if id(p) not in inside], "lr": self.head_lr},
+        ]
 
     def factor(self, steps: int) -> Callable[[int], float]:
         """The multiplier of ``lr`` at each step, in [0, 1]."""

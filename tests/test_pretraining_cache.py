@@ -1,0 +1,126 @@
+"""Runs that share continued pretraining end as they would have ended alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from smallest import SMALLEST
+
+from molweight.config import load_config
+from molweight.experiment import run_experiment
+from molweight.objectives.setup import image_setup
+from molweight.report import Report
+from molweight.stages import one_level
+from molweight.stages.pretraining_cache import kept_pretraining
+
+SMALL = (*SMALLEST, "finetune.epochs=1", "learn.steps=2")
+OTHER_TASK = ("dataset=chembl2321810_active", "finetune.batch_size=32")
+WHAT_DIFFERS = (
+    *("method=uncertainty", "method=single:jigsaw", "method=fixed:{folder}/weights.json", "seed=1"),
+    *("learn.steps=1", "learn.unroll.every=3", "learn.batch_size.pretrain=8", "learn.pretrain.lr=2e-3"),
+    *("corpus.limit=190", "backbone.width=8", "backbone.image_size=48", "views.jigsaw.identity=0.5"),
+    *("augment.grey=0", "standardise.uncharge=true"),
+)
+WHAT_DOES_NOT = (
+    *("dataset=chembl2321810_active", "split=random", "protocol=strict", "finetune.epochs=2"),
+    *("learn.weights.lr=1", "learn.finetune.lr=1e-2", "hypergradient=paper", "threads=1", "workers=0"),
+)
+
+
+def run(folder: Path, *overrides: str) -> Report:
+    return run_experiment(load_config(*SMALL, "method=equal", f"run_dir={folder}", *overrides))
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The folders of the runs that pretrained themselves."""
+    found: list[Path] = []
+    train = one_level.train
+
+    def noted(setup, config, directory, *args, **kwargs):
+        found.append(directory.path)
+        train(setup, config, directory, *args, **kwargs)
+
+    monkeypatch.setattr(one_level, "train", noted)
+    return found
+
+
+@pytest.mark.parametrize("method", ["equal", "uncertainty", "random_search"])
+def test_another_task_takes_the_backbone_and_ends_as_it_would_have_ended_alone(
+    method: str, tmp_path: Path, trained: list[Path]
+) -> None:
+    cache = (f"method={method}", f"pretraining_cache={tmp_path / 'kept'}")
+    run(tmp_path / "first", *cache)
+    alone = run(tmp_path / "alone", f"method={method}", *OTHER_TASK).content
+    before = len(trained)
+    taken = run(tmp_path / "taken", *cache, *OTHER_TASK).content
+    assert len(trained) == before, "it was pretrained once more"
+    for name in ("predictions.csv", "backbone.safetensors", "model.safetensors"):
+        assert (tmp_path / "taken" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes(), name
+    for key in ("valid", "test", "weights", "images", "engine", "config_hash"):
+        assert taken[key] == alone[key], key
+    assert alone["seconds_reused"] == 0 < taken["seconds_reused"] < taken["seconds_by_stage"]["learn"]
+
+
+def test_the_time_of_the_run_that_made_it_counts(tmp_path: Path) -> None:
+    cache = f"pretraining_cache={tmp_path / 'kept'}"
+    run(tmp_path / "first", cache)
+    records = [json.loads(line) for line in (tmp_path / "first" / "steps.jsonl").read_text().splitlines()]
+    taken = run(tmp_path / "second", cache).content
+    assert taken["seconds_reused"] == pytest.approx(sum(record["seconds"] for record in records))
+
+
+def entry(folder: Path, *overrides: str) -> str:
+    """The name that the cache would give to the pretraining of a run."""
+    config = load_config(*SMALL, "method=equal", f"run_dir={folder}", "pretraining_cache=kept", *overrides)
+    setup = image_setup(config.images, run_dir=folder, device=torch.device("cpu"))
+    kept = kept_pretraining(setup, config, config.method.balance(setup.objectives), steps=config.learn.steps)
+    assert kept is not None
+    return kept.folder.name
+
+
+@pytest.fixture(scope="module")
+def usual(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The entry of a run without further options."""
+    return entry(tmp_path_factory.mktemp("usual"))
+
+
+@pytest.mark.parametrize("differs", WHAT_DIFFERS)
+def test_what_decides_the_backbone_decides_the_entry(differs: str, usual: str, tmp_path: Path) -> None:
+    names = load_config(*SMALL, f"run_dir={tmp_path}").images.objectives
+    (tmp_path / "weights.json").write_text(json.dumps({names[0].name: 1.0, names[1].name: 0.5}))
+    assert entry(tmp_path, differs.format(folder=tmp_path)) != usual
+
+
+@pytest.mark.parametrize("differs", WHAT_DOES_NOT)
+def test_what_only_later_stages_read_does_not(differs: str, usual: str, tmp_path: Path) -> None:
+    assert entry(tmp_path, differs) == usual
+
+
+def test_methods_that_read_the_task_keep_nothing(tmp_path: Path) -> None:
+    for method in ("tapweight", "bilevel", "direct"):
+        run(tmp_path / method, f"method={method}", f"pretraining_cache={tmp_path / 'kept'}")
+    assert not (tmp_path / "kept").exists()
+
+
+@pytest.mark.parametrize("name", ["steps.jsonl", "pretraining.json"])
+def test_a_damaged_entry_is_made_again(
+    name: str, tmp_path: Path, trained: list[Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    cache = f"pretraining_cache={tmp_path / 'kept'}"
+    first = run(tmp_path / "first", cache)
+    (entry,) = (tmp_path / "kept").iterdir()
+    (entry / name).write_bytes((entry / name).read_bytes()[:-9])
+    second = run(tmp_path / "second", cache)
+    assert len(trained) == 2 and "is damaged; its pretraining is done again" in caplog.text
+    assert second.test == first.test
+    run(tmp_path / "third", cache)
+    assert len(trained) == 2
+
+
+def test_the_cache_does_not_decide_the_result(tmp_path: Path) -> None:
+    plain = load_config(*SMALL, f"run_dir={tmp_path}")
+    assert load_config(*SMALL, f"run_dir={tmp_path}", "pretraining_cache=x").hash == plain.hash
