@@ -58,7 +58,9 @@ class LearnRecipe:
     """How the weights are learned.
 
     Args:
-        steps: updates of the weights.
+        steps: outer ones, each with an update of the weights once the burn-in is over.
+        burn_in: fraction of the steps, [0, 1), in which the weights wait: heads that are new beside a
+            pretrained backbone give them directions that later updates contradict.
         unroll: lower-level steps for each.
         batch_size: of each level.
         accumulate: validation batches averaged for each.
@@ -70,6 +72,7 @@ class LearnRecipe:
     """
 
     steps: int
+    burn_in: float
     unroll: Unroll
     batch_size: BatchSizes
     accumulate: int
@@ -88,6 +91,13 @@ class LearnRecipe:
                 "learn needs steps >= 1, checkpoint_every >= 1, accumulate >= 1 and batch sizes >= 2, got "
                 f"{self.steps}, {self.checkpoint_every}, {self.accumulate} and {sizes}"
             )
+        if not 0 <= self.burn_in < 1:
+            raise ConfigError(f"learn.burn_in must be a fraction of the steps in [0, 1), got {self.burn_in}")
+
+    @property
+    def held(self) -> int:
+        """Steps of the burn-in; the last step always learns."""
+        return min(round(self.burn_in * self.steps), self.steps - 1)
 
 
 @dataclass(frozen=True, kw_only=True)

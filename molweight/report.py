@@ -82,7 +82,7 @@ def build_report(
             "test_evaluations": setup.test.evaluations,
             "weights": learned.weights,
             "separation": learned.separation,
-            "updates": config.learn.steps if config.method.pretrains else 0,
+            "updates": updates(config),
             "engine": learned.engine,
             "hypergradient": config.hypergradient_name if config.method.learns else None,
             "finetune": None if tuned is None else finetuning(tuned),
@@ -97,6 +97,13 @@ def build_report(
             "command": command,
         }
     )
+
+
+def updates(config: RunConfig) -> int:
+    """How often the weights were updated, or would have been by a method that learns them."""
+    if not config.method.pretrains:
+        return 0
+    return config.learn.steps - (config.learn.held if config.method.learns else 0)
 
 
 def count(module: nn.Module) -> int:

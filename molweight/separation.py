@@ -38,17 +38,19 @@ def separation(records: Sequence[dict[str, Any]]) -> dict[str, Separation]:
     used. What they share, a push up or down, is the signal.
 
     Args:
-        records: lines of ``steps.jsonl``; empty where no weights were learned.
+        records: lines of ``steps.jsonl``; empty where no weights were learned. Those of the burn-in, which
+            have no hypergradient, are passed over.
 
     Returns:
         By objective; empty with fewer than ten updates, or where no hypergradient was computed.
     """
     from scipy.stats import wilcoxon
 
-    if len(records) < FEWEST:
+    found = [record["hypergradient"] for record in records if record["hypergradient"]]
+    if len(found) < FEWEST:
         return {}
-    names = list(records[0]["hypergradient"])
-    values = np.array([[record["hypergradient"][name] for name in names] for record in records])  # [n, k]
+    names = list(found[0])
+    values = np.array([[one[name] for name in names] for one in found])  # [n, k]
     if not values.any():
         return {}
     raw = np.array([wilcoxon(column).pvalue if column.any() else 1.0 for column in values.T])

@@ -119,6 +119,17 @@ def test_it_continues_bit_for_bit() -> None:
         )
 
 
+def test_in_the_burn_in_the_weights_wait() -> None:
+    held, plain = trainer(1), trainer(1)
+    held.burn_in = 2
+    before = held.joint.mixture.weights().tolist()
+    records = [held.step() for _ in range(3)]
+    assert [list(record.weights.values()) == before for record in records] == [True, True, False]
+    assert [record.hypergradient == {} for record in records] == [True, True, False]
+    assert [record.validation_loss is None for record in records] == [True, True, False]
+    assert records[0].losses == plain.step().losses
+
+
 def test_a_real_run_and_one_under_strict(tmp_path: Path) -> None:
     options = (*SMALLEST, "finetune.epochs=1", "learn.steps=3", "method=bilevel")
     report = run_experiment(load_config(*options, f"run_dir={tmp_path / 'run'}")).content
@@ -126,7 +137,7 @@ def test_a_real_run_and_one_under_strict(tmp_path: Path) -> None:
     assert len(steps) == 3 and any(steps[0]["hypergradient"].values())
     config = load_config(*options)
     assert report["images"] == 3 * config.learn.unroll.every * config.learn.batch_size.pretrain
-    assert report["method"] == "bilevel" and report["hypergradient"] == "accurate"
+    assert report["method"] == "bilevel" and report["hypergradient"] == "diagonal"
     strict = run_experiment(
         load_config(*options, "protocol=strict", f"run_dir={tmp_path / 'strict'}")
     ).content

@@ -55,3 +55,9 @@ def test_p_values_are_those_of_holm():
 @pytest.mark.parametrize("values", [noise(9, 0), np.zeros((50, 3))], ids=["too few", "equal weights"])
 def test_nothing_is_said_where_nothing_can_be_known(values):
     assert separation(records(values)) == {} and sentence({}, 50) == ""
+
+
+def test_steps_of_the_burn_in_are_passed_over():
+    pushed = records(noise(50, 1) + np.array([2.0, -2.0, 0.0]))
+    assert separation([{"hypergradient": {}}] * 20 + pushed) == separation(pushed)
+    assert separation([{"hypergradient": {}}] * 50) == {}

@@ -109,6 +109,42 @@ def test_learn_false_keeps_the_weights_equal_and_trains_the_rest():
     assert any(not torch.equal(a, b) for a, b in zip(before, levels.pretrain.parameters, strict=True))
 
 
+@pytest.mark.parametrize("engine", ["native", "betty"])
+def test_in_the_burn_in_the_weights_wait_and_then_learn_as_without_one(engine):
+    unroll = Unroll(every=4, pretrain=2)
+    levels, reference = network_problem(3, clip=1.0), network_problem(3, clip=1.0)
+    solver = make_solver(engine, levels, PRESETS["accurate"], unroll=unroll, burn_in=3)
+    torch.manual_seed(11)
+    records = [solver.step() for _ in range(6)]
+    torch.manual_seed(11)
+    waiting = make_solver("native", reference, PRESETS["accurate"], unroll=unroll, learn=False)
+    expected = [waiting.step() for _ in range(3)]
+    learning = make_solver("native", reference, PRESETS["accurate"], unroll=unroll)
+    expected += [learning.step() for _ in range(3)]
+    for found, wanted in zip(records, expected, strict=True):
+        for name in ("weights", "losses", "hypergradient", "finetune_loss", "validation_loss"):
+            assert getattr(found, name) == getattr(wanted, name), name
+    assert [bool(record.hypergradient) for record in records] == [False] * 3 + [True] * 3
+    assert [record.validation_loss is None for record in records] == [True] * 3 + [False] * 3
+    assert len(set(records[2].weights.values())) == 1 < len(set(records[3].weights.values()))
+
+
+def test_a_burn_in_goes_on_where_it_was_interrupted():
+    torch.manual_seed(11)
+    whole = NativeSolver(network_problem(3), PRESETS["paper"], burn_in=3)
+    records = [whole.step() for _ in range(5)]
+    torch.manual_seed(11)
+    half = NativeSolver(network_problem(3), PRESETS["paper"], burn_in=3)
+    for _ in range(2):
+        half.step()
+    state = half.state_dict()
+    rest = NativeSolver(network_problem(3), PRESETS["paper"], burn_in=3)
+    rest.load_state_dict(state)
+    again = [rest.step() for _ in range(3)]
+    assert [r.weights for r in again] == [r.weights for r in records[2:]]
+    assert [bool(r.hypergradient) for r in again] == [False, True, True]
+
+
 def test_unknown_engine_and_empty_unroll_are_refused():
     levels = network_problem(0)
     with pytest.raises(ConfigError, match="unknown solver 'beti'"):

@@ -38,6 +38,7 @@ def _learn(
         config.hypergradient,
         unroll=recipe.unroll,
         averaging=recipe.averaging,
+        burn_in=recipe.held,
         learn=len(setup.objectives) > 1,
     )
     run_steps(solver, config, directory, steps=recipe.steps, what="learn weights", progress=progress)
@@ -76,7 +77,7 @@ def wire(setup: Setup, config: RunConfig, workers: Workers | None = None) -> Thr
         anchor=anchor,
     )
     weights = Weighting(
-        **trained(mixture, recipe.weights, steps=recipe.steps),
+        **trained(mixture, recipe.weights, steps=recipe.steps - recipe.held),
         batches=make_stream(setup, config, workers, "weights"),
         finetuning=finetune,
         accumulate=recipe.accumulate,

@@ -52,11 +52,16 @@ def wire_two_levels(setup: Setup, config: RunConfig, workers: Workers | None = N
         mixture=mixture,
     )
     weights = Weighting(
-        **trained(mixture, recipe.weights, steps=recipe.steps),
+        **trained(mixture, recipe.weights, steps=recipe.steps - recipe.held),
         batches=make_stream(setup, config, workers, "weights"),
         finetuning=SharedTask(model, setup.task.loss),
         accumulate=recipe.accumulate,
     )
     return Bilevel(
-        joint, weights, config.hypergradient, every=recipe.unroll.every, averaging=recipe.averaging
+        joint,
+        weights,
+        config.hypergradient,
+        every=recipe.unroll.every,
+        averaging=recipe.averaging,
+        burn_in=recipe.held,
     )

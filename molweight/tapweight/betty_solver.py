@@ -45,8 +45,9 @@ class BettySolver(Solver):
         *,
         unroll: Unroll | None = None,
         averaging: AveragingRecipe | None = None,
+        burn_in: int = 0,
     ) -> None:
-        super().__init__(levels, hypergradient, unroll=unroll, averaging=averaging)
+        super().__init__(levels, hypergradient, unroll=unroll, averaging=averaging, burn_in=burn_in)
         self._engine = _make_engine(self)
 
     def advance(self) -> None:

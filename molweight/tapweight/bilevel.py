@@ -107,6 +107,7 @@ class Bilevel(Trainer):
         hypergradient: its ``pretrain`` inverse and its directional derivative are used.
         every: lower-level steps for each update of the weights, > 0.
         averaging: of the hypergradients.
+        burn_in: outer steps at the start in which the weights wait for the heads.
     """
 
     def __init__(
@@ -117,7 +118,9 @@ class Bilevel(Trainer):
         *,
         every: int,
         averaging: AveragingRecipe | None = None,
+        burn_in: int = 0,
     ) -> None:
+        self.burn_in = burn_in
         self.joint, self.weights, self.hypergradient, self.every = joint, weights, hypergradient, every
         self.averaging = Averaging(len(joint.mixture.names), averaging)
 
@@ -127,27 +130,33 @@ class Bilevel(Trainer):
         return (self.joint, self.weights)
 
     def step(self) -> StepRecord:
-        """``every`` lower-level steps and one update of the weights; see :meth:`Trainer.step`."""
+        """``every`` lower-level steps and, after the burn-in, one update of the weights."""
         start = time.perf_counter()
         joint, mixture = self.joint, self.joint.mixture
         joint.module.train()
         for _ in range(self.every):
             joint.descend()
-        gradient = self.gradient()
-        mixture.logits.grad = self.averaging.add(gradient)
-        self.weights.apply()
-        self.weights.zero_grad()
+        learns = self.count >= self.burn_in
+        gradient = self.reweight() if learns else None
         self.count += 1
         return StepRecord(
             step=self.count,
             weights=mixture.named(mixture.weights()),
             losses=mixture.named(joint.own(joint.losses)),
-            hypergradient=mixture.named(gradient),
-            snr=self.averaging.snr,
+            hypergradient={} if gradient is None else mixture.named(gradient),
+            snr=self.averaging.snr if learns else None,
             finetune_loss=joint.losses[-1].item(),
-            validation_loss=self.weights.value,
+            validation_loss=self.weights.value if learns else None,
             seconds=time.perf_counter() - start,
         )
+
+    def reweight(self) -> Tensor:
+        """One update of the mixture's logits; their gradient [k]."""
+        gradient = self.gradient()
+        self.joint.mixture.logits.grad = self.averaging.add(gradient)
+        self.weights.apply()
+        self.weights.zero_grad()
+        return gradient
 
     def gradient(self) -> Tensor:
         """The gradient [k] of the validation loss with respect to the logits."""

@@ -19,6 +19,7 @@ def make_solver(
     *,
     unroll: Unroll | None = None,
     averaging: AveragingRecipe | None = None,
+    burn_in: int = 0,
     learn: bool = True,
 ) -> Solver:
     """The solver of a name: ``native``, ``betty``, or ``auto`` (Betty 0.2 where it is importable).
@@ -37,5 +38,7 @@ def make_solver(
             "betty-ml==0.2.1, or use solver=native, which does the same arithmetic"
         )
     if name == "native" or found is None or not learn:
-        return NativeSolver(levels, hypergradient, unroll=unroll, averaging=averaging, learn=learn)
-    return BettySolver(levels, hypergradient, unroll=unroll, averaging=averaging)
+        return NativeSolver(
+            levels, hypergradient, unroll=unroll, averaging=averaging, burn_in=burn_in, learn=learn
+        )
+    return BettySolver(levels, hypergradient, unroll=unroll, averaging=averaging, burn_in=burn_in)

@@ -48,7 +48,7 @@ class StepRecord:
     ``hypergradient`` is that of the logits, divided by ``2 gamma``; ``weights`` are those after the
     update, ``losses`` those of the last level-1 batch, before it. ``snr`` is the signal-to-noise ratio
     of the averaged hypergradient that the update used, None where nothing is averaged. What a method does
-    without is None, or empty.
+    without is None, or empty; so is what belongs to level 3 while the weights wait.
     """
 
     step: int
@@ -121,6 +121,7 @@ class Solver(Trainer):
         hypergradient: how level 3's gradient is computed.
         unroll: the number of lower-level steps.
         averaging: of the hypergradients; None uses each as it comes.
+        burn_in: outer steps at the start in which the weights wait for the heads of levels 1 and 2.
         learn: False holds the weights where they are: the same steps without level 3.
     """
 
@@ -131,18 +132,26 @@ class Solver(Trainer):
         *,
         unroll: Unroll | None = None,
         averaging: AveragingRecipe | None = None,
+        burn_in: int = 0,
         learn: bool = True,
     ) -> None:
         self.levels = levels
         self.hypergradient = hypergradient
         self.unroll = unroll or Unroll()
         self.averaging = Averaging(len(levels.mixture.names), averaging)
-        self.learn = learn
+        self.burn_in, self.learn = burn_in, learn
         self.gradient = torch.zeros_like(levels.mixture.logits)  # the last hypergradient, [k]
 
     @abstractmethod
     def advance(self) -> None:
         """The lower-level steps and one update of the weights."""
+
+    def descend(self) -> None:
+        """``unroll.finetune`` times ``unroll.pretrain`` level-1 steps and one level-2 step."""
+        for _ in range(self.unroll.finetune):
+            for _ in range(self.unroll.pretrain):
+                self.levels.pretrain.descend()
+            self.levels.finetune.descend()
 
     def follow(self, gradient: Tensor) -> Tensor:
         """The direction [k] that the weights follow once this hypergradient [k] is taken in."""
@@ -150,21 +159,25 @@ class Solver(Trainer):
         return self.averaging.add(self.gradient)
 
     def step(self) -> StepRecord:
-        """The lower-level steps and one update of the weights; see :meth:`Trainer.step`."""
+        """The lower-level steps and, after the burn-in, one update of the weights."""
         start = time.perf_counter()
         for level in (self.levels.pretrain, self.levels.finetune):
             level.module.train()
-        self.advance()
+        learns = self.learn and self.count >= self.burn_in
+        if learns:
+            self.advance()
+        else:
+            self.descend()
         self.count += 1
         mixture = self.levels.mixture
         return StepRecord(
             step=self.count,
             weights=mixture.named(mixture.weights()),
             losses=mixture.named(self.levels.pretrain.losses),
-            hypergradient=mixture.named(self.gradient),
-            snr=self.averaging.snr,
+            hypergradient=mixture.named(self.gradient) if learns else {},
+            snr=self.averaging.snr if learns else None,
             finetune_loss=self.levels.finetune.value,
-            validation_loss=self.levels.weights.value,
+            validation_loss=self.levels.weights.value if learns else None,
             seconds=time.perf_counter() - start,
         )
 
@@ -187,13 +200,9 @@ class NativeSolver(Solver):
     """The loop, written out."""
 
     def advance(self) -> None:
-        """``unroll.finetune`` times (``unroll.pretrain`` level-1 steps, one level-2 step), then level 3."""
-        for _ in range(self.unroll.finetune):
-            for _ in range(self.unroll.pretrain):
-                self.levels.pretrain.descend()
-            self.levels.finetune.descend()
-        if self.learn:
-            self.reweight()
+        """The lower levels, then level 3."""
+        self.descend()
+        self.reweight()
 
     def reweight(self) -> None:
         """One update of the mixture's logits."""
