@@ -38,7 +38,7 @@ from molweight.tapweight.levels import ThreeLevels
 from molweight.tapweight.replay import frozen_call
 from molweight.training.setup import Setup
 
-PRESETS = ("paper", "accurate")
+PRESETS = ("paper", "diagonal", "accurate")
 VARIANTS = ("plain", *PRESETS, "accurate, betty", "betty darts")
 COMMON = (
     *("backbone=resnet18", "backbone.image_size=64", "backbone.init=random", "objectives=tapweight"),
@@ -106,9 +106,8 @@ def variant(name: str) -> tuple[Callable[[], None], ThreeLevels]:
         config.hypergradient,
         unroll=unroll,
         averaging=config.learn.averaging,
-        learn=name != "plain",
     )
-    return solver.advance, levels
+    return solver.descend if name == "plain" else solver.advance, levels
 
 
 def time_all(names: tuple[str, ...], rounds: int) -> dict[str, dict[str, Any]]:

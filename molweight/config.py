@@ -26,6 +26,7 @@ from molweight.objectives.base import Objective
 from molweight.objectives.setup import BackboneRecipe, ImageRecipe, SplitRecipe
 from molweight.recipes import LearnRecipe, RunConfig, SearchRecipe
 from molweight.schema import build, checked
+from molweight.tapweight.balancing import GRAMIAN
 from molweight.tapweight.directional import CentralDifference, ForwardMode
 from molweight.tapweight.engines import SOLVERS
 from molweight.tapweight.hessian import DoubleBackward, GradientDifference
@@ -101,6 +102,8 @@ def to_run_config(config: DictConfig) -> RunConfig:
     )
     cache = checked(tree["pretraining_cache"], str | None, "pretraining_cache")
     hashed = {key: value for key, value in tree.items() if key not in NOT_HASHED}
+    if method.name in GRAMIAN:
+        method.balance([one.name for one in images.objectives])  # a missing package is found before any work
     if method.name == "fixed":  # the file's content decides, and a wrong one is refused here
         hashed["weights"] = read_weights(Path(method.argument), [one.name for one in images.objectives])
     return RunConfig(

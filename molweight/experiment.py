@@ -134,7 +134,7 @@ def _run(
         save_tensors(setup.pretraining.backbone, directory.path / "backbone.safetensors")
         save_weights_plot(directory.records(), directory.path / "weights.png", title=title)
     with clock.stage("finetune"):
-        final = retrain(setup, config, progress=progress)
+        final = learned.final or retrain(setup, config, progress=progress)
     if final.module is not None:
         save_tensors(final.module, directory.path / "model.safetensors")
         write_json(directory.path / "model.json", model_card(setup))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -372,3 +373,9 @@ def test_loading_leaves_the_random_state_alone():
     before = torch.get_rng_state()
     load_config()
     assert torch.equal(before, torch.get_rng_state())
+
+
+def test_a_missing_package_is_found_before_any_work(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torchjd", None)
+    with pytest.raises(ConfigError, match=r"method=pcgrad needs torchjd: pip install 'molweight\[torchjd\]'"):
+        load_config("method=pcgrad")

@@ -23,6 +23,7 @@ from molweight.leaderboard.statistics import (
     cliques,
     corrected_t_p,
     critical_difference,
+    friedman_p,
     holm,
     ranks,
     smallest_wilcoxon_p,
@@ -101,6 +102,25 @@ def test_ranks_share_ties_and_know_the_direction():
     scores = np.array([[0.9, 0.8, 0.9], [1.0, 2.0, 3.0]])
     found = ranks(scores, np.array([True, False]))
     assert found.tolist() == [[1.5, 3.0, 1.5], [1.0, 2.0, 3.0]]
+
+
+def test_friedman_is_the_published_one():
+    """Demsar (2006), section 3.2.2: four methods, 14 data sets, F = 3.69 with 3 and 39 degrees of freedom."""
+    average = np.array([3.143, 2.000, 2.893, 1.964])
+    assert friedman_p(average, 14) == pytest.approx(stats.f.sf(3.69, 3, 39), rel=0.02)
+
+
+def test_friedman_knows_the_extremes():
+    assert friedman_p(np.array([1.0, 2.0, 3.0]), 5) == 0.0
+    assert friedman_p(np.array([2.0, 2.0, 2.0]), 5) == 1.0
+
+
+def test_friedman_agrees_with_scipy_on_chi_squared():
+    scores = np.random.default_rng(3).normal(size=(9, 4)) + np.array([0, 0.5, 0, 1])
+    statistic = stats.friedmanchisquare(*scores.T).statistic
+    average = ranks(scores, np.zeros(9, bool)).mean(axis=0)
+    expected = stats.f.sf(8 * statistic / (9 * 3 - statistic), 3, 24)
+    assert friedman_p(average, 9) == pytest.approx(expected, rel=1e-9)
 
 
 def test_critical_difference_is_the_published_one():

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 from smallest import SMALLEST
 
+from molweight import experiment
 from molweight.config import load_config
 from molweight.errors import ConfigError, DataError
 from molweight.experiment import run_experiment
@@ -128,7 +129,11 @@ def test_random_search_keeps_the_best_and_goes_on_where_it_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options = ("learn.steps=4", "search.trials=3")
+    counted: list[Any] = []
+    for module in (search, experiment):
+        monkeypatch.setattr(module, "retrain", lambda *a, **k: counted.append(a) or retrain(*a, **k))
     whole = run(tmp_path / "whole", "random_search", *options)
+    assert len(counted) == 3, "the winner is not finetuned again"
     names = [o.name for o in load_config(*SMALL).images.objectives]
     drawn = weightings(len(names), 3, 0)
     assert drawn[0] == [1 / len(names)] * len(names) and drawn == weightings(len(names), 3, 0)
@@ -154,11 +159,11 @@ def test_random_search_keeps_the_best_and_goes_on_where_it_stopped(
     monkeypatch.setattr(search, "attempt", attempt)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "stopped", "random_search", *options)
-    counted = []
+    counted.clear()
     monkeypatch.setattr(search, "attempt", original)
-    monkeypatch.setattr(search, "retrain", lambda *a, **k: counted.append(a) or retrain(*a, **k))
     again = run(tmp_path / "stopped", "random_search", *options)
-    assert len(counted) == 1, "finished trials are read, not repeated"
+    won_before = trials.index(best) < 2
+    assert len(counted) == 1 + won_before, "finished trials are read, not repeated"
     assert again.weights == whole.weights and again.test == whole.test
 
 
@@ -166,8 +171,8 @@ def test_a_trial_without_a_score_can_be_read_again(tmp_path: Path) -> None:
     """Where validation has one class, the metric is NaN, which JSON writes as null."""
     config = load_config(*SMALL, "method=random_search")
     (tmp_path / "trial.json").write_text('{"number": 1, "weights": {"a": 1.0}, "valid": null, "images": 5}')
-    trial = search.attempt(None, config, RunDirectory(tmp_path), 1, [1.0], progress=False)  # type: ignore[arg-type]
-    assert math.isnan(trial.valid) and trial.images == 5
+    trial, model = search.attempt(None, config, RunDirectory(tmp_path), 1, [1.0], progress=False)  # type: ignore[arg-type]
+    assert math.isnan(trial.valid) and trial.images == 5 and model is None
 
 
 def test_a_search_needs_a_trial() -> None:

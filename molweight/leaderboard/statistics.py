@@ -127,6 +127,27 @@ def ranks(scores: Array, higher_is_better: np.ndarray) -> Array:
     return np.asarray(rankdata(signed, axis=1), dtype=np.float64)
 
 
+def friedman_p(average: Array, datasets: int) -> float:
+    """p value that all methods are alike: Friedman's test, as Iman and Davenport correct it.
+
+    ``chi2 = 12 N / (k (k + 1)) (sum R^2 - k (k + 1)^2 / 4)``, ``F = (N - 1) chi2 / (N (k - 1) - chi2)`` with
+    k - 1 and (k - 1)(N - 1) degrees of freedom. It comes before any comparison of two ranks.
+    Demsar, JMLR 7 (2006), section 3.2.2.
+
+    Args:
+        average: ranks over the data sets, [m], at least two.
+        datasets: N, at least two.
+    """
+    from scipy.stats import f
+
+    k, n = len(average), datasets
+    chi2 = 12 * n / (k * (k + 1)) * (float(np.square(average).sum()) - k * (k + 1) ** 2 / 4)
+    left = n * (k - 1) - chi2
+    if left <= 1e-9:  # every data set ranks them alike
+        return 0.0
+    return float(f.sf((n - 1) * chi2 / left, k - 1, (k - 1) * (n - 1)))
+
+
 def critical_difference(methods: int, datasets: int, *, level: float = LEVEL) -> float:
     """Nemenyi's critical difference of average ranks: ``q sqrt(k (k + 1) / (6 N))``.
 

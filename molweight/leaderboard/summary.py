@@ -22,6 +22,7 @@ from molweight.leaderboard.statistics import (
     agreement,
     corrected_t_p,
     critical_difference,
+    friedman_p,
     holm,
     ranks,
     smallest_wilcoxon_p,
@@ -180,7 +181,13 @@ def rank_methods(rows: Sequence[Row], methods: Sequence[str]) -> Summary:
         if all(len(values) for values in each):
             means[dataset] = [float(values.mean()) for values in each]
             higher.append(METRICS[own[0]["metric"]].higher_is_better)
-    base = {"datasets": list(means), "of": len(datasets), "methods": [], "critical_difference": None}
+    base = {
+        "datasets": list(means),
+        "of": len(datasets),
+        "methods": [],
+        "friedman_p": None,
+        "critical_difference": None,
+    }
     if len(methods) < 2 or len(means) < 2:
         return {
             **base,
@@ -192,6 +199,7 @@ def rank_methods(rows: Sequence[Row], methods: Sequence[str]) -> Summary:
     return {
         **base,
         "methods": sorted(listed, key=lambda one: one["rank"]),
+        "friedman_p": friedman_p(average, len(means)),
         "critical_difference": critical_difference(len(methods), len(means)),
         "skipped": None,
     }

@@ -136,11 +136,15 @@ def rank_lines(ranks: Summary) -> list[str]:
     """The critical difference and its picture, or why there is none."""
     if ranks["skipped"]:
         return [ranks["skipped"]]
-    names = ", ".join(ranks["datasets"])
+    names, p = ", ".join(ranks["datasets"]), ranks["friedman_p"]
+    friedman = f"p = {p:.2g}" if p >= 1e-4 else "p < 0.0001"
+    meaning = "they differ" if p < LEVEL else "no difference is shown, whatever the bars below say"
     return [
         f"Ranks are averaged over the {len(ranks['datasets'])} of {ranks['of']} data sets on which every "
-        f"method has a score ({names}). Nemenyi's critical difference is {ranks['critical_difference']:.2f} "
-        f"(α = {LEVEL:g}): methods that a bar joins do not differ by more.",
+        f"method has a score ({names}). Are all methods alike? Friedman's test, as corrected by Iman and "
+        f"Davenport: {friedman}, so {meaning}. Nemenyi's critical difference "
+        f"is {ranks['critical_difference']:.2f} (α = {LEVEL:g}): methods that a bar joins do not differ by "
+        "more.",
         "",
         "![Average ranks with Nemenyi's critical difference](ranks.png)",
     ]

@@ -15,7 +15,7 @@ from molweight.files import write_json
 from molweight.molecules.backbone import load_backbone, save_tensors
 from molweight.recipes import RunConfig
 from molweight.run_directory import RunDirectory
-from molweight.stages.finetuning import retrain
+from molweight.stages.finetuning import Final, retrain
 from molweight.stages.one_level import continue_pretraining
 from molweight.stages.steps import Learned
 from molweight.tapweight.balancing import Fixed
@@ -48,28 +48,30 @@ def random_search(setup: Setup, config: RunConfig, directory: RunDirectory, *, p
     """Pretrain under several weightings from the same start, and keep the backbone that validates best.
 
     The first trial has equal weights, the others are drawn uniformly from the simplex. Each trial ends with
-    the finetuning that the final model gets, and is scored by it. A trial is a folder of its own in
-    ``search/``; finished ones are not repeated.
+    the finetuning that the final model gets, and is scored by it; the winner's model is the final one. A
+    trial is a folder of its own in ``search/``; finished ones are not repeated.
     """
     start = {name: value.clone() for name, value in setup.pretraining.state_dict().items()}
     trials: list[Trial] = []
+    best, final = 0, None
     for number, weights in enumerate(weightings(len(setup.objectives), config.search.trials, config.seed)):
         folder = RunDirectory(directory.path / "search" / str(number))
         setup.pretraining.load_state_dict(start)
-        trials.append(attempt(setup, config, folder, number, weights, progress=progress))
-        logger.info("trial %d of %d: validation %.3f", number + 1, config.search.trials, trials[-1].valid)
-    best = trials[0]
-    for trial in trials[1:]:
-        best = trial if setup.task.better(trial.valid, best.valid) else best
-    winner = RunDirectory(directory.path / "search" / str(best.number))
+        trial, tuned = attempt(setup, config, folder, number, weights, progress=progress)
+        trials.append(trial)
+        logger.info("trial %d of %d: validation %.3f", number + 1, config.search.trials, trial.valid)
+        if number == 0 or setup.task.better(trial.valid, trials[best].valid):
+            best, final = number, tuned
+    winner = RunDirectory(directory.path / "search" / str(best))
     shutil.copyfile(winner.steps, directory.steps)
     load_backbone(setup.pretraining.backbone, winner.path / "backbone.safetensors")
     return Learned(
-        weights=best.weights,
+        weights=trials[best].weights,
         separation={},
         engine="native",
         images=sum(trial.images for trial in trials),
         seconds_reused=sum(trial.seconds_reused for trial in trials),
+        final=final,
     )
 
 
@@ -88,13 +90,13 @@ def attempt(
     weights: list[float],
     *,
     progress: bool,
-) -> Trial:
-    """Pretrain, finetune and score one weighting, or read what it gave before."""
+) -> tuple[Trial, Final | None]:
+    """Pretrain, finetune and score one weighting, or read what it gave before, then without the model."""
     result = folder.path / "trial.json"
     if result.exists():
         content = json.loads(result.read_text(encoding="utf-8"))
         score = math.nan if content["valid"] is None else content["valid"]  # JSON has no NaN
-        return Trial(**content | {"valid": score})
+        return Trial(**content | {"valid": score}), None
     torch.manual_seed(config.seed)
     learned = continue_pretraining(
         setup,
@@ -105,15 +107,15 @@ def attempt(
         progress=progress,
     )
     save_tensors(setup.pretraining.backbone, folder.path / "backbone.safetensors")
-    tuned = retrain(setup, config, progress=progress).tuned
-    assert tuned is not None
+    final = retrain(setup, config, progress=progress)
+    assert final.tuned is not None
     trial = Trial(
         number=number,
         weights=learned.weights,
-        valid=tuned.valid,
+        valid=final.tuned.valid,
         images=learned.images,
         seconds_reused=learned.seconds_reused,
     )
     write_json(result, asdict(trial))
     shutil.rmtree(folder.checkpoints, ignore_errors=True)
-    return trial
+    return trial, final

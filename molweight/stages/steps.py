@@ -11,6 +11,7 @@ from tqdm import tqdm
 from molweight.recipes import RunConfig
 from molweight.run_directory import RunDirectory
 from molweight.signals import stop_if_asked
+from molweight.stages.finetuning import Final
 from molweight.tapweight.solver import StepRecord, Trainer
 from molweight.training.checkpoint import load_checkpoint, save_checkpoint
 from molweight.training.optimisers import OptimiserRecipe
@@ -30,6 +31,7 @@ class Learned:
         separation: whether each was pushed away from equal by more than noise.
         engine: that drove the levels, with its version.
         images: pretraining samples seen.
+        final: the model, where the method has finetuned it already.
         seconds_reused: of pretraining that another run has done: :mod:`molweight.stages.pretraining_cache`.
     """
 
@@ -37,6 +39,7 @@ class Learned:
     separation: dict[str, dict[str, Any]]
     engine: str
     images: int
+    final: Final | None = None
     seconds_reused: float = 0.0
 
 
