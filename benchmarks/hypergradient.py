@@ -150,7 +150,7 @@ def main() -> int:
     median = min(row[CLAIMED][0] for row in judged.values())
     minimum = min(row[CLAIMED][1] for row in judged.values())
     print(
-        f"default preset '{CLAIMED}': smallest median cosine {median:.3f}, minimum {minimum:.3f} "
+        f"preset '{CLAIMED}': smallest median cosine {median:.3f}, minimum {minimum:.3f} "
         f"({len(judged)} settings, {options.seeds} seeds, {time.time() - start:.0f} s)"
     )
     return 0 if median >= MEDIAN and minimum >= MINIMUM else 1

@@ -341,6 +341,17 @@ def test_the_page_and_the_json_say_the_same(made, tmp_path):
     assert summary["comparison"][0]["p"] < 0.01 and "10 of 10 pairs" in page
     assert [one["rank"] for one in summary["ranks"]["methods"]] == [1.0, 2.0]
     assert "![Average ranks" in page and (tmp_path / "ranks.png").read_bytes().startswith(b"\x89PNG")
+    overview = page[page.index("## Overview") : page.index("## esol")].splitlines()
+    assert overview[2] == "| method | esol RMSE ↓ | bbbp ROC-AUC ↑ |"
+    assert overview[4].startswith("| tapweight | **0.982 ± 0.002** | **") and overview[5].startswith(
+        "| equal | 1"
+    )
+    learned = summary["learned"]
+    assert (
+        learned["method"] == "tapweight"
+        and [d["seeds"] for d in learned["datasets"]] == [[0, 1, 2, 3, 4]] * 2
+    )
+    assert "![Weights that tapweight learned](weights.png)" in page and (tmp_path / "weights.png").exists()
     assert [one["dataset"] for one in summary["agreement"]] == list(DATASETS)
     assert summary["agreement"][0]["cosine"] == pytest.approx(1.0)
     assert (
@@ -361,11 +372,15 @@ def test_tables_again_without_running(made, tmp_path, capsys):
 
 
 def test_one_data_set_has_no_ranks_and_no_old_picture(made, tmp_path):
-    (tmp_path / "ranks.png").write_bytes(b"old")
+    for name in ("ranks.png", "weights.png"):
+        (tmp_path / name).write_bytes(b"old")
     board = leaderboard(["esol"], methods=["equal"], seeds=[0], out=tmp_path, resamples=100)
     page = board.page.read_text()
     assert "Average ranks need at least two methods" in page and not (tmp_path / "ranks.png").exists()
-    assert board.summary["reference"] is None and "No method is compared" in page
+    assert board.summary["learned"] is None and not (tmp_path / "weights.png").exists()
+    assert (
+        "## Overview" not in page and board.summary["reference"] is None and "No method is compared" in page
+    )
 
 
 def test_only_data_sets_with_every_method_are_ranked(made, tmp_path):

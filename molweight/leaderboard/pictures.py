@@ -1,7 +1,8 @@
-"""The critical-difference picture: average ranks on a line, and bars over methods that do not differ."""
+"""The leaderboard's pictures: average ranks, joined where methods do not differ, and learned weights."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,13 +11,16 @@ import numpy as np
 from molweight.errors import DataError
 from molweight.files import write_bytes
 from molweight.leaderboard.statistics import cliques
+from molweight.plot import COLOURS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 INK, GREY, BAR = "#222222", "#999999", "#D55E00"
 STEP = 0.45  # between two lines of text, in units of the y axis
 GAP = 0.28  # between two bars
+COLUMNS = 3  # of data sets in the picture of their weights
 
 
 def plot_ranks(ranks: dict[str, Any], axes: Axes) -> Axes:
@@ -67,6 +71,86 @@ def _draw_names(axes: Axes, methods: list[dict[str, Any]], *, top: float) -> Non
         axes.text(x + away * 0.012 * (count - 1), y, text, ha=side, va="center", fontsize=10, color=INK)
 
 
+def plot_learned(one: dict[str, Any], objectives: Sequence[str], axes: Axes) -> Axes:
+    """Draw the weights that every seed learned on one data set: a dot a seed, a bar at their mean.
+
+    Args:
+        one: ``dataset`` and ``weights``, a mapping of objective to weight for each seed.
+        objectives: from top to bottom.
+        axes: to draw on.
+    """
+    axes.axvline(1 / len(objectives), color=GREY, linewidth=1, linestyle=(0, (4, 3)), zorder=0)
+    for i, name in enumerate(objectives):
+        values = [weights[name] for weights in one["weights"]]
+        colour = COLOURS[i % len(COLOURS)]
+        mean = float(np.mean(values))
+        axes.barh(i, mean, height=0.62, color=colour, alpha=0.25, linewidth=0)
+        axes.scatter(values, [i] * len(values), s=22, color=colour, alpha=0.85, linewidths=0, zorder=3)
+    axes.set_yticks(range(len(objectives)), objectives)
+    axes.set_ylim(len(objectives) - 0.5, -0.5)
+    axes.set_xlim(left=0)
+    axes.set_title(one["dataset"], loc="left", fontsize=10, color=INK)
+    axes.tick_params(length=0)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    return axes
+
+
+def save_learned(learned: dict[str, Any] | None, path: Path) -> None:
+    """Write :func:`plot_learned` of every data set as a PNG file, or remove one that has become wrong.
+
+    Raises:
+        DataError: the file cannot be written or removed.
+    """
+    if learned is None:
+        return remove(path)
+    from matplotlib.figure import Figure
+
+    datasets, names = learned["datasets"], learned["objectives"]
+    columns = min(COLUMNS, len(datasets))
+    lines = -(-len(datasets) // columns)
+    size = (1.6 + 2.5 * columns, 0.6 + lines * (0.7 + 0.24 * len(names)))  # inches
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    for one, axes in zip(datasets, grid, strict=False):
+        plot_learned(one, names, axes)
+    for axes in grid[len(datasets) :]:
+        axes.set_axis_off()
+    for axes in grid[max(0, len(datasets) - columns) : len(datasets)]:  # the lowest of their columns
+        axes.tick_params(labelbottom=True)
+    figure.suptitle(
+        f"Weights that {learned['method']} learned: a dot for each seed, bars at the mean, dashed: equal",
+        fontsize=10,
+        color=INK,
+        x=0.01,
+        ha="left",
+    )
+    write_picture(figure, path)
+
+
+def remove(path: Path) -> None:
+    """Delete a picture that an earlier call left.
+
+    Raises:
+        DataError: it cannot be removed.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise DataError(f"could not remove {path}: {error.strerror or error}") from error
+
+
+def write_picture(figure: Figure, path: Path) -> None:
+    """A figure as a PNG file, as wide as what is on it."""
+    import io
+
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    FigureCanvasAgg(figure)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=150, bbox_inches="tight")
+    write_bytes(path, buffer.getvalue())
+
+
 def save_ranks(ranks: dict[str, Any], path: Path) -> None:
     """Write the picture as a PNG file; where there are no ranks, remove one that an earlier call left.
 
@@ -74,22 +158,12 @@ def save_ranks(ranks: dict[str, Any], path: Path) -> None:
         DataError: the file cannot be written or removed.
     """
     if ranks["skipped"]:
-        try:
-            path.unlink(missing_ok=True)
-        except OSError as error:
-            raise DataError(f"could not remove {path}: {error.strerror or error}") from error
-        return
-    import io
-
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+        return remove(path)
     from matplotlib.figure import Figure
 
     lines = (len(ranks["methods"]) + 1) // 2
     figure = Figure(figsize=(8.5, 1.9 + 0.32 * lines))  # names outside the axes widen the file
-    FigureCanvasAgg(figure)
     axes = plot_ranks(ranks, figure.add_axes((0.2, 0.05, 0.6, 0.9)))
     title = f"Average rank over {len(ranks['datasets'])} data sets, 1 is best"
     axes.text(1, 1.32, title, ha="left", va="bottom", fontsize=11, color=INK)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=150, bbox_inches="tight")
-    write_bytes(path, buffer.getvalue())
+    write_picture(figure, path)

@@ -15,7 +15,7 @@ from molweight.files import write_json, write_text
 from molweight.leaderboard.execution import Outcome, execute
 from molweight.leaderboard.launchers import Launcher, choose_launcher
 from molweight.leaderboard.launching import launch
-from molweight.leaderboard.pictures import save_ranks
+from molweight.leaderboard.pictures import save_learned, save_ranks
 from molweight.leaderboard.plan import Run, is_finished, plan
 from molweight.leaderboard.rows import (
     FILE,
@@ -111,7 +111,7 @@ def leaderboard(
 def leaderboard_tables(
     out: str | Path = "results", *, reference: str | None = None, resamples: int = 1000
 ) -> Leaderboard:
-    """Make ``leaderboard.md``, ``leaderboard.json`` and ``ranks.png`` from a ``leaderboard.csv``.
+    """Make ``leaderboard.md`` and ``.json``, ``ranks.png`` and ``weights.png`` from a ``leaderboard.csv``.
 
     Args:
         out: folder of the runs and the tables.
@@ -133,6 +133,7 @@ def leaderboard_tables(
     summary = summarise(rows, folder, reference=compared, resamples=resamples)
     write_json(folder / "leaderboard.json", summary)
     save_ranks(summary["ranks"], folder / "ranks.png")
+    save_learned(summary["learned"], folder / "weights.png")
     write_text(folder / "leaderboard.md", markdown(summary))
     return Leaderboard(rows=rows, summary=summary, page=folder / "leaderboard.md")
 

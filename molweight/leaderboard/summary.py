@@ -30,6 +30,7 @@ from molweight.leaderboard.statistics import (
     standardised,
     wilcoxon_p,
 )
+from molweight.methods import parse_method
 from molweight.training.metrics import METRICS
 
 SCHEMA = 1
@@ -59,6 +60,7 @@ def summarise(rows: Sequence[Row], out: Path, *, reference: str | None, resample
         "comparison": compare_over_datasets(good, methods, reference),
         "methods": [{"method": name, **cost([r for r in good if r["method"] == name])} for name in methods],
         "agreement": agreements(good),
+        "learned": learned_weights(good, reference),
         "failed": [
             {name: row[name] for name in ("dataset", "method", "seed", "error", "run")}
             for row in rows
@@ -94,10 +96,12 @@ def one_dataset(rows: Sequence[Row], out: Path, reference: str | None, resamples
     for entry in entries:
         entry["best"] = entry["test"]["mean"] == best
     entries.sort(key=lambda entry: entry["test"]["mean"], reverse=metric.higher_is_better)
-    shared = ("dataset", "metric", "split", "protocol", "data_sha256", "corpus", "n_train", "n_test")
+    shared = ("dataset", "metric", "split", "protocol", "data_sha256", "n_train", "n_test")
+    corpora = [name for name in unique(row["corpus"] for row in rows) if name not in (None, "none")]
     pairs = [entry["pairs"] for entry in entries if entry["pairs"]]
     return {
         **{name: first[name] for name in shared},
+        "corpus": ", ".join(corpora) or None,
         "split_hashes": unique(row["split_hash"] for row in rows),
         "label": metric.label,
         "higher_is_better": metric.higher_is_better,
@@ -223,6 +227,30 @@ def agreements(rows: Sequence[Row]) -> list[Summary]:
                 {"dataset": dataset, "method": method, "n": len(own), "cosine": cosine, "weights": mean}
             )
     return entries
+
+
+def learned_weights(rows: Sequence[Row], reference: str | None) -> Summary | None:
+    """Every run's weights under one method: the reference, or the first, that learns two or more.
+
+    Data sets whose runs have other objectives than the first one are left out. None where no method learns.
+    """
+    learners = [name for name in unique(row["method"] for row in rows) if parse_method(name).learns]
+    method = reference if reference in learners else next(iter(learners), None)
+    own = [row for row in rows if row["method"] == method]
+    found = {(row["dataset"], row["seed"]): json.loads(row["weights"] or "{}") for row in own}
+    names = list(next(iter(found.values()), {}))
+    if len(names) < 2:
+        return None
+    datasets = [
+        {
+            "dataset": name,
+            "seeds": [seed for dataset, seed in found if dataset == name],
+            "weights": [weights for (dataset, _), weights in found.items() if dataset == name],
+        }
+        for name in unique(dataset for dataset, _ in found)
+    ]
+    alike = [one for one in datasets if all(set(weights) == set(names) for weights in one["weights"])]
+    return {"method": method, "objectives": names, "datasets": alike}
 
 
 def cost(rows: Sequence[Row]) -> Summary:

@@ -15,7 +15,7 @@ DASH = "–"
 
 def markdown(summary: Summary) -> str:
     """The page, from :func:`molweight.leaderboard.summary.summarise`."""
-    lines = ["# Leaderboard", "", *introduction(summary)]
+    lines = ["# Leaderboard", "", *introduction(summary), "", *overview(summary)]
     for dataset in summary["datasets"]:
         lines += ["", *dataset_section(dataset, summary["reference"])]
     for section in (over_datasets, weights_section, failed_section, provenance_section):
@@ -42,6 +42,34 @@ def introduction(summary: Summary) -> list[str]:
     ]
 
 
+def overview(summary: Summary) -> list[str]:
+    """Every method on every data set, best average rank first."""
+    datasets = summary["datasets"]
+    if len(datasets) < 2:
+        return []
+    scores = {(d["dataset"], e["method"]): e for d in datasets for e in d["methods"]}
+    head = ["method"]
+    head += [f"{d['dataset']} {d['label']} {'↑' if d['higher_is_better'] else '↓'}" for d in datasets]
+    rows = []
+    for name in by_rank(summary):
+        found = [scores.get((d["dataset"], name)) for d in datasets]
+        rows.append((name, *(DASH if one is None else emphasised(one) for one in found)))
+    return ["## Overview", "", *table(tuple(head), rows)]
+
+
+def by_rank(summary: Summary) -> list[str]:
+    """Methods by their average rank, as far as they have one."""
+    rank = {one["method"]: one["rank"] for one in summary["ranks"]["methods"]}
+    names = [one["method"] for one in summary["methods"]]
+    return sorted(names, key=lambda name: rank.get(name, math.inf))
+
+
+def emphasised(entry: Summary) -> str:
+    """A test score, bold where it is the best of its data set."""
+    test = plus_minus(entry["test"])
+    return f"**{test}**" if entry["best"] else test
+
+
 def dataset_section(dataset: Summary, reference: str | None) -> list[str]:
     """The table of one data set, and what its p values are."""
     direction = "higher" if dataset["higher_is_better"] else "lower"
@@ -61,10 +89,8 @@ def dataset_section(dataset: Summary, reference: str | None) -> list[str]:
 
 def dataset_row(entry: Summary, *, compared: bool) -> tuple[str, ...]:
     """The cells of one method."""
-    name, test = entry["method"], plus_minus(entry["test"])
-    if entry["best"]:
-        name, test = f"**{name}**", f"**{test}**"
-    cells = [name, str(entry["test"]["n"]), test, bracket(entry["interval"])]
+    name = f"**{entry['method']}**" if entry["best"] else entry["method"]
+    cells = [name, str(entry["test"]["n"]), emphasised(entry), bracket(entry["interval"])]
     if compared:
         cells += [
             signed(entry["difference"]),
@@ -97,7 +123,8 @@ def over_datasets(summary: Summary) -> list[str]:
     """Average ranks, the test over all pairs, and cost, by method."""
     ranks, comparison = summary["ranks"], {one["method"]: one for one in summary["comparison"]}
     rank = {one["method"]: one["rank"] for one in ranks["methods"]}
-    methods = sorted(summary["methods"], key=lambda one: rank.get(one["method"], math.inf))
+    found_by_name = {one["method"]: one for one in summary["methods"]}
+    methods = [found_by_name[name] for name in by_rank(summary)]
     reference = summary["reference"]
     head = ["method", *(["average rank"] if rank else [])]
     head += [f"{reference} is better in", "p"] if comparison else []
@@ -153,7 +180,7 @@ def rank_lines(ranks: Summary) -> list[str]:
 def weights_section(summary: Summary) -> list[str]:
     """Whether seeds agree on the weights."""
     if not summary["agreement"]:
-        return []
+        return learned_picture(summary)
     rows = [
         (one["dataset"], one["method"], str(one["n"]), f"{one['cosine']:+.2f}", top(one["weights"]))
         for one in summary["agreement"]
@@ -165,7 +192,16 @@ def weights_section(summary: Summary) -> list[str]:
         "",
         "Mean cosine between the weights of two seeds, less the uniform weight: 1 where all seeds prefer the "
         "same objectives, about 0 where the weights are noise.",
+        "",
+        *learned_picture(summary),
     ]
+
+
+def learned_picture(summary: Summary) -> list[str]:
+    """The picture of every run's weights, where there is one."""
+    if summary["learned"] is None:
+        return []
+    return [f"![Weights that {summary['learned']['method']} learned](weights.png)"]
 
 
 def top(weights: dict[str, float], count: int = 3) -> str:
