@@ -23,7 +23,7 @@ from molweight.errors import ConfigError, DataError, DivergedError
 from molweight.leaderboard import execution, leaderboard, leaderboard_tables
 from molweight.leaderboard.command import parse_seeds, shown
 from molweight.leaderboard.execution import Outcome
-from molweight.leaderboard.pictures import plot_ranks
+from molweight.leaderboard.pictures import plot_learned, plot_ranks
 from molweight.leaderboard.plan import folder_name, plan
 from molweight.leaderboard.rows import COLUMNS, finished_row, read_rows
 from molweight.report import Report
@@ -343,14 +343,11 @@ def test_the_page_and_the_json_say_the_same(made, tmp_path):
     assert "![Average ranks" in page and (tmp_path / "ranks.png").read_bytes().startswith(b"\x89PNG")
     overview = page[page.index("## Overview") : page.index("## esol")].splitlines()
     assert overview[2] == "| method | esol RMSE ↓ | bbbp ROC-AUC ↑ |"
-    assert overview[4].startswith("| tapweight | **0.982 ± 0.002** | **") and overview[5].startswith(
-        "| equal | 1"
-    )
+    assert overview[4].startswith("| tapweight | **0.982 ± 0.002** | **")
+    assert overview[5].startswith("| equal | 1.002")
     learned = summary["learned"]
-    assert (
-        learned["method"] == "tapweight"
-        and [d["seeds"] for d in learned["datasets"]] == [[0, 1, 2, 3, 4]] * 2
-    )
+    assert learned["method"] == "tapweight"
+    assert [one["seeds"] for one in learned["datasets"]] == [[0, 1, 2, 3, 4]] * 2
     assert "![Weights that tapweight learned](weights.png)" in page and (tmp_path / "weights.png").exists()
     assert [one["dataset"] for one in summary["agreement"]] == list(DATASETS)
     assert summary["agreement"][0]["cosine"] == pytest.approx(1.0)
@@ -378,9 +375,8 @@ def test_one_data_set_has_no_ranks_and_no_old_picture(made, tmp_path):
     page = board.page.read_text()
     assert "Average ranks need at least two methods" in page and not (tmp_path / "ranks.png").exists()
     assert board.summary["learned"] is None and not (tmp_path / "weights.png").exists()
-    assert (
-        "## Overview" not in page and board.summary["reference"] is None and "No method is compared" in page
-    )
+    assert "## Overview" not in page
+    assert board.summary["reference"] is None and "No method is compared" in page
 
 
 def test_only_data_sets_with_every_method_are_ranked(made, tmp_path):
@@ -533,3 +529,14 @@ def test_names_in_the_picture_do_not_overlap(count):
         assert all(b - a > 0.4 for a, b in itertools.pairwise(heights))
     bars = [line for line in axes.lines if line.get_gid() == "clique"]
     assert len(bars) >= 1
+
+
+def test_learned_weights_are_drawn_where_they_are():
+    from matplotlib.figure import Figure
+
+    one = {"dataset": "esol", "weights": [{"a": 0.7, "b": 0.3}, {"a": 0.5, "b": 0.5}]}
+    axes = plot_learned(one, ["a", "b"], Figure().subplots())
+    assert [bar.get_width() for bar in axes.patches] == pytest.approx([0.6, 0.4]), "means"
+    dots = [dots.get_offsets().tolist() for dots in axes.collections]
+    assert dots == [[[0.7, 0], [0.5, 0]], [[0.3, 1], [0.5, 1]]]
+    assert axes.yaxis_inverted() and [tick.get_text() for tick in axes.get_yticklabels()] == ["a", "b"]
