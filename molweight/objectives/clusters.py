@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from sklearn.cluster import MiniBatchKMeans
 from torch import Tensor
 
 from molweight.errors import ConfigError
+from molweight.machine import versions
+from molweight.molecules.pictures import MANY
 from molweight.objectives.corpus import UnlabelledMolecules
+from molweight.objectives.label_cache import Labels, kept_labels
 from molweight.objectives.labels import LabelObjective
 
+KMEANS = {"n_init": 1, "batch_size": 4096, "max_iter": 20}
 LARGEST_FRACTION = 5  # k below n/5: fewer than five molecules a cluster cannot be told apart
 
 
@@ -31,7 +36,7 @@ class Clusters(LabelObjective):
         return f"clusters_{self.k}"
 
     def label(self, molecules: UnlabelledMolecules, seed: int) -> Tensor:
-        """Cluster numbers; the clustering depends on ``seed`` and k only.
+        """Cluster numbers; the clustering depends on ``seed`` and k only. Those of large corpora are kept.
 
         Raises:
             ConfigError: k is too large for the corpus.
@@ -43,5 +48,20 @@ class Clusters(LabelObjective):
                 f"stay below a fifth of the corpus (here at most {limit}). Choose a larger corpus=, or a "
                 "smaller k with objectives.clusters_fine.k=… (also _medium, _coarse)"
             )
-        kmeans = MiniBatchKMeans(self.k, random_state=seed, n_init=1, batch_size=4096, max_iter=20)
-        return torch.from_numpy(kmeans.fit_predict(molecules.maccs())).long()
+
+        def compute() -> Labels:
+            kmeans = MiniBatchKMeans(self.k, random_state=seed, **KMEANS)
+            return np.asarray(kmeans.fit_predict(molecules.maccs()), dtype=np.int64)
+
+        if len(molecules) <= MANY:
+            return torch.from_numpy(compute())
+        known = versions()
+        made_from = {
+            "labels": "k-means of MACCS keys",
+            "corpus": molecules.sha256,
+            "k": self.k,
+            "seed": seed,
+            "settings": KMEANS,
+            "versions": [known[name] for name in ("rdkit", "scikit-learn", "numpy")],
+        }
+        return torch.from_numpy(kept_labels(made_from, compute))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,6 +27,11 @@ class UnlabelledMolecules:
 
     def __len__(self) -> int:
         return len(self.smiles)
+
+    @property
+    def sha256(self) -> str:
+        """Of the SMILES, in their order."""
+        return hashlib.sha256("\n".join(self.smiles).encode()).hexdigest()
 
     def maccs(self) -> np.ndarray[Any, np.dtype[np.float32]]:
         """MACCS keys, [n, 167], 0 or 1; computed at the first call and shared by all clusterings."""
