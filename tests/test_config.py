@@ -233,7 +233,8 @@ def test_unknown_group_members_list_all_known():
     ],
 )
 def test_wrong_values_are_refused(override, sentence):
-    more = ["dataset=bbbp"] if override.startswith("dataset.metric") else []
+    needed = {"dataset.metric": "dataset=bbbp", "hypergradient.finetune": "hypergradient=accurate"}
+    more = [option for start, option in needed.items() if override.startswith(start)]
     assert sentence in refused(*more, override)
 
 
