@@ -8,7 +8,7 @@ nothing to undo, even when the call is interrupted.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -40,9 +40,28 @@ def frozen_call(module: nn.Module, batch: Batch, parameters: Params | None = Non
         parameters: replace the trained parameters, in their order; None keeps them, and gradients
             then reach the module's own parameters.
     """
-    values: dict[str, Tensor] = {name: buffer.clone() for name, buffer in module.named_buffers()}
+    values = {id(buffer): buffer.clone() for buffer in module.buffers()}
     if parameters is not None:
-        values |= dict(zip(trainable(module), parameters, strict=True))
+        values |= {id(p): value for p, value in zip(trainable(module).values(), parameters, strict=True)}
     with same_random_numbers(module):
-        output: Tensor = functional_call(module, values, (batch,))
+        output: Tensor = functional_call(module, by_place(module, values), (batch,), tie_weights=False)
     return output
+
+
+def by_place(module: nn.Module, values: Mapping[int, Tensor]) -> dict[str, Tensor]:
+    """Values by name, one name for each place that holds the tensor.
+
+    A tensor that two layers share has two places. A layer that has two names, being part of two modules, is
+    one place: torch's own ``tie_weights`` replaces it twice and puts back the first replacement.
+
+    Args:
+        module: holds the tensors.
+        values: by the ``id`` of the parameter or buffer that each replaces.
+    """
+    found = {}
+    for path, part in module.named_modules():  # every module once
+        tensors = (*part.named_parameters("", False, False), *part.named_buffers("", False, False))
+        for name, tensor in tensors:
+            if id(tensor) in values:
+                found[f"{path}.{name}" if path else name] = values[id(tensor)]
+    return found
