@@ -20,7 +20,7 @@ from smallest import SMALLEST
 from molweight.__main__ import main
 from molweight.config import load_config
 from molweight.errors import ConfigError, DataError, DivergedError
-from molweight.leaderboard import execution, leaderboard, leaderboard_tables
+from molweight.leaderboard import execution, leaderboard, leaderboard_tables, pictures
 from molweight.leaderboard.command import parse_seeds, shown
 from molweight.leaderboard.execution import Outcome
 from molweight.leaderboard.pictures import plot_learned, plot_ranks
@@ -529,6 +529,19 @@ def test_names_in_the_picture_do_not_overlap(count):
         assert all(b - a > 0.4 for a, b in itertools.pairwise(heights))
     bars = [line for line in axes.lines if line.get_gid() == "clique"]
     assert len(bars) >= 1
+
+
+def test_every_weight_is_inside_the_picture(tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr(pictures, "write_picture", lambda figure, path: figures.append(figure))
+    datasets = [
+        {"dataset": "esol", "weights": [{"a": 0.6, "b": 0.4}]},
+        {"dataset": "bace", "weights": [{"a": 0.05, "b": 0.95}]},
+    ]
+    learned = {"method": "tapweight", "objectives": ["a", "b"], "datasets": datasets}
+    pictures.save_learned(learned, tmp_path / "weights.png")
+    for axes in figures[0].axes:
+        assert axes.get_xlim()[0] == 0 and axes.get_xlim()[1] > 0.95
 
 
 def test_learned_weights_are_drawn_where_they_are():

@@ -88,7 +88,6 @@ def plot_learned(one: dict[str, Any], objectives: Sequence[str], axes: Axes) -> 
         axes.scatter(values, [i] * len(values), s=22, color=colour, alpha=0.85, linewidths=0, zorder=3)
     axes.set_yticks(range(len(objectives)), objectives)
     axes.set_ylim(len(objectives) - 0.5, -0.5)
-    axes.set_xlim(left=0)
     axes.set_title(one["dataset"], loc="left", fontsize=10, color=INK)
     axes.tick_params(length=0)
     axes.spines[["top", "right", "left"]].set_visible(False)
@@ -113,6 +112,8 @@ def save_learned(learned: dict[str, Any] | None, path: Path) -> None:
     grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).ravel()
     for one, axes in zip(datasets, grid, strict=False):
         plot_learned(one, names, axes)
+    largest = max(weight for one in datasets for weights in one["weights"] for weight in weights.values())
+    grid[0].set_xlim(0, 1.05 * largest)  # of all: they share their axis
     for axes in grid[len(datasets) :]:
         axes.set_axis_off()
     for axes in grid[max(0, len(datasets) - columns) : len(datasets)]:  # the lowest of their columns
