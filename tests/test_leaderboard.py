@@ -386,6 +386,13 @@ def test_only_data_sets_with_every_method_are_ranked(made, tmp_path):
     assert "over the 2 of 3 data sets" in board.page.read_text()
 
 
+def test_methods_with_other_seeds_are_pointed_out(made, tmp_path):
+    board = leaderboard(DATASETS, seeds=[0, 1], out=tmp_path, resamples=100)
+    assert "same seeds" not in board.page.read_text()
+    board = leaderboard(["esol"], methods=["equal"], seeds=[2], out=tmp_path, resamples=100)
+    assert "**Not all methods have the same seeds on esol**" in board.page.read_text()
+
+
 def test_a_table_is_continued_without_the_folders_of_its_runs(made, tmp_path):
     first = leaderboard(["esol"], seeds=[0, 1], out=tmp_path, resamples=100)
     shutil.rmtree(tmp_path / "runs")

@@ -54,7 +54,12 @@ def overview(summary: Summary) -> list[str]:
     for name in by_rank(summary):
         found = [scores.get((d["dataset"], name)) for d in datasets]
         rows.append((name, *(DASH if one is None else emphasised(one) for one in found)))
-    return ["## Overview", "", *table(tuple(head), rows)]
+    uneven = [d["dataset"] for d in datasets if len({tuple(sorted(e["seeds"])) for e in d["methods"]}) > 1]
+    warning = (
+        f"**Not all methods have the same seeds on {', '.join(uneven)}**: there, means and ranks compare unlike "
+        "runs. The same command with all seeds completes them."
+    )
+    return ["## Overview", "", *table(tuple(head), rows), *(["", warning] if uneven else [])]
 
 
 def by_rank(summary: Summary) -> list[str]:
