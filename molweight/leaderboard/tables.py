@@ -56,8 +56,8 @@ def overview(summary: Summary) -> list[str]:
         rows.append((name, *(DASH if one is None else emphasised(one) for one in found)))
     uneven = [d["dataset"] for d in datasets if len({tuple(sorted(e["seeds"])) for e in d["methods"]}) > 1]
     warning = (
-        f"**Not all methods have the same seeds on {', '.join(uneven)}**: there, means and ranks compare unlike "
-        "runs. The same command with all seeds completes them."
+        f"**Not all methods have the same seeds on {', '.join(uneven)}**: there, means and ranks compare "
+        "unlike runs. The same command with all seeds completes them."
     )
     return ["## Overview", "", *table(tuple(head), rows), *(["", warning] if uneven else [])]
 
