@@ -36,7 +36,7 @@ def plot_weights(records: list[dict[str, Any]], axes: Axes) -> Axes:
     _label_ends(axes, steps[-1], ends)
     axes.set_xlim(0, steps[-1])
     axes.set_ylim(bottom=0)
-    axes.set_xlabel("weight update")
+    axes.set_xlabel("outer step")
     axes.set_ylabel("weight")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color="#EEEEEE")
