@@ -10,6 +10,7 @@ import torch
 from smallest import SMALLEST
 
 from molweight.config import load_config
+from molweight.errors import DataError
 from molweight.experiment import run_experiment
 from molweight.objectives.setup import image_setup
 from molweight.report import Report
@@ -21,11 +22,11 @@ OTHER_TASK = ("dataset=chembl2321810_active", "finetune.batch_size=32")
 WHAT_DIFFERS = (
     *("method=uncertainty", "method=single:jigsaw", "method=fixed:{folder}/weights.json", "seed=1"),
     *("learn.steps=1", "learn.unroll.every=3", "learn.batch_size.pretrain=8", "learn.pretrain.lr=2e-3"),
-    *("corpus.limit=190", "backbone.width=8", "backbone.image_size=48", "views.jigsaw.identity=0.5"),
+    *("corpus.limit=64", "backbone.width=8", "backbone.image_size=48", "views.jigsaw.identity=0.5"),
     *("augment.grey=0", "standardise.uncharge=true"),
 )
 WHAT_DOES_NOT = (
-    *("dataset=chembl2321810_active", "split=random", "protocol=strict", "finetune.epochs=2"),
+    *("dataset={folder}/other.csv", "split.seed=5", "protocol=strict", "finetune.epochs=2"),
     *("learn.weights.lr=1", "learn.finetune.lr=1e-2", "hypergradient=paper", "threads=1", "workers=0"),
 )
 
@@ -73,9 +74,24 @@ def test_the_time_of_the_run_that_made_it_counts(tmp_path: Path) -> None:
     assert taken["seconds_reused"] == pytest.approx(sum(record["seconds"] for record in records))
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two small tasks and a file of weights."""
+    found = tmp_path_factory.mktemp("tasks")
+    chains = ["C" * n + end for n in range(1, 9) for end in ("O", "N", "Cl", "c1ccccc1")]
+    for name, keep in (("one.csv", chains), ("other.csv", chains[::2])):
+        rows = [f"{smiles},{len(smiles)}" for smiles in keep]
+        (found / name).write_text("\n".join(["smiles,y", *rows]) + "\n")
+    names = load_config(*SMALL, f"run_dir={found}").images.objectives
+    (found / "weights.json").write_text(json.dumps({names[0].name: 1.0, names[1].name: 0.5}))
+    return found
+
+
 def entry(folder: Path, *overrides: str) -> str:
     """The name that the cache would give to the pretraining of a run."""
-    config = load_config(*SMALL, "method=equal", f"run_dir={folder}", "pretraining_cache=kept", *overrides)
+    chosen = (f"dataset={folder}/one.csv", "method=equal", f"run_dir={folder}", "pretraining_cache=kept")
+    small = ("split=random", "corpus.limit=60")  # few enough to be drawn without other processes
+    config = load_config(*SMALL, *chosen, *small, *(option.format(folder=folder) for option in overrides))
     setup = image_setup(config.images, run_dir=folder, device=torch.device("cpu"))
     kept = kept_pretraining(setup, config, config.method.balance(setup.objectives), steps=config.learn.steps)
     assert kept is not None
@@ -83,21 +99,19 @@ def entry(folder: Path, *overrides: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def usual(tmp_path_factory: pytest.TempPathFactory) -> str:
+def usual(folder: Path) -> str:
     """The entry of a run without further options."""
-    return entry(tmp_path_factory.mktemp("usual"))
+    return entry(folder)
 
 
 @pytest.mark.parametrize("differs", WHAT_DIFFERS)
-def test_what_decides_the_backbone_decides_the_entry(differs: str, usual: str, tmp_path: Path) -> None:
-    names = load_config(*SMALL, f"run_dir={tmp_path}").images.objectives
-    (tmp_path / "weights.json").write_text(json.dumps({names[0].name: 1.0, names[1].name: 0.5}))
-    assert entry(tmp_path, differs.format(folder=tmp_path)) != usual
+def test_what_decides_the_backbone_decides_the_entry(differs: str, usual: str, folder: Path) -> None:
+    assert entry(folder, differs) != usual
 
 
 @pytest.mark.parametrize("differs", WHAT_DOES_NOT)
-def test_what_only_later_stages_read_does_not(differs: str, usual: str, tmp_path: Path) -> None:
-    assert entry(tmp_path, differs) == usual
+def test_what_only_later_stages_read_does_not(differs: str, usual: str, folder: Path) -> None:
+    assert entry(folder, differs) == usual
 
 
 def test_methods_that_read_the_task_keep_nothing(tmp_path: Path) -> None:
@@ -119,6 +133,16 @@ def test_a_damaged_entry_is_made_again(
     assert second.test == first.test
     run(tmp_path / "third", cache)
     assert len(trained) == 2
+
+
+def test_a_folder_that_cannot_be_written_is_found_before_the_work(
+    tmp_path: Path, trained: list[Path]
+) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    words = r"pretraining_cache: .*file.* cannot be written .*; choose another folder, or null"
+    with pytest.raises(DataError, match=words):
+        run(tmp_path / "run", f"pretraining_cache={tmp_path / 'file'}")
+    assert trained == []
 
 
 def test_the_cache_does_not_decide_the_result(tmp_path: Path) -> None:

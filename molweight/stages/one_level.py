@@ -34,6 +34,8 @@ def continue_pretraining(
     kept = kept_pretraining(setup, config, balance, steps=steps)
     taken = kept is not None and kept.take(setup.pretraining.backbone, directory)
     if not taken:
+        if kept is not None:
+            kept.reserve()
         train(setup, config, directory, balance, steps=steps, progress=progress)
         if kept is not None:
             kept.keep(setup.pretraining.backbone, directory)

@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 from torch import nn
 
+from molweight.errors import DataError
 from molweight.files import sha256_file, write_json, write_text
 from molweight.machine import versions
 from molweight.molecules.backbone import load_backbone, save_tensors
@@ -50,7 +51,7 @@ class KeptPretraining:
         try:
             note = json.loads((self.folder / "pretraining.json").read_text(encoding="utf-8"))
             whole = all(sha256_file(self.folder / name) == note["sha256"][name] for name in note["sha256"])
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
         except (OSError, ValueError, TypeError, KeyError):
             whole = False
@@ -61,6 +62,20 @@ class KeptPretraining:
         write_text(directory.steps, (self.folder / "steps.jsonl").read_text(encoding="utf-8"))
         logger.info("continued pretraining taken from %s", self.folder)
         return True
+
+    def reserve(self) -> None:
+        """Make the entry's folder, so that one that cannot be written is found before the work.
+
+        Raises:
+            DataError: it cannot be made.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DataError(
+                f"pretraining_cache: {self.folder} cannot be written ({error.strerror or error}); choose "
+                "another folder, or null"
+            ) from error
 
     def keep(self, backbone: nn.Module, directory: RunDirectory) -> None:
         """Write the entry; several runs may do so at once, with the same content."""
