@@ -51,9 +51,9 @@ def overview(summary: Summary) -> list[str]:
     head = ["method"]
     head += [f"{d['dataset']} {d['label']} {'↑' if d['higher_is_better'] else '↓'}" for d in datasets]
     rows = []
-    for name in by_rank(summary):
-        found = [scores.get((d["dataset"], name)) for d in datasets]
-        rows.append((name, *(DASH if one is None else emphasised(one) for one in found)))
+    for one in by_rank(summary):
+        found = [scores.get((d["dataset"], one["method"])) for d in datasets]
+        rows.append((one["method"], *(DASH if entry is None else emphasised(entry) for entry in found)))
     uneven = [d["dataset"] for d in datasets if len({tuple(sorted(e["seeds"])) for e in d["methods"]}) > 1]
     warning = (
         f"**Not all methods have the same seeds on {', '.join(uneven)}**: there, means and ranks compare "
@@ -62,11 +62,10 @@ def overview(summary: Summary) -> list[str]:
     return ["## Overview", "", *table(tuple(head), rows), *(["", warning] if uneven else [])]
 
 
-def by_rank(summary: Summary) -> list[str]:
+def by_rank(summary: Summary) -> list[Summary]:
     """Methods by their average rank, as far as they have one."""
     rank = {one["method"]: one["rank"] for one in summary["ranks"]["methods"]}
-    names = [one["method"] for one in summary["methods"]]
-    return sorted(names, key=lambda name: rank.get(name, math.inf))
+    return sorted(summary["methods"], key=lambda one: rank.get(one["method"], math.inf))
 
 
 def emphasised(entry: Summary) -> str:
@@ -128,13 +127,11 @@ def over_datasets(summary: Summary) -> list[str]:
     """Average ranks, the test over all pairs, and cost, by method."""
     ranks, comparison = summary["ranks"], {one["method"]: one for one in summary["comparison"]}
     rank = {one["method"]: one["rank"] for one in ranks["methods"]}
-    found_by_name = {one["method"]: one for one in summary["methods"]}
-    methods = [found_by_name[name] for name in by_rank(summary)]
     reference = summary["reference"]
     head = ["method", *(["average rank"] if rank else [])]
     head += [f"{reference} is better in", "p"] if comparison else []
     rows = []
-    for one in methods:
+    for one in by_rank(summary):
         found = comparison.get(one["method"])
         cells = [one["method"], *([f"{rank[one['method']]:.2f}"] if rank else [])]
         if comparison:
