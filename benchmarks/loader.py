@@ -68,7 +68,7 @@ def measure(counts: tuple[int, ...], rounds: int, steps: int) -> dict[int, Varia
     """Interleaved turns of each number of workers."""
     config = load_config(*OPTIONS)
     with tempfile.TemporaryDirectory() as folder, ExitStack() as running:
-        setup = image_setup(config.images, run_dir=Path(folder), device=torch.device("cpu"))
+        setup = image_setup(config.samples, run_dir=Path(folder), device=torch.device("cpu"))
         variants = {}
         for count in counts:
             workers = running.enter_context(Workers(count))

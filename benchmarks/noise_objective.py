@@ -48,7 +48,7 @@ def one_seed(seed: int, overrides: tuple[str, ...]) -> dict[str, Any]:
         directory.open(config.text, config.hash)
         torch.set_num_threads(1)  # one seed is one core's work, and the same numbers on every machine
         torch.manual_seed(seed)
-        setup = image_setup(config.images, run_dir=directory.path, device=torch.device("cpu"))
+        setup = image_setup(config.samples, run_dir=directory.path, device=torch.device("cpu"))
         start = time.time()
         learned = learn_three_levels(setup, config, directory, progress=False)
         return {

@@ -85,7 +85,7 @@ def configuration(preset: str) -> RunConfig:
 def prepared() -> Setup:
     """Pictures, targets and models, made once."""
     with tempfile.TemporaryDirectory() as folder:
-        return image_setup(configuration("paper").images, run_dir=Path(folder), device=torch.device("cpu"))
+        return image_setup(configuration("paper").samples, run_dir=Path(folder), device=torch.device("cpu"))
 
 
 def variant(name: str) -> tuple[Callable[[], None], ThreeLevels]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,45 @@ from omegaconf.errors import OmegaConfBaseException
 from molweight.errors import ConfigError, unknown
 
 
+@dataclass(frozen=True, kw_only=True)
+class Tree:
+    """The configuration files of one command.
+
+    Args:
+        primary: stem of the file that holds the defaults.
+        command: that they belong to.
+        folder: of the groups that are not shared, below the configuration folder; empty: none.
+        files: groups that take a file instead of a name, to the choice that reads it.
+        others: groups that take any name, to the choice that resolves those without a file of their own.
+    """
+
+    primary: str
+    command: str
+    folder: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
+    others: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def groups(self) -> list[str]:
+        """The groups in its own folder."""
+        return [path.name for path in (config_dir() / self.folder).iterdir() if path.is_dir()]
+
+    def group(self, name: str) -> str:
+        """Where Hydra finds a group."""
+        return f"{self.folder}/{name}" if self.folder and name in self.groups else name
+
+    def options(self, group: str) -> list[str]:
+        """The names in a group."""
+        return options(self.group(group))
+
+
+MOLECULES = Tree(
+    primary="config",
+    command="python -m molweight.run",
+    files={"dataset": "csv", "corpus": "file", "split": "file"},
+)
+
+
 def config_dir() -> Path:
     """The folder of YAML files: inside an installed package, or beside it in a checkout."""
     package = Path(__file__).resolve().parent
@@ -24,42 +64,47 @@ def config_dir() -> Path:
     return installed if installed.is_dir() else package.parent / "configs"
 
 
-def compose_config(overrides: Sequence[str]) -> DictConfig:
+def compose_config(overrides: Sequence[str], tree: Tree = MOLECULES) -> DictConfig:
     """Hydra's composition, with its errors turned into ours.
 
     Raises:
         ConfigError: as :func:`load_config`.
     """
-    arguments = with_files(overrides)
+    arguments = spelled_out(overrides, tree)
     previous = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(config_dir()), version_base="1.3"):
-            return compose("config", overrides=arguments)
+            return compose(tree.primary, overrides=arguments)
     except (HydraException, OmegaConfBaseException, ValueError) as error:  # ValueError: dataset=null
-        raise ConfigError(explain(error, arguments)) from error
+        raise ConfigError(explain(error, arguments, tree)) from error
     finally:
         if previous is not None:
             GlobalHydra.instance().hydra = previous
 
 
-def with_files(overrides: Sequence[str]) -> list[str]:
-    """``dataset=my.csv``, ``corpus=my.smi``, ``method=tapweight:paper`` spelled out as Hydra needs them."""
+def spelled_out(overrides: Sequence[str], tree: Tree = MOLECULES) -> list[str]:
+    """``dataset=my.csv``, ``method=tapweight:paper``, ``task=rte`` as Hydra needs them."""
     result = []
     for override in overrides:
         group, _, value = override.partition("=")
-        is_file = is_file_name(value)
-        if group == "dataset" and is_file:
-            result += ["dataset=csv", f"dataset.path={quoted(value)}"]
-        elif group == "corpus" and is_file:
-            result += ["corpus=file", f"corpus.path={quoted(value)}"]
-        elif group == "split" and is_file:
-            result += ["split=file", f"split.path={quoted(value)}"]
+        if group in tree.files and is_file_name(value):
+            result += [f"{tree.group(group)}={tree.files[group]}", f"{group}.path={quoted(value)}"]
+        elif group in tree.others and value not in ("", "null", *tree.options(group)) and "," not in value:
+            result += [f"{tree.group(group)}={tree.others[group]}", f"{group}.name={quoted(value)}"]
         elif group == "method" and value.startswith("tapweight:"):
             result += [override, f"hypergradient={value.removeprefix('tapweight:')}"]
         else:
-            result.append(override)
+            result.append(in_folder(override, tree))
     return result
+
+
+def in_folder(override: str, tree: Tree) -> str:
+    """An override whose group, if it is one, is named with the folder that holds it."""
+    found = re.match(r"([+~]*)(\w+)(?=[=@]|$)", override)
+    if found is None or not tree.folder:
+        return override
+    return found.group(1) + tree.group(found.group(2)) + override[found.end() :]
 
 
 def is_file_name(value: str) -> bool:
@@ -74,22 +119,22 @@ def quoted(value: str) -> str:
     return "'" + escaped + "\\" * trailing + "'"
 
 
-def explain(error: Exception, overrides: Sequence[str]) -> str:
+def explain(error: Exception, overrides: Sequence[str], tree: Tree = MOLECULES) -> str:
     """Hydra's complaint as a sentence with the nearest name."""
     text = str(error)
     if found := re.search(r"(?:In '[^']*': )?Could not find '([\w/@.]+)/([^'/]*)'", text):
         group, name = found.groups()
-        group = group.split("@")[0]
-        return unknown(group, name, options(group))
+        group = group.split("@")[0].removeprefix(f"{tree.folder}/")
+        return unknown(group, name, tree.options(group))
     if found := re.search(r"Could not override '([^']+)'", text):
         key, full = found.group(1), re.search(r"full_key: (\S+)", str(error.__cause__))
         if full and full.group(1).startswith(f"{key}."):  # dataset.aliases={a: 5}: the unknown one is inside
             key = full.group(1)
         if "=" not in key:
-            return unknown_key(key)
+            return unknown_key(key, tree)
     if found := re.search(r"Key '([^']+)' (?:is not in struct|not in)", text):
         keys = [override.partition("=")[0] for override in overrides]
-        return unknown_key(next((key for key in keys if key.endswith(found.group(1))), found.group(1)))
+        return unknown_key(next((key for key in keys if key.endswith(found.group(1))), found.group(1)), tree)
     nameless = next((o for o in overrides if o.startswith("=")), None)
     if nameless is not None or type(error).__name__ == "OverrideParseException":
         first = f"{nameless!r} has no key" if nameless is not None else text.splitlines()[0].strip()
@@ -106,14 +151,14 @@ def options(group: str) -> list[str]:
     return [file.stem for file in (config_dir() / group).glob("*.yaml")]
 
 
-def unknown_key(key: str) -> str:
+def unknown_key(key: str, tree: Tree = MOLECULES) -> str:
     """The sentence for a key that does not exist."""
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        known = sorted(flat_keys(OmegaConf.to_container(compose("config"), resolve=False)))
-    groups = [folder.name for folder in config_dir().iterdir() if folder.is_dir()]
-    close = difflib.get_close_matches(key, [*known, *groups], n=1, cutoff=0.5)
+        known = sorted(flat_keys(OmegaConf.to_container(compose(tree.primary), resolve=False)))
+    key = key.removeprefix(f"{tree.folder}/")
+    close = difflib.get_close_matches(key, [*known, *tree.groups], n=1, cutoff=0.5)
     hint = f" Did you mean {close[0]!r}?" if close else ""
-    return f"unknown option {key!r}.{hint} See all options with: python -m molweight.run --cfg job"
+    return f"unknown option {key!r}.{hint} See all options with: {tree.command} --cfg job"
 
 
 def flat_keys(tree: Any, prefix: str = "") -> list[str]:

@@ -15,22 +15,20 @@ from torch import Tensor
 
 from molweight.errors import ConfigError, MolweightError
 from molweight.files import write_json, write_text
-from molweight.molecules.backbone import save_tensors
-from molweight.molecules.readers import Source
-from molweight.objectives.setup import image_setup
 from molweight.plot import save_weights_plot
 from molweight.recipes import RunConfig
 from molweight.report import Report, build_report, save_predictions
 from molweight.run_directory import RunDirectory
 from molweight.signals import Interrupted, interruptible
-from molweight.stages.finetuning import Predictor, retrain
+from molweight.stages.finetuning import retrain
 from molweight.stages.one_level import continue_pretraining
 from molweight.stages.search import random_search
 from molweight.stages.steps import Learned
 from molweight.stages.three_levels import learn_three_levels
 from molweight.stages.two_levels import learn_two_levels
+from molweight.tensor_files import save_tensors
 from molweight.training.metrics import Score
-from molweight.training.setup import Setup
+from molweight.training.setup import Predictor, Setup
 
 logger = logging.getLogger(__name__)
 
@@ -54,8 +52,8 @@ class Clock:
 def run_experiment(
     config: RunConfig,
     *,
-    table: Source | None = None,
-    unlabelled: Source | None = None,
+    table: Any = None,
+    unlabelled: Any = None,
     progress: bool = False,
     command: str = "",
 ) -> Report:
@@ -63,8 +61,8 @@ def run_experiment(
 
     Args:
         config: from :func:`molweight.config.load_config`.
-        table: labelled molecules, such as a data frame, for a configuration with ``dataset=csv``.
-        unlabelled: molecules to pretrain on instead of the corpus, such as a list of SMILES.
+        table: labelled samples: for molecules a data frame or what else a reader takes, with ``dataset=csv``.
+        unlabelled: samples to pretrain on instead of the corpus, such as a list of SMILES.
         progress: show bars.
         command: recorded in the report.
 
@@ -72,12 +70,7 @@ def run_experiment(
         MolweightError: the user's input or machine; ``status.json`` says why once the folder is claimed.
         Interrupted: by a signal; running the same command again continues.
     """
-    card = config.images.dataset
-    if table is not None and (card.builtin or card.files or card.path):
-        raise ConfigError(
-            f"a table was given beside dataset={card.path or card.name}: "
-            'use load_config("dataset=csv", …) for your own table'
-        )
+    config.samples.check_sources(table, unlabelled)
     directory = RunDirectory(config.run_dir)
     directory.open(config.text, config.hash)
     try:
@@ -97,8 +90,8 @@ def run_experiment(
 def _run(
     config: RunConfig,
     directory: RunDirectory,
-    table: Source | None,
-    unlabelled: Source | None,
+    table: Any,
+    unlabelled: Any,
     *,
     progress: bool,
     command: str,
@@ -109,11 +102,10 @@ def _run(
     torch.manual_seed(config.seed)
     clock = Clock()
     with clock.stage("prepare"):
-        setup = image_setup(
-            config.images,
+        setup = config.samples.prepare(
             run_dir=directory.path,
             device=device,
-            table=table,
+            labelled=table,
             unlabelled=unlabelled,
             progress=progress,
         )
@@ -124,13 +116,13 @@ def _run(
             "backbone.init": setup.facts["backbone_sha256"],
         }
     )
-    logger.info("%s", summary(setup))
+    logger.info("%s", setup.summary)
     with clock.stage("learn"):
         learned = adapt(setup, config, directory, progress=progress)
     clock.seconds["learn"] += learned.seconds_reused
     if config.method.pretrains:
         what = "Learned weights" if config.method.learns else "Weights"
-        title = f"{what} of the objectives: {config.images.dataset.name}"
+        title = f"{what} of the objectives: {config.samples.name}"
         save_tensors(setup.pretraining.backbone, directory.path / "backbone.safetensors")
         save_weights_plot(directory.records(), directory.path / "weights.png", title=title)
     with clock.stage("finetune"):
@@ -212,14 +204,3 @@ def choose_device(name: str) -> torch.device:
         first = str(error).splitlines()[0]
         raise ConfigError(f"device={name} cannot be used here ({first}); device=cpu always can") from error
     return device
-
-
-def summary(setup: Setup) -> str:
-    """One line on what was prepared."""
-    facts, sizes = setup.facts, setup.facts["split"]["sizes"]
-    parts = ", ".join(f"{name} {count}" for name, count in sizes.items() if count)
-    return (
-        f"{facts['dataset']}: {facts['n_rows']} rows ({facts['n_invalid']} invalid, {facts['n_duplicates']} "
-        f"duplicates), {len(setup.task.names)} target(s), {setup.task.kind}; {facts['split']['kind']} split: "
-        f"{parts}; corpus {facts['corpus']['name']}: {facts['corpus']['molecules']} molecules"
-    )

@@ -25,6 +25,7 @@ WITH_ARGUMENT = {"single": "an objective", "fixed": "a JSON file of weights, or 
 OPTIONAL = {"tapweight": "a hypergradient preset"}
 LEARNED = ("tapweight", "bilevel")
 NO_PRETRAINING = ("direct", "scratch", "ecfp_rf")
+NO_NETWORK = ("ecfp_rf",)
 
 
 @dataclass(frozen=True)

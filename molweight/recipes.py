@@ -1,4 +1,4 @@
-"""The choices of a run as typed recipes; :mod:`molweight.config` fills them in."""
+"""The choices of a run as typed recipes; :mod:`molweight.run_config` fills them in."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Literal
 
 from molweight.errors import ConfigError
 from molweight.methods import Method
-from molweight.objectives.setup import ImageRecipe
 from molweight.tapweight.averaging import AveragingRecipe
 from molweight.tapweight.hypergradient import Hypergradient
 from molweight.tapweight.proximal import Proximal, Reduction, make_proximal
 from molweight.tapweight.solver import Unroll
 from molweight.training.finetune import FinetuneRecipe
 from molweight.training.optimisers import OptimiserRecipe
+from molweight.training.setup import SetupRecipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +125,8 @@ class SearchRecipe:
 class RunConfig:
     """One run, with every choice made and checked."""
 
-    images: ImageRecipe
+    modality: str
+    samples: SetupRecipe
     learn: LearnRecipe
     search: SearchRecipe
     finetune: FinetuneRecipe

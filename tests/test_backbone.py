@@ -13,7 +13,7 @@ from molweight.__main__ import main
 from molweight.config import load_config
 from molweight.errors import ConfigError, DataError
 from molweight.files import sha256_file
-from molweight.molecules.backbone import SHIPPED, ResNet18, make_backbone, save_tensors, shipped
+from molweight.molecules.backbone import SHIPPED, ResNet18, make_backbone, shipped
 from molweight.molecules.convert import convert_imagemol
 from molweight.molecules.datasets import load_dataset
 from molweight.molecules.model import TaskModel
@@ -21,6 +21,7 @@ from molweight.molecules.pictures import Pictures
 from molweight.molecules.splits import split
 from molweight.named_cards import dataset_card
 from molweight.objectives.augment import normalised
+from molweight.tensor_files import save_tensors
 
 
 def imagemol_file(path, **changes):
@@ -135,7 +136,7 @@ def test_every_shipped_backbone_is_the_one_that_its_card_describes():
 
 
 def test_the_default_backbone_starts_from_shipped_weights():
-    recipe = load_config().images.backbone
+    recipe = load_config().samples.backbone
     assert recipe.init == "tiny_zinc250k" and recipe.width == 16
     one, two = (make_backbone(width=16, init=recipe.init, seed=seed) for seed in (0, 1))
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))

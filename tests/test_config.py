@@ -53,9 +53,9 @@ def test_every_file_gives_a_checked_run(choice):
     assert len(config.hash) == 64 and yaml.safe_load(config.text)["seed"] == 0
     group, name = choice.split("=")
     if group in ("dataset", "corpus", "backbone"):
-        assert getattr(config.images, group).name == name
+        assert getattr(config.samples, group).name == name
     if group == "split":
-        assert config.images.split.kind == name
+        assert config.samples.split.kind == name
     if group == "hypergradient":
         assert config.hypergradient_name == name
 
@@ -63,9 +63,9 @@ def test_every_file_gives_a_checked_run(choice):
 @pytest.mark.parametrize("name", names("objective"))
 def test_every_objective_can_be_added_to_a_run(name):
     config = load_config("objectives=tapt_min", f"+objective@objectives.extra={name}")
-    assert len(config.images.objectives) == 3
+    assert len(config.samples.objectives) == 3
     written = yaml.safe_load((ROOT / "configs" / "objective" / f"{name}.yaml").read_text())
-    target = type(config.images.objectives[-1])
+    target = type(config.samples.objectives[-1])
     assert f"{target.__module__}.{target.__qualname__}" == written["_target_"]
 
 
@@ -77,7 +77,7 @@ def test_data_set_cards_name_themselves():
 def test_a_preset_overrides_the_defaults_and_the_command_line_overrides_the_preset():
     assert load_config("experiment=smoke").learn.steps == 6
     config = load_config("experiment=smoke", "learn.steps=9", "objectives=tapweight")
-    assert config.learn.steps == 9 and len(config.images.objectives) == 5
+    assert config.learn.steps == 9 and len(config.samples.objectives) == 5
 
 
 def test_values_reach_the_recipes():
@@ -90,7 +90,7 @@ def test_values_reach_the_recipes():
     assert (
         config.learn.proximal.gamma == 0.01 and config.finetune.optimiser.lr == 3e-4 and config.threads == 2
     )
-    assert config.images.objectives[0].k == 7
+    assert config.samples.objectives[0].k == 7
 
 
 def test_the_published_hypergradient_is_the_published_one():
@@ -104,9 +104,9 @@ def test_every_experiment_composes():
     control, general = found["control"], found["pretrain_tiny"]
     assert control.hypergradient_name == "diagonal" and control.hypergradient.directional_batches == 8
     assert control.hypergradient.finetune == control.hypergradient.pretrain == Identity(precondition=True)
-    assert [card.name for card in general.images.held_out] == list(general.images.corpus.exclude)
-    assert {"esol", "bbbp", "tox21", "chembl2321810"} <= set(general.images.corpus.exclude)
-    assert general.images.backbone.init == "random" and str(general.method) == "equal"
+    assert [card.name for card in general.samples.held_out] == list(general.samples.corpus.exclude)
+    assert {"esol", "bbbp", "tox21", "chembl2321810"} <= set(general.samples.corpus.exclude)
+    assert general.samples.backbone.init == "random" and str(general.method) == "equal"
 
 
 # Misspelt
@@ -305,7 +305,7 @@ def test_no_target_at_all_is_refused():
 @pytest.mark.parametrize("group", ["dataset", "corpus", "split"])
 def test_a_file_can_stand_for_a_group(group, path):
     config = load_config(f"{group}={path}")
-    card = getattr(config.images, group)
+    card = getattr(config.samples, group)
     assert card.path == path
     assert getattr(card, "name", None) == {"dataset": "csv", "corpus": "file", "split": None}[group]
 

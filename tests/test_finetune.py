@@ -58,7 +58,7 @@ class Problem:
 
 def recipe(epochs=15, patience=15, lr=0.1, clip=None, name="adam"):
     optimiser = OptimiserRecipe(name=name, lr=lr, clip=clip)
-    return FinetuneRecipe(epochs=epochs, batch_size=16, patience=patience, optimiser=optimiser, augment=False)
+    return FinetuneRecipe(epochs=epochs, batch_size=16, patience=patience, optimiser=optimiser)
 
 
 def score_of(module, problem):

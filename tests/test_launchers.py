@@ -13,6 +13,7 @@ import pytest
 from smallest import SMALLEST
 
 from molweight.__main__ import main
+from molweight.config import MODALITY
 from molweight.errors import ConfigError
 from molweight.leaderboard import launchers, launching
 from molweight.leaderboard.job import stopped_by
@@ -168,7 +169,7 @@ def pretended(monkeypatch, tmp_path):
             return subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
 
         monkeypatch.setattr(launching, "_start", start)
-        runs, recorded, raised = plan(["esol"], ["equal"], [0, 1, 2, 3], out=tmp_path), {}, None
+        runs, recorded, raised = plan(MODALITY, ["esol"], ["equal"], [0, 1, 2, 3], out=tmp_path), {}, None
         chosen = Launcher(name="pretended", options=(), settings={})
         try:
             launch(

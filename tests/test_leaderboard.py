@@ -18,7 +18,7 @@ import pytest
 from smallest import SMALLEST
 
 from molweight.__main__ import main
-from molweight.config import load_config
+from molweight.config import MODALITY, load_config
 from molweight.errors import ConfigError, DataError, DivergedError
 from molweight.leaderboard import execution, leaderboard, leaderboard_tables, pictures
 from molweight.leaderboard.command import parse_seeds, shown
@@ -57,14 +57,14 @@ class Made:
         except Exception as error:
             directory.status("failed", error=str(error))
             raise
-        self.made.append((config.images.dataset.name, str(config.method), config.seed))
+        self.made.append((config.samples.dataset.name, str(config.method), config.seed))
         self.predictions(config, report)
         (config.run_dir / "report.json").write_text(json.dumps(report))
         directory.status("ok")
         return Report(content=report)
 
     def report(self, config, command):
-        classes = config.images.dataset.task_type == "classification"
+        classes = config.samples.dataset.task_type == "classification"
         better = 0.02 * (str(config.method) == "tapweight")
         return {
             "metric": "roc_auc" if classes else "rmse",
@@ -260,7 +260,10 @@ def test_foreign_and_damaged_folders_are_refused(made, tmp_path):
         leaderboard(["esol"], methods=["equal"], seeds=[0], out=tmp_path)
     (folder / "status.json").write_text(
         json.dumps(
-            {"state": "ok", "config_hash": plan(["esol"], ["equal"], [0], out=tmp_path)[0].config.hash}
+            {
+                "state": "ok",
+                "config_hash": plan(MODALITY, ["esol"], ["equal"], [0], out=tmp_path)[0].config.hash,
+            }
         )
     )
     with pytest.raises(ConfigError, match=r"without its report\.json"):
@@ -436,9 +439,11 @@ def test_names_become_folders():
 
 
 def test_files_are_data_sets_and_options_are_quoted(tmp_path):
-    runs = plan(["some data.csv"], ["equal"], [3], options=["learn.steps=4"], out=tmp_path / "o u't")
+    runs = plan(
+        MODALITY, ["some data.csv"], ["equal"], [3], options=["learn.steps=4"], out=tmp_path / "o u't"
+    )
     config = runs[0].config
-    assert config.images.dataset.path == "some data.csv" and config.learn.steps == 4
+    assert config.samples.dataset.path == "some data.csv" and config.learn.steps == 4
     assert shlex.split(runs[0].command)[-1] == "learn.steps=4"
     assert config.run_dir == tmp_path / "o u't" / "runs" / "some-data.csv" / "equal" / "3"
 
@@ -448,9 +453,9 @@ def test_files_are_data_sets_and_options_are_quoted(tmp_path):
 )
 def test_any_method_reaches_the_run_as_it_is(tmp_path, monkeypatch, method):
     monkeypatch.chdir(tmp_path)
-    weights = dict.fromkeys((one.name for one in load_config().images.objectives), 1.0)
+    weights = dict.fromkeys((one.name for one in load_config().samples.objectives), 1.0)
     (tmp_path / "some file's weights.json").write_text(json.dumps(weights))
-    assert str(plan(["esol"], [method], [0], out=tmp_path)[0].config.method) == method
+    assert str(plan(MODALITY, ["esol"], [method], [0], out=tmp_path)[0].config.method) == method
 
 
 def dying(run):
@@ -475,7 +480,7 @@ def waiting(run):
 
 def test_a_process_that_dies_costs_its_own_run(monkeypatch, tmp_path):
     monkeypatch.setattr(execution, "attempt", dying)
-    runs, found = plan(["esol"], ["equal"], [0, 1], out=tmp_path), {}
+    runs, found = plan(MODALITY, ["esol"], ["equal"], [0, 1], out=tmp_path), {}
     left = execution._in_processes(runs, 1, lambda run: None, lambda run, end: found.update({run.seed: end}))
     assert left == runs[1:], "for another process"
     assert found[0].exit_code == 1 and "ended without a word" in found[0].row["error"]
@@ -483,7 +488,7 @@ def test_a_process_that_dies_costs_its_own_run(monkeypatch, tmp_path):
 
 def test_a_signal_lets_a_process_save_and_starts_nothing_more(monkeypatch, tmp_path):
     monkeypatch.setattr(execution, "attempt", waiting)
-    runs, begun, recorded = plan(["esol"], ["equal"], [0, 1], out=tmp_path), [], []
+    runs, begun, recorded = plan(MODALITY, ["esol"], ["equal"], [0, 1], out=tmp_path), [], []
     folder = runs[0].config.run_dir.parent
 
     def ask():
@@ -518,7 +523,7 @@ def test_real_runs_through_the_command(tmp_path, capsys):
         assert low < one["test"]["mean"] < high
     assert main(tokens) == 0
     assert "2 of 2 runs were finished before" in capsys.readouterr().out
-    run = plan(["chembl2321810"], ["equal"], [0], options=SMALL, out=tmp_path)[0]
+    run = plan(MODALITY, ["chembl2321810"], ["equal"], [0], options=SMALL, out=tmp_path)[0]
     assert finished_row(run)["test"] == float(rows[0]["test"])
 
 

@@ -67,7 +67,7 @@ def test_a_preset_is_part_of_the_name() -> None:
 
 
 def test_one_objective_of_the_preset() -> None:
-    assert [o.name for o in load_config(*SMALL, "method=single:jigsaw").images.objectives] == ["jigsaw"]
+    assert [o.name for o in load_config(*SMALL, "method=single:jigsaw").samples.objectives] == ["jigsaw"]
     with pytest.raises(ConfigError, match=r"method=single: 'jigsa'\. Did you mean 'jigsaw'"):
         load_config(*SMALL, "method=single:jigsa")
 
@@ -134,7 +134,7 @@ def test_random_search_keeps_the_best_and_goes_on_where_it_stopped(
         monkeypatch.setattr(module, "retrain", lambda *a, **k: counted.append(a) or retrain(*a, **k))
     whole = run(tmp_path / "whole", "random_search", *options)
     assert len(counted) == 3, "the winner is not finetuned again"
-    names = [o.name for o in load_config(*SMALL).images.objectives]
+    names = [o.name for o in load_config(*SMALL).samples.objectives]
     drawn = weightings(len(names), 3, 0)
     assert drawn[0] == [1 / len(names)] * len(names) and drawn == weightings(len(names), 3, 0)
     trials = [json.loads((tmp_path / f"whole/search/{i}/trial.json").read_text()) for i in range(3)]
@@ -183,7 +183,7 @@ def test_a_search_needs_a_trial() -> None:
 def test_learned_weights_can_be_used_again(tmp_path: Path) -> None:
     """Equal weights from a file are ``equal``; others are taken as they stand."""
     weights = tmp_path / "w.json"
-    names = [o.name for o in load_config(*SMALL).images.objectives]
+    names = [o.name for o in load_config(*SMALL).samples.objectives]
     weights.write_text(json.dumps(dict.fromkeys(names, 1.0)))
     equal, fixed = run(tmp_path / "equal", "equal"), run(tmp_path / "fixed", f"fixed:{weights}")
     assert fixed.test == equal.test and fixed.weights == equal.weights
@@ -214,7 +214,7 @@ def test_without_pretraining_no_corpus_is_read(
 def test_scratch_ignores_the_checkpoint_and_direct_uses_it(tmp_path: Path) -> None:
     run(tmp_path / "equal", "equal")
     init = f"backbone.init={tmp_path / 'equal' / 'backbone.safetensors'}"
-    assert load_config(*SMALL, "method=scratch", init).images.backbone.init == "random"
+    assert load_config(*SMALL, "method=scratch", init).samples.backbone.init == "random"
     scratch, direct = (run(tmp_path / name, name, init).content for name in ("scratch", "direct"))
     assert scratch["valid"] != direct["valid"]
     assert scratch["backbone_sha256"] is None

@@ -82,7 +82,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, keep in (("one.csv", chains), ("other.csv", chains[::2])):
         rows = [f"{smiles},{len(smiles)}" for smiles in keep]
         (found / name).write_text("\n".join(["smiles,y", *rows]) + "\n")
-    names = load_config(*SMALL, f"run_dir={found}").images.objectives
+    names = load_config(*SMALL, f"run_dir={found}").samples.objectives
     (found / "weights.json").write_text(json.dumps({names[0].name: 1.0, names[1].name: 0.5}))
     return found
 
@@ -92,7 +92,7 @@ def entry(folder: Path, *overrides: str) -> str:
     chosen = (f"dataset={folder}/one.csv", "method=equal", f"run_dir={folder}", "pretraining_cache=kept")
     small = ("split=random", "corpus.limit=60")  # few enough to be drawn without other processes
     config = load_config(*SMALL, *chosen, *small, *(option.format(folder=folder) for option in overrides))
-    setup = image_setup(config.images, run_dir=folder, device=torch.device("cpu"))
+    setup = image_setup(config.samples, run_dir=folder, device=torch.device("cpu"))
     kept = kept_pretraining(setup, config, config.method.balance(setup.objectives), steps=config.learn.steps)
     assert kept is not None
     return kept.folder.name

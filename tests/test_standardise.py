@@ -80,6 +80,6 @@ def test_salts_of_one_molecule_become_duplicates(tmp_path: Path) -> None:
 
 
 def test_it_is_an_option_of_a_run() -> None:
-    assert load_config("run_dir=x").images.standardise == AS_GIVEN
-    chosen = load_config("run_dir=x", "standardise.uncharge=true").images.standardise
+    assert load_config("run_dir=x").samples.standardise == AS_GIVEN
+    chosen = load_config("run_dir=x", "standardise.uncharge=true").samples.standardise
     assert chosen == Standardisation(uncharge=True)

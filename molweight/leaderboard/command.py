@@ -13,6 +13,9 @@ from molweight.leaderboard.runs import Announce, Leaderboard, leaderboard, leade
 from molweight.leaderboard.tables import bracket, counted, plus_minus
 from molweight.terminal import columns
 
+DATA = {"datasets": "molecules", "tasks": "text"}
+"""Options that name what is learned, to its modality."""
+
 
 def run_command(tokens: Sequence[str], *, tables_only: bool, announce: Announce) -> Leaderboard:
     """What the command does with its ``OPTION=VALUE`` words.
@@ -27,17 +30,21 @@ def run_command(tokens: Sequence[str], *, tables_only: bool, announce: Announce)
     if tables_only:
         if needless := [
             *options,
-            *(name for name in ("datasets", "methods", "seeds", "jobs", "launcher") if name in own),
+            *(name for name in (*DATA, "methods", "seeds", "jobs", "launcher") if name in own),
         ]:
             raise ConfigError(
                 f"--tables-only runs nothing, so {needless[0]} has no effect; "
                 "it takes out=, reference= and resamples="
             )
         return leaderboard_tables(**shared)
-    if "datasets" not in own:
+    data = [name for name in DATA if name in own]
+    if not data:
         raise ConfigError(
-            "which data sets? Give datasets=esol,bbbp; python -m molweight datasets list knows more names"
+            "which data sets? Give datasets=esol,bbbp (python -m molweight datasets list knows more names), "
+            "or tasks=rte,mrpc for text"
         )
+    if len(data) > 1:
+        raise ConfigError("datasets= are molecules and tasks= are text: a leaderboard has one of them")
     if "methods" in own:
         shared["methods"] = parse_names(own["methods"])
     if "seeds" in own:
@@ -47,7 +54,12 @@ def run_command(tokens: Sequence[str], *, tables_only: bool, announce: Announce)
     if "launcher" in own:
         shared["launcher"] = own["launcher"]
     return leaderboard(
-        parse_names(own["datasets"]), options=options, progress=True, announce=announce, **shared
+        parse_names(own[data[0]]),
+        modality=DATA[data[0]],
+        options=options,
+        progress=True,
+        announce=announce,
+        **shared,
     )
 
 

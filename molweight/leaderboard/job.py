@@ -70,12 +70,14 @@ def ending(folder: Path, number: int) -> dict[str, Any]:
 
         from molweight.leaderboard.execution import attempt
         from molweight.leaderboard.plan import plan
+        from molweight.modality import find_modality
 
         jobs = json.loads((folder / JOBS).read_text(encoding="utf-8"))
         if jobs["threads"] is not None:
             torch.set_num_threads(jobs["threads"])
         dataset, method, seed = jobs["runs"][number]
-        run = plan([dataset], [method], [seed], options=jobs["options"], out=Path(jobs["out"]))[0]
+        modality = find_modality(jobs["modality"])
+        run = plan(modality, [dataset], [method], [seed], options=jobs["options"], out=Path(jobs["out"]))[0]
     except Exception as error:  # the run was fine where it was planned: the machines differ
         code = error.exit_code if isinstance(error, MolweightError) else 1
         return {"row": None, "exit_code": code, "error": f"{type(error).__name__}: {error}"}

@@ -149,6 +149,7 @@ def _start(launcher: Launcher, jobs: Jobs, out: Path) -> subprocess.Popen[bytes]
     """Start a process for the launcher, in a session of its own: a Ctrl-C reaches the jobs through us."""
     content = {
         "runs": [[run.dataset, run.method, run.seed] for run in jobs.runs],
+        "modality": jobs.runs[0].config.modality,
         "options": jobs.runs[0].options,
         "out": str(out),
         "threads": threads(launcher, len(jobs.runs)),

@@ -14,21 +14,29 @@ import yaml
 from tqdm import tqdm
 
 from molweight.composition import config_dir, quoted
-from molweight.config import SECTIONS, load_config
 from molweight.errors import ConfigError, MolweightError, unknown
+from molweight.modality import Modality
 from molweight.recipes import RunConfig
+from molweight.run_config import SECTIONS, compose_run
 from molweight.run_directory import RunDirectory
 
-OWN = ("datasets", "methods", "seeds", "out", "jobs", "launcher", "reference", "resamples")
+OWN = ("datasets", "tasks", "methods", "seeds", "out", "jobs", "launcher", "reference", "resamples")
 """Options of the leaderboard itself; all others are options of every run."""
 CHOSEN = {
     "dataset": "datasets",
+    "task": "tasks",
     "method": "methods",
     "seed": "seeds",
     "run_dir": "out",
     "hydra/launcher": "launcher",
 }
 """Options of a run that the leaderboard sets, and the option that decides about each."""
+EXAMPLES = {
+    "datasets": "esol,bbbp",
+    "tasks": "rte,mrpc",
+    "methods": "equal,tapweight",
+    "seeds": "0,1,2",
+}
 SHOWN = 5  # options that differ, in an error's sentence
 
 
@@ -64,6 +72,7 @@ class Run:
 
 
 def plan(
+    modality: Modality,
     datasets: Sequence[str],
     methods: Sequence[str],
     seeds: Sequence[int],
@@ -77,12 +86,12 @@ def plan(
     Raises:
         ConfigError: an option that no run accepts, a name given twice, two runs that would share a folder.
     """
-    check_options(options)
-    for what, values in (("datasets", datasets), ("methods", methods), ("seeds", seeds)):
+    check_options(options, modality)
+    for what, values in ((CHOSEN[modality.data], datasets), ("methods", methods), ("seeds", seeds)):
         check_list(what, values)
     triples = [(d, m, s) for d in datasets for m in methods for s in seeds]
     bar = tqdm(triples, desc="checking runs", unit="run", leave=False, disable=None if progress else True)
-    runs = [_run(d, m, s, options=tuple(options), out=out) for d, m, s in bar]
+    runs = [_run(modality, d, m, s, options=tuple(options), out=out) for d, m, s in bar]
     folders: dict[str, Run] = {}
     for run in runs:
         if (other := folders.setdefault(run.folder, run)) is not run:
@@ -93,9 +102,11 @@ def plan(
     return runs
 
 
-def _run(dataset: str, method: str, seed: int, *, options: tuple[str, ...], out: Path) -> Run:
+def _run(
+    modality: Modality, dataset: str, method: str, seed: int, *, options: tuple[str, ...], out: Path
+) -> Run:
     folder = f"runs/{folder_name(dataset)}/{folder_name(method)}/{seed}"
-    chosen = (f"dataset={dataset}", f"method={plain(method)}", f"seed={seed}")
+    chosen = (f"{modality.data}={dataset}", f"method={plain(method)}", f"seed={seed}")
     places = (f"run_dir={plain(str(out / folder))}", f"pretraining_cache={plain(str(out / 'pretrained'))}")
     overrides = (*chosen, *places, *options)
     return Run(
@@ -103,8 +114,8 @@ def _run(dataset: str, method: str, seed: int, *, options: tuple[str, ...], out:
         method=method,
         seed=seed,
         folder=folder,
-        config=load_config(*overrides),
-        command=shlex.join(["python", "-m", "molweight.run", *overrides]),
+        config=compose_run(modality, *overrides),
+        command=f"{modality.tree.command} {shlex.join(overrides)}",
         options=options,
     )
 
@@ -129,18 +140,15 @@ def folder_name(name: str) -> str:
 def check_list(what: str, values: Sequence[object]) -> None:
     """Raise :class:`ConfigError` for an empty list, or a value that stands in it twice."""
     if not values:
-        raise ConfigError(f"{what} is empty; give at least one, such as {what}={_example(what)}")
+        raise ConfigError(f"{what} is empty; give at least one, such as {what}={EXAMPLES[what]}")
     if repeated := [value for i, value in enumerate(values) if value in values[:i]]:
         raise ConfigError(f"{what} names {repeated[0]!r} twice; name each once")
 
 
-def _example(what: str) -> str:
-    return {"datasets": "esol,bbbp", "methods": "equal,tapweight", "seeds": "0,1,2"}[what]
-
-
-def check_options(options: Iterable[str]) -> None:
+def check_options(options: Iterable[str], modality: Modality) -> None:
     """Raise :class:`ConfigError` for an option that the leaderboard sets, or nearly the name of one."""
-    known = {*SECTIONS, "experiment", "hydra", *(path.name for path in config_dir().iterdir())}
+    groups = (path.name for path in config_dir().iterdir())
+    known = {*SECTIONS, *modality.sections, "experiment", "hydra", *groups, *modality.tree.groups}
     for option in options:
         key = option.partition("=")[0].lstrip("+~")
         if key in CHOSEN:

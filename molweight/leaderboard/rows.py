@@ -182,7 +182,7 @@ def check_comparable(rows: Sequence[Row], coming: Sequence[Run] = ()) -> None:
 def _known(run: Run) -> Row:
     """What the configuration of a run says about its row."""
     config = run.config
-    return {**_identity(run), "protocol": config.protocol, "split": config.images.split.kind}
+    return {**_identity(run), "protocol": config.protocol, "split": config.samples.split_kind}
 
 
 def _refuse(rows: Iterable[Row], column: str, within: tuple[str, ...]) -> None:

@@ -29,6 +29,7 @@ from molweight.leaderboard.rows import (
 )
 from molweight.leaderboard.summary import summarise
 from molweight.leaderboard.tables import counted, markdown
+from molweight.modality import find_modality
 from molweight.report import number
 
 REFERENCE = "tapweight"
@@ -63,6 +64,7 @@ def leaderboard(
     launcher: str | None = None,
     reference: str | None = None,
     resamples: int = 1000,
+    modality: str = "molecules",
     progress: bool = False,
     announce: Announce | None = None,
 ) -> Leaderboard:
@@ -83,6 +85,7 @@ def leaderboard(
         launcher: of Hydra, instead of ``jobs``: ``joblib``, ``submitit_local`` or ``submitit_slurm``.
         reference: method that the others are compared with; None takes ``tapweight`` where there is one.
         resamples: of the test molecules, for the intervals.
+        modality: ``molecules``, or ``text`` for tasks of GLUE.
         progress: show a bar.
         announce: called with a line for each finished run, such as ``print``.
 
@@ -95,7 +98,9 @@ def leaderboard(
     folder, say = Path(out), announce or (lambda line: None)
     check_counts(jobs, resamples)
     chosen, options = choose_launcher(launcher, jobs, options)
-    runs = plan(datasets, methods, seeds, options=options, out=folder, progress=progress)
+    runs = plan(
+        find_modality(modality), datasets, methods, seeds, options=options, out=folder, progress=progress
+    )
     rows, waiting = collect(folder, runs)
     check_reference(reference, [*methods, *(row["method"] for row in present(rows))])
     check_comparable(present(rows), waiting)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load, save
-from torch import Tensor, nn
+from safetensors.torch import load
+from torch import nn
 from torchvision.models.resnet import BasicBlock, ResNet
 
 from molweight.errors import ConfigError, DataError
-from molweight.files import sha256_file, write_bytes
+from molweight.files import sha256_file
 
 FULL_WIDTH = 64  # channels of torchvision's first stage
 SHIPPED = Path(__file__).parent / "pretrained"
@@ -122,13 +122,3 @@ def load_backbone(backbone: ResNet18, path: Path) -> None:
             f"choose the matching backbone=, or {cure}"
         )
     backbone.load_state_dict(tensors)
-
-
-def save_tensors(module: nn.Module, path: Path) -> None:
-    """Write a module's parameters and buffers as safetensors, in one step."""
-    write_bytes(path, save({name: plain(tensor) for name, tensor in module.state_dict().items()}))
-
-
-def plain(tensor: Tensor) -> Tensor:
-    """A copy in row-major order on the CPU."""
-    return tensor.detach().cpu().contiguous(memory_format=torch.contiguous_format).clone()

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from molweight.errors import DataError
-from molweight.molecules.backbone import ResNet18, save_tensors
+from molweight.molecules.backbone import ResNet18
+from molweight.tensor_files import save_tensors
 
 # ImageMol, model/model.py: embedding_layer = Sequential(*list(resnet18.children())[:-1])
 POSITIONS = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from rdkit import Chem, rdBase
 from rdkit.Chem import rdFingerprintGenerator
+from torch import Tensor
 
 from molweight.machine import cores
+from molweight.tapweight.typing import Batch
 
 RADIUS, BITS = 2, 2048  # ECFP4 (Rogers and Hahn 2010), folded
 TREES = 500
@@ -60,6 +63,36 @@ class Forest:
             else:
                 columns.append(model.predict(features))
         return np.stack(columns, axis=1).astype(np.float32)
+
+
+def forest_predictor(
+    smiles: Sequence[str],
+    targets: Tensor,
+    positions: Tensor,
+    *,
+    kind: Literal["classification", "regression"],
+    seed: int,
+) -> Callable[[Tensor, Iterator[Batch]], tuple[Tensor, Tensor]]:
+    """A forest on some molecules of a data set, as the stages call a model.
+
+    Args:
+        smiles: of the data set, [n].
+        targets: its labels, [n, t], NaN where missing.
+        positions: of the training molecules, [m].
+        kind: of the targets.
+        seed: of the trees.
+
+    Returns:
+        ``(positions [k], their batches) -> predictions [k, t], labels [k, t]``.
+    """
+    known = [smiles[i] for i in positions.tolist()]
+    forest = Forest(known, targets[positions].numpy(), kind=kind, seed=seed)
+
+    def predict(positions: Tensor, batches: Iterator[Batch]) -> tuple[Tensor, Tensor]:
+        labels = torch.cat([batch["targets"].cpu() for batch in batches])
+        return torch.from_numpy(forest.predict([smiles[i] for i in positions.tolist()])), labels
+
+    return predict
 
 
 def ecfp(smiles: Sequence[str]) -> np.ndarray:

@@ -17,6 +17,7 @@ from molweight.molecules.backbone import ResNet18, make_backbone, weights_sha256
 from molweight.molecules.cards import CorpusCard, DatasetCard
 from molweight.molecules.corpora import Corpus, load_corpus
 from molweight.molecules.datasets import MoleculeDataset, load_dataset
+from molweight.molecules.forest import forest_predictor
 from molweight.molecules.model import TaskModel
 from molweight.molecules.pictures import Pictures
 from molweight.molecules.readers import Source
@@ -31,7 +32,7 @@ from molweight.tapweight.typing import Batch
 from molweight.training.draws import Draws
 from molweight.training.finetune import Evaluation
 from molweight.training.held_out import HeldOut
-from molweight.training.setup import Part, Setup
+from molweight.training.setup import Part, Predictor, Setup
 from molweight.training.task import Task
 from molweight.training.workers import Handover
 
@@ -85,6 +86,43 @@ class ImageRecipe:
     protocol: Literal["paper", "strict"]
     meta_fraction: float
     seed: int
+
+    @property
+    def name(self) -> str:
+        """Of the data set."""
+        return self.dataset.name
+
+    @property
+    def split_kind(self) -> str:
+        """How it is divided."""
+        return self.split.kind
+
+    def check_sources(self, labelled: Source | None, unlabelled: Source | None) -> None:
+        """Refuse a table beside a data set that has one.
+
+        Raises:
+            ConfigError: naming the way out.
+        """
+        card = self.dataset
+        if labelled is not None and (card.builtin or card.files or card.path):
+            raise ConfigError(
+                f"a table was given beside dataset={card.path or card.name}: "
+                'use load_config("dataset=csv", …) for your own table'
+            )
+
+    def prepare(
+        self,
+        *,
+        run_dir: Path,
+        device: torch.device,
+        labelled: Source | None = None,
+        unlabelled: Source | None = None,
+        progress: bool = False,
+    ) -> Setup:
+        """The setup; see :func:`image_setup`."""
+        return image_setup(
+            self, run_dir=run_dir, device=device, table=labelled, unlabelled=unlabelled, progress=progress
+        )
 
 
 def image_setup(
@@ -168,7 +206,11 @@ def image_setup(
         model = TaskModel(encoder, outputs=len(task.names), dropout=recipe.dropout, seed=seed)
         return model.to(device)
 
+    def forest(positions: Tensor, seed: int) -> Predictor:
+        return forest_predictor(dataset.smiles, targets, positions, kind=task.kind, seed=seed)
+
     test = torch.from_numpy(np.ascontiguousarray(splits.test)).long()
+    corpus = pretraining.facts([dataset.smiles[i] for i in splits.test])
     return Setup(
         objectives=objectives.names,
         pretraining=PretrainingModel(backbone, objectives).to(device),
@@ -199,11 +241,13 @@ def image_setup(
                 "hash": splits.hash(dataset.smiles),
                 "sizes": splits.sizes(),
             },
-            "corpus": pretraining.facts([dataset.smiles[i] for i in splits.test]),
+            "corpus": corpus,
             "backbone": recipe.backbone.name,
             "backbone_init": recipe.backbone.init,
             "backbone_sha256": weights_sha256(recipe.backbone.init),
         },
+        summary=summary(dataset, splits, task, corpus),
+        baselines={"ecfp_rf": forest},
         model_card={
             "backbone": recipe.backbone.name,
             "width": recipe.backbone.width,
@@ -242,3 +286,13 @@ def split_dataset(dataset: MoleculeDataset, recipe: ImageRecipe) -> Splits:
 def corpus_candidates(dataset: MoleculeDataset, splits: Splits) -> list[str]:
     """The molecules that ``corpus=task`` may use: train and meta, never those that are scored."""
     return [dataset.smiles[i] for part in (splits.train, splits.meta) for i in part]
+
+
+def summary(dataset: MoleculeDataset, splits: Splits, task: Task, corpus: dict[str, Any]) -> str:
+    """One line on what was prepared."""
+    parts = ", ".join(f"{name} {count}" for name, count in splits.sizes().items() if count)
+    return (
+        f"{dataset.name}: {dataset.n_rows} rows ({dataset.n_invalid} invalid, {dataset.n_duplicates} "
+        f"duplicates), {len(task.names)} target(s), {task.kind}; {splits.kind} split: "
+        f"{parts}; corpus {corpus['name']}: {corpus['molecules']} molecules"
+    )

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from molweight.molecules.forest import Forest
+from molweight.methods import NO_NETWORK
 from molweight.recipes import RunConfig
 from molweight.tapweight.typing import Batch
 from molweight.training.finetune import Finetuned, evaluate, finetune
-from molweight.training.setup import Setup
+from molweight.training.setup import Predictor, Setup
 from molweight.training.streams import Stream
 from molweight.training.workers import Workers, choose_workers
-
-Predictor = Callable[[Tensor, Iterator[Batch]], tuple[Tensor, Tensor]]
-"""``(positions [n], their batches) -> predictions [n, t] in the user's units, labels [n, t]``"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +22,7 @@ class Final:
     """A model that is ready for the test.
 
     Args:
-        predict: see :data:`Predictor`.
+        predict: see :data:`molweight.training.setup.Predictor`.
         module: the network; None for a baseline without one.
         tuned: how finetuning went; None without a network.
     """
@@ -41,8 +38,8 @@ def retrain(setup: Setup, config: RunConfig, *, progress: bool) -> Final:
     Everything random is derived from the seed, so a run that is continued finds the same model.
     """
     positions = torch.cat([setup.train.positions, setup.meta.positions])
-    if config.method.name == "ecfp_rf":
-        return random_forest(setup, positions, seed=config.seed)
+    if config.method.name in NO_NETWORK:
+        return Final(predict=setup.baselines[config.method.name](positions, config.seed))
     torch.manual_seed(config.seed)  # dropout
     model = setup.make_model(setup.pretraining.backbone, config.seed)
     recipe = config.finetune
@@ -71,21 +68,3 @@ def retrain(setup: Setup, config: RunConfig, *, progress: bool) -> Final:
         return setup.task.predict(outputs), labels
 
     return Final(predict=predict, module=model, tuned=tuned)
-
-
-def random_forest(setup: Setup, positions: Tensor, *, seed: int) -> Final:
-    """The fingerprint baseline, on the same molecules."""
-    smiles = setup.describe["smiles"]
-    known = [batch["targets"] for part in (setup.train, setup.meta) for batch in part.evaluation()]
-    forest = Forest(
-        [smiles[i] for i in positions.tolist()],
-        torch.cat(known).cpu().numpy(),
-        kind=setup.task.kind,
-        seed=seed,
-    )
-
-    def predict(positions: Tensor, batches: Iterator[Batch]) -> tuple[Tensor, Tensor]:
-        labels = torch.cat([batch["targets"].cpu() for batch in batches])
-        return torch.from_numpy(forest.predict([smiles[i] for i in positions.tolist()])), labels
-
-    return Final(predict=predict)

@@ -20,15 +20,16 @@ from torch import nn
 from molweight.errors import DataError
 from molweight.files import sha256_file, write_json, write_text
 from molweight.machine import versions
-from molweight.molecules.backbone import load_backbone, save_tensors
 from molweight.recipes import RunConfig
 from molweight.run_directory import RunDirectory
 from molweight.tapweight.balancing import Balance, Fixed
+from molweight.tensor_files import load_tensors, save_tensors
 from molweight.training.setup import Setup
 
 logger = logging.getLogger(__name__)
 
-SAME = ("backbone", "objectives", "views", "augment", "standardise", "seed")  # of the configuration
+SAME = ("backbone", "objectives", "views", "augment", "standardise", "tokens", "seed")
+"""Parts of the configuration that decide the backbone, where a configuration has them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +59,7 @@ class KeptPretraining:
         if not whole:
             logger.warning("%s is damaged; its pretraining is done again", self.folder)
             return False
-        load_backbone(backbone, self.folder / "backbone.safetensors")  # type: ignore[arg-type]
+        load_tensors(backbone, self.folder / "backbone.safetensors")
         write_text(directory.steps, (self.folder / "steps.jsonl").read_text(encoding="utf-8"))
         logger.info("continued pretraining taken from %s", self.folder)
         return True
@@ -93,7 +94,7 @@ def kept_pretraining(
         return None
     tree = yaml.safe_load(config.text)
     made_from = {
-        **{name: tree[name] for name in SAME},
+        **{name: tree[name] for name in SAME if name in tree},
         "weights": balance.weights.tolist() if isinstance(balance, Fixed) else str(config.method),
         "losses": list(setup.objectives),
         "corpus": setup.facts["corpus"]["sha256"],

@@ -12,13 +12,13 @@ import numpy as np
 import torch
 
 from molweight.files import write_json
-from molweight.molecules.backbone import load_backbone, save_tensors
 from molweight.recipes import RunConfig
 from molweight.run_directory import RunDirectory
 from molweight.stages.finetuning import Final, retrain
 from molweight.stages.one_level import continue_pretraining
 from molweight.stages.steps import Learned
 from molweight.tapweight.balancing import Fixed
+from molweight.tensor_files import load_tensors, save_tensors
 from molweight.training.draws import derived_seed
 from molweight.training.setup import Setup
 
@@ -64,7 +64,7 @@ def random_search(setup: Setup, config: RunConfig, directory: RunDirectory, *, p
             best, final = number, tuned
     winner = RunDirectory(directory.path / "search" / str(best))
     shutil.copyfile(winner.steps, directory.steps)
-    load_backbone(setup.pretraining.backbone, winner.path / "backbone.safetensors")
+    load_tensors(setup.pretraining.backbone, winner.path / "backbone.safetensors")
     return Learned(
         weights=trials[best].weights,
         separation={},

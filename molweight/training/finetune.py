@@ -36,14 +36,12 @@ class FinetuneRecipe:
         patience: epochs without a better validation score before stopping.
         optimiser: with its warm-up and clipping. AdamW with warm-up: plain SGD hardly beats the mean
             after cluster pretraining.
-        augment: rotate, flip and grey the training pictures.
     """
 
     epochs: int
     batch_size: int
     patience: int
     optimiser: OptimiserRecipe
-    augment: bool
 
     def __post_init__(self) -> None:
         if min(self.epochs, self.batch_size, self.patience) < 1:

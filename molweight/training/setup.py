@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
+import torch
 from torch import Tensor, nn
 
+from molweight.tapweight.typing import Batch
 from molweight.training.finetune import Evaluation
 from molweight.training.held_out import HeldOut
 from molweight.training.streams import Fetch
 from molweight.training.task import Task
 from molweight.training.workers import Handover
+
+Predictor = Callable[[Tensor, Iterator[Batch]], tuple[Tensor, Tensor]]
+"""``(positions [n], their batches) -> predictions [n, t] in the user's units, labels [n, t]``"""
+
+Baseline = Callable[[Tensor, int], Predictor]
+"""``(positions of the training samples [n], seed) -> a predictor``, without a network"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +58,8 @@ class Setup:
         test: the locked part.
         describe: identifies samples in ``predictions.csv``: column name to one value a sample.
         facts: what the report says about the data.
+        summary: one line on what was prepared.
+        baselines: those without a network, by the name of their method.
         model_card: what ``model.json`` needs to use the weights again, besides the task.
     """
 
@@ -67,4 +78,38 @@ class Setup:
     test: HeldOut
     describe: dict[str, Sequence[Any]]
     facts: dict[str, Any]
+    summary: str = ""
+    baselines: Mapping[str, Baseline] = field(default_factory=dict)
     model_card: dict[str, Any] = field(default_factory=dict)
+
+
+class SetupRecipe(Protocol):
+    """All choices of a modality that turn its samples into a setup."""
+
+    @property
+    def name(self) -> str:
+        """Of the data set."""
+
+    @property
+    def split_kind(self) -> str:
+        """How it is divided."""
+
+    def check_sources(self, labelled: Any, unlabelled: Any) -> None:
+        """Refuse samples handed over where the configuration names some already.
+
+        Raises:
+            ConfigError: naming the way out.
+        """
+
+    def prepare(
+        self, *, run_dir: Path, device: torch.device, labelled: Any, unlabelled: Any, progress: bool
+    ) -> Setup:
+        """Read, split and wire.
+
+        Args:
+            run_dir: where files about the data go.
+            device: of models and batches.
+            labelled: samples to read instead of the data set's file, or None.
+            unlabelled: samples to read instead of the corpus, or None.
+            progress: show bars.
+        """
