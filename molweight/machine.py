@@ -6,7 +6,10 @@ import importlib.metadata
 import os
 import platform
 
-PACKAGES = ("molweight", "torch", "torchvision", "rdkit", "numpy", "scikit-learn", "pandas", "betty-ml")
+PACKAGES = (
+    *("molweight", "torch", "torchvision", "rdkit", "transformers", "tokenizers"),
+    *("numpy", "scikit-learn", "pandas", "betty-ml"),
+)
 
 
 def cores() -> int:

@@ -31,7 +31,7 @@ class ProximalRecipe:
     """The term that ties level 2's backbone to level 1's; see :mod:`molweight.tapweight.proximal`.
 
     Args:
-        kind: ``l2``, ``smooth_l1`` or ``l1``.
+        kind: ``l2``, ``smooth_l1``, ``l1`` or, for text, ``l1_encoder``.
         gamma: strength; None takes the published one of the task's kind.
         reduction: ``sum`` or ``mean`` over the backbone's parameters.
         beta: where ``smooth_l1`` turns from squares to absolute values.

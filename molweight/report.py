@@ -21,6 +21,8 @@ from molweight.training.metrics import METRICS, Score
 from molweight.training.setup import Setup
 
 SCHEMA = 1
+SAMPLES = {"molecules": ("molecules", "images"), "text": ("sentences", "sentences")}
+"""What a modality's corpus holds, and what its pretraining sees."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +66,7 @@ def build_report(
     return Report(
         content={
             "schema": SCHEMA,
+            "modality": config.modality,
             **{
                 key: facts.pop(key)
                 for key in ("dataset", "data_sha256", "n_rows", "n_invalid", "n_duplicates")
@@ -125,7 +128,8 @@ def finetuning(tuned: Finetuned) -> dict[str, Any]:
 def save_predictions(path: Path, setup: Setup, parts: dict[str, tuple[Tensor, Tensor, Tensor]]) -> None:
     """Write validation and test rows with their predictions and true values.
 
-    Columns: those of ``setup.describe``, ``part``, then for each target its prediction and ``<target>_true``.
+    Columns: those of ``setup.describe``, ``part``, then for each target its prediction and ``<target>_true``,
+    and what else the task has to say.
     """
     frames = []
     for part, (positions, predicted, truth) in parts.items():
@@ -133,9 +137,7 @@ def save_predictions(path: Path, setup: Setup, parts: dict[str, tuple[Tensor, Te
             name: [values[i] for i in positions.tolist()] for name, values in setup.describe.items()
         }
         columns["part"] = part
-        for j, target in enumerate(setup.task.names):
-            columns[target], columns[f"{target}_true"] = predicted[:, j].numpy(), truth[:, j].numpy()
-        frames.append(pd.DataFrame(columns))
+        frames.append(pd.DataFrame(columns | setup.task.columns(predicted, truth)))
     write_text(path, pd.concat(frames).to_csv(index=False, float_format="%.6g"))
 
 
@@ -143,6 +145,7 @@ def markdown(content: dict[str, Any]) -> str:
     """A page of tables from ``report.json``'s content."""
     label = METRICS[content["metric"]].label
     split, corpus = content["split"], content["corpus"]
+    samples, seen = SAMPLES[content.get("modality", "molecules")]
     sizes = ", ".join(f"{name} {size}" for name, size in split["sizes"].items() if size)
     units = f" {content['units']}" if content["units"] and content["task_type"] == "regression" else ""
     lines = [
@@ -162,18 +165,11 @@ def markdown(content: dict[str, Any]) -> str:
                     f"{content['protocol']}; the test part was read {content['test_evaluations']} time(s)",
                 ),
                 ("split", f"{split['kind']} ({sizes}), hash {split['hash'][:12]}"),
-                (
-                    "data",
-                    f"{content['n_rows']} rows, {content['n_invalid']} invalid, {content['n_duplicates']} "
-                    f"duplicates ({content['n_conflicting']} with other labels)",
-                ),
-                (
-                    "corpus",
-                    f"{corpus['name']}: {corpus['molecules']} molecules ({corpus['in_test']} tested on)",
-                ),
+                ("data", data_line(content)),
+                ("corpus", f"{corpus['name']}: {corpus[samples]} {samples} ({corpus['in_test']} tested on)"),
                 ("backbone", backbone_line(content)),
                 ("seed", str(content["seed"])),
-                ("time", f"{content['seconds']:.0f} s, {content['images']:,} pretraining images"),
+                ("time", f"{content['seconds']:.0f} s, {content['images']:,} pretraining {seen}"),
             ],
         ),
     ]
@@ -193,11 +189,25 @@ def markdown(content: dict[str, Any]) -> str:
             (name, number(content["valid_per_task"][name]), number(value))
             for name, value in content["test_per_task"].items()
         ]
-        lines += ["", "## Targets", "", *table(("target", f"validation {label}", f"test {label}"), rows)]
+        parts = METRICS[content["metric"]].parts
+        heads = (
+            ("metric", "validation", "test") if parts else ("target", f"validation {label}", f"test {label}")
+        )
+        lines += ["", "## Metrics" if parts else "## Targets", "", *table(heads, rows)]
         if content["test_undefined"]:
             lines += ["", f"– : {label} does not exist, because the part holds one class only or no label."]
     lines += ["", "## Reproduce", "", "```", content["command"], "```", ""]
     return "\n".join(lines)
+
+
+def data_line(content: dict[str, Any]) -> str:
+    """Rows, and those that are odd."""
+    line = f"{content['n_rows']} rows, {content['n_invalid']} invalid, {content['n_duplicates']} duplicates"
+    if content["n_conflicting"] is not None:
+        line += f" ({content['n_conflicting']} with other labels)"
+    if content.get("n_shortened"):
+        line += f", {content['n_shortened']} shortened"
+    return line
 
 
 def backbone_line(content: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when huggingface_hub is imported
 
 BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -27,6 +28,12 @@ def shared_folder(name: str) -> Path:
 def moleculenet() -> Path:
     """Folder of MoleculeNet CSV files, in the form ``smiles,<targets>``."""
     return shared_folder("moleculenet")
+
+
+@pytest.fixture(scope="session")
+def glue() -> Path:
+    """Folder of GLUE's tasks, each with its TSV files."""
+    return shared_folder("glue")
 
 
 @pytest.fixture(scope="session", autouse=True)

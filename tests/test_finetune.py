@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from molweight.errors import ConfigError, DivergedError
-from molweight.training.finetune import FinetuneRecipe, evaluate, finetune, is_constant
+from molweight.training.finetune import FinetuneRecipe, evaluate, finetune
 from molweight.training.optimisers import OptimiserRecipe
 from molweight.training.streams import Stream
 from molweight.training.task import Task
@@ -169,7 +169,7 @@ def test_constant_predictions_are_said_aloud(kind, caplog):
     problem.x[:] = 0.0
     found = problem.run(module, epochs=2)
     assert found.constant
-    assert "predicts the same value for every validation molecule" in caplog.text
+    assert "predicts the same value for every validation sample" in caplog.text
 
 
 def test_one_class_in_validation_selects_by_loss_with_a_warning(caplog):
@@ -223,5 +223,5 @@ def test_outputs_that_are_not_finite_in_validation_are_a_divergence():
 
 def test_one_molecule_shows_no_spread():
     task = Problem().task
-    assert not is_constant(torch.tensor([[0.3]]), task)
-    assert is_constant(torch.tensor([[0.3], [0.3]]), task)
+    assert not task.constant(torch.tensor([[0.3]]))
+    assert task.constant(torch.tensor([[0.3], [0.3]]))

@@ -102,8 +102,8 @@ def test_classification_labels_are_never_standardised():
 
 
 def test_the_usual_metric_of_each_kind():
-    assert task("classification").metric == "roc_auc" and task("classification").higher_is_better
-    assert task("regression").metric == "rmse" and not task("regression").higher_is_better
+    assert task("classification").metric == "roc_auc" and task("classification").better(0.7, 0.6)
+    assert task("regression").metric == "rmse" and task("regression").better(0.6, 0.7)
     assert task("regression", metric="mae").metric == "mae"
 
 

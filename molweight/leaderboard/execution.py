@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import shutil
 import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -69,6 +70,7 @@ def attempt(run: Run) -> Outcome:
     """One run, whatever happens in it."""
     try:
         run_experiment(run.config, command=run.command)
+        shutil.rmtree(run.config.run_dir / "checkpoint", ignore_errors=True)  # for a text encoder a gigabyte
         return Outcome(row=finished_row(run), exit_code=0)
     except Interrupted as stop:
         return Outcome(row=None, exit_code=stop.exit_code)

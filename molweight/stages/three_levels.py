@@ -16,7 +16,7 @@ from molweight.training.setup import Setup
 from molweight.training.workers import Workers, choose_workers
 
 # TapWeight, reweight_cls.sh and reweight_reg.sh ``--lam``
-PUBLISHED_GAMMA = {"classification": 1e-3, "regression": 1e-2}
+PUBLISHED_GAMMA = {"classification": 1e-3, "multiclass": 1e-3, "regression": 1e-2}
 
 
 def learn_three_levels(
@@ -55,6 +55,8 @@ def wire(setup: Setup, config: RunConfig, workers: Workers | None = None) -> Thr
     recipe, seed = config.learn, config.seed
     model = setup.make_model(setup.pretraining.backbone, seed)
     shared, anchor = shared_parameters(model, model.backbone, setup.pretraining.backbone)
+    proximal = recipe.proximal.build(PUBLISHED_GAMMA[setup.task.kind])
+    names = [name for name, p in model.backbone.named_parameters() if p.requires_grad]
     mixture = Mixture(names=setup.objectives, update=recipe.update).to(anchor[0].device)
     inner = recipe.steps * recipe.unroll.finetune
 
@@ -72,7 +74,7 @@ def wire(setup: Setup, config: RunConfig, workers: Workers | None = None) -> Thr
         **trained(model, recipe.finetune, steps=inner, backbone=model.backbone),
         batches=make_stream(setup, config, workers, "finetune"),
         task_loss=setup.task.loss,
-        proximal=recipe.proximal.build(PUBLISHED_GAMMA[setup.task.kind]),
+        proximal=proximal.of(names),
         shared=shared,
         anchor=anchor,
     )

@@ -210,23 +210,26 @@ class Weighting(Level):
     accumulate: int = 1
 
     def draw(self) -> Batch:
-        """The next ``accumulate`` batches, one after the other in one."""
+        """The next ``accumulate`` batches side by side, the tensors of batch i under ``<i>/<name>``."""
         if self.accumulate == 1:
             return super().draw()
-        drawn = [self.batches.next() for _ in range(self.accumulate)]
-        self.batch = {name: torch.cat([batch[name] for batch in drawn]) for name in drawn[0]}
+        drawn = [self.batches.next() for _ in range(self.accumulate)]  # of any shapes, so not one tensor
+        self.batch = {f"{i}/{name}": value for i, one in enumerate(drawn) for name, value in one.items()}
         return self.batch
 
     def loss(self, batch: Batch) -> Tensor:
         """The validation loss of omega; its BatchNorm statistics and the random state stay as they are."""
         if self.accumulate == 1:
             return self.checked(self.task(batch))
-        parts = zip(*(values.chunk(self.accumulate) for values in batch.values()), strict=True)
+        parts: list[dict[str, Tensor]] = [{} for _ in range(self.accumulate)]
+        for key, value in batch.items():
+            number, _, name = key.partition("/")
+            parts[int(number)][name] = value
         parameters = self.finetuning.parameters
         total = torch.zeros((), device=parameters[0].device)
         slope = tuple(torch.zeros_like(p) for p in parameters)
         for part in parts:
-            loss = self.task(dict(zip(batch, part, strict=True))) / self.accumulate
+            loss = self.task(part) / self.accumulate
             total = total + loss.detach()
             slope = axpy(1.0, torch.autograd.grad(loss, parameters), slope)
         # The same value and the same gradient, without the graphs of all batches at once.

@@ -7,7 +7,8 @@ its mixed second derivative, and every term here has it in closed form.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -50,6 +51,14 @@ class Proximal(ABC):
         """``gamma``, divided by the number of shared parameters under ``mean``."""
         count = sum(o.numel() for o in omega) if self.reduction == "mean" else 1
         return self.gamma / count
+
+    def of(self, names: Sequence[str]) -> Proximal:
+        """The term for shared parameters of these names, in their order.
+
+        Raises:
+            ConfigError: it is for backbones of another kind.
+        """
+        return self
 
     @property
     def ties(self) -> bool:
@@ -133,7 +142,53 @@ class L1(Proximal):
         return tuple(torch.zeros_like(d) for d in direction)
 
 
-PROXIMAL: dict[str, type[Proximal]] = {"l2": SquaredL2, "smooth_l1": SmoothL1, "l1": L1}
+@dataclass(frozen=True, kw_only=True)
+class L1Encoder(Proximal):
+    """``gamma`` times squared L2 over the embeddings and L1 over the encoder, as published for text.
+
+    Source: TapWeight, nlureweight/main_roberta.py ``reg_loss``. Only the embeddings tell level 1 anything.
+
+    Args:
+        embeddings: for each shared parameter, whether it is one of the embeddings; see :meth:`of`.
+    """
+
+    embeddings: tuple[bool, ...] = ()
+
+    def of(self, names: Sequence[str]) -> L1Encoder:
+        """The term for parameters of these names; embeddings are those of a module of that name.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        found = tuple("embeddings" in name.split(".") for name in names)
+        if not any(found):
+            raise ConfigError("learn.proximal.kind=l1_encoder is for text: this backbone has no embeddings")
+        return replace(self, embeddings=found)
+
+    def __call__(self, omega: Params, theta: Params) -> Tensor:
+        """The value of the term, a scalar, differentiable in both."""
+        terms = [
+            (o - t).square().sum() if embedding else (o - t).abs().sum()
+            for o, t, embedding in zip(omega, theta, self.embeddings, strict=True)
+        ]
+        return self.strength(omega) * torch.stack(terms).sum()
+
+    def distance(self, difference: Tensor) -> Tensor:
+        """The absolute value, of the encoder's parameters."""
+        return difference.abs()
+
+    def cross(self, omega: Params, theta: Params, direction: Params) -> Params:
+        """The direction on the embeddings, zero elsewhere."""
+        pairs = zip(direction, self.embeddings, strict=True)
+        return tuple(d if embedding else torch.zeros_like(d) for d, embedding in pairs)
+
+
+PROXIMAL: dict[str, type[Proximal]] = {
+    "l2": SquaredL2,
+    "smooth_l1": SmoothL1,
+    "l1": L1,
+    "l1_encoder": L1Encoder,
+}
 
 
 def make_proximal(kind: str, *, gamma: float, reduction: Reduction, beta: float) -> Proximal:

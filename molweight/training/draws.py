@@ -45,6 +45,10 @@ class Draws:
         bits = mixed(seed + counter * GOLDEN)
         return torch.from_numpy((bits >> np.uint64(11)) * 2.0**-53)  # the 53 bits that a float64 holds
 
+    def uniforms(self, name: str, width: int) -> Tensor:
+        """``width`` numbers in [0, 1) a sample, [b, width] float64; more of them change none."""
+        return torch.stack([self.uniform(f"{name}/{column}") for column in range(width)], dim=1)
+
     def integers(self, name: str, below: int) -> Tensor:
         """One whole number in [0, below) a sample, [b] int64; bias < 2**-21 for ``below`` up to 2**32."""
         return (self.uniform(name) * below).long()

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from molweight.errors import ConfigError, DivergedError
 from molweight.tapweight.typing import Batch, Batches
+from molweight.training.label_task import LabelTask
 from molweight.training.optimisers import OptimiserRecipe
 from molweight.training.task import Task
 
@@ -23,7 +24,6 @@ Evaluation = Callable[[], Iterator[Batch]]
 """A fresh pass over a part, in order, without augmentation."""
 
 CURE = "lower finetune.optimiser.lr"
-CONSTANT = 1e-3  # spread of predictions, in standard deviations of the labels (or in probability)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ class Finetuned:
 
 def finetune(
     module: nn.Module,
-    task: Task,
+    task: Task | LabelTask,
     train: Batches,
     valid: Evaluation,
     recipe: FinetuneRecipe,
@@ -119,7 +119,7 @@ def finetune(
         )
         if improved:
             result.valid, result.best_epoch, best_loss, waited = value, epoch, valid_loss, 0
-            result.constant = is_constant(outputs, task)
+            result.constant = task.constant(outputs)
             best = {name: tensor.clone() for name, tensor in module.state_dict().items()}
         else:
             waited += 1
@@ -134,7 +134,11 @@ def finetune(
 
 
 def update(
-    module: nn.Module, task: Task, batch: Batch, optimizer: torch.optim.Optimizer, clip: float | None
+    module: nn.Module,
+    task: Task | LabelTask,
+    batch: Batch,
+    optimizer: torch.optim.Optimizer,
+    clip: float | None,
 ) -> float:
     """One step on one batch; the loss before it.
 
@@ -164,17 +168,11 @@ def evaluate(module: nn.Module, batches: Iterator[Batch]) -> tuple[Tensor, Tenso
     return torch.cat(outputs), torch.cat(targets)
 
 
-def is_constant(outputs: Tensor, task: Task) -> bool:
-    """Whether the model says the same of every molecule, for every target."""
-    predictions = outputs.sigmoid() if task.kind == "classification" else outputs
-    return len(outputs) > 1 and bool((predictions.std(dim=0, correction=0) < CONSTANT).all())
-
-
-def warn(result: Finetuned, task: Task) -> None:
+def warn(result: Finetuned, task: Task | LabelTask) -> None:
     """Say what a reader of the score should know."""
     if result.constant:
         logger.warning(
-            "the model predicts the same value for every validation molecule: it learned nothing; "
+            "the model predicts the same value for every validation sample: it learned nothing; "
             "raise finetune.optimiser.lr or finetune.epochs"
         )
     if result.selected_by == "loss":

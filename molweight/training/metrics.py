@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from scipy import stats
 from sklearn import metrics as sk
 from torch import Tensor
 
@@ -22,13 +23,15 @@ class Metric:
         kind: of the task it fits.
         higher_is_better: whether a larger value is better.
         label: for people.
-        compute: ``(truth [n], prediction [n]) -> value``.
+        compute: ``(truth [n], prediction [n]) -> value``; of labels, their places.
+        parts: metrics whose mean it is, by label; empty where it is one by itself.
     """
 
     kind: str
     higher_is_better: bool
     label: str
     compute: Callable[[Array, Array], float]
+    parts: Mapping[str, Callable[[Array, Array], float]] = field(default_factory=dict)
 
 
 def roc_auc(truth: Array, prediction: Array) -> float:
@@ -39,6 +42,44 @@ def roc_auc(truth: Array, prediction: Array) -> float:
 def average_precision(truth: Array, prediction: Array) -> float:
     """Average precision; NaN when only one class is present."""
     return float(sk.average_precision_score(truth, prediction)) if len(np.unique(truth)) == 2 else math.nan
+
+
+def accuracy(truth: Array, prediction: Array) -> float:
+    """Share of the labels that are right."""
+    return float(sk.accuracy_score(truth, prediction))
+
+
+def f1(truth: Array, prediction: Array) -> float:
+    """F1 of the second of two labels; 0 where it is neither predicted nor true."""
+    return float(sk.f1_score(truth, prediction, zero_division=0.0))
+
+
+def matthews(truth: Array, prediction: Array) -> float:
+    """Matthews' correlation; 0 where one side is constant."""
+    return float(sk.matthews_corrcoef(truth, prediction))
+
+
+def pearson(truth: Array, prediction: Array) -> float:
+    """Pearson's correlation; 0 where one side is constant: it says nothing about the other."""
+    if min(len(np.unique(truth)), len(np.unique(prediction))) < 2:
+        return 0.0
+    return float(stats.pearsonr(truth, prediction).statistic)
+
+
+def spearman(truth: Array, prediction: Array) -> float:
+    """Spearman's rank correlation; 0 where one side is constant."""
+    if min(len(np.unique(truth)), len(np.unique(prediction))) < 2:
+        return 0.0
+    return float(stats.spearmanr(truth, prediction).statistic)
+
+
+def mean_of(**parts: Callable[[Array, Array], float]) -> dict[str, Any]:
+    """``compute`` and ``parts`` of a metric that is the mean of several, as GLUE's are."""
+
+    def compute(truth: Array, prediction: Array) -> float:
+        return float(np.mean([part(truth, prediction) for part in parts.values()]))
+
+    return {"compute": compute, "parts": {name.replace("_", " "): part for name, part in parts.items()}}
 
 
 METRICS: dict[str, Metric] = {
@@ -58,6 +99,23 @@ METRICS: dict[str, Metric] = {
         label="MAE",
         compute=lambda t, p: float(sk.mean_absolute_error(t, p)),
     ),
+    # GLUE's (Wang et al. 2019, table 1): where a task has two, their mean counts.
+    "accuracy": Metric(kind="multiclass", higher_is_better=True, label="accuracy", compute=accuracy),
+    "f1_accuracy": Metric(
+        kind="multiclass",
+        higher_is_better=True,
+        label="mean of F1 and accuracy",
+        **mean_of(F1=f1, accuracy=accuracy),
+    ),
+    "matthews": Metric(
+        kind="multiclass", higher_is_better=True, label="Matthews correlation", compute=matthews
+    ),
+    "pearson_spearman": Metric(
+        kind="regression",
+        higher_is_better=True,
+        label="mean of Pearson and Spearman correlation",
+        **mean_of(Pearson=pearson, Spearman=spearman),
+    ),
 }
 
 
@@ -68,7 +126,8 @@ class Score:
     Args:
         metric: its name.
         value: mean over the targets where it is defined; NaN when there is none.
-        per_task: by target; NaN where undefined (one class only, or no label).
+        per_task: by target, or by part of the metric where there is one target and the metric has parts; NaN
+            where undefined (one class only, or no label).
     """
 
     metric: str
@@ -90,11 +149,13 @@ def score(metric: str, predictions: Tensor, targets: Tensor, names: Sequence[str
         targets: [n, t], NaN where missing.
         names: of the targets.
     """
-    compute = METRICS[metric].compute
+    chosen = METRICS[metric]
     per_task = {}
     for name, truth, predicted in zip(names, _columns(targets), _columns(predictions), strict=True):
         known = ~np.isnan(truth)
-        per_task[name] = compute(truth[known], predicted[known]) if known.any() else math.nan
+        parts = chosen.parts if len(names) == 1 and chosen.parts else {name: chosen.compute}
+        for part, compute in parts.items():
+            per_task[part] = compute(truth[known], predicted[known]) if known.any() else math.nan
     defined = [value for value in per_task.values() if not math.isnan(value)]
     return Score(metric=metric, value=float(np.mean(defined)) if defined else math.nan, per_task=per_task)
 

@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from molweight.errors import ConfigError, unknown
 
 OPTIMISERS = ("adamw", "adam", "sgd")
-SCHEDULES = ("constant", "cosine", "step")
+SCHEDULES = ("constant", "cosine", "linear", "step")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +30,8 @@ class OptimiserRecipe:
         momentum: of SGD, [0, 1); the others keep their own.
         weight_decay: >= 0.
         warmup: fraction of the steps in which the rate rises linearly from 0, [0, 1).
-        schedule: ``constant``; ``cosine`` to zero; ``step``: times 0.9 every 100 steps, as published
-            on all three levels.
+        schedule: ``constant``; ``cosine`` or ``linear`` to zero; ``step``: times 0.9 every 100 steps, as
+            published on all three levels.
         clip: largest gradient norm, or None.
     """
 
@@ -105,9 +105,11 @@ class OptimiserRecipe:
         def at(step: int) -> float:
             if step < warm:
                 return (step + 1) / warm
+            done = min((step - warm) / max(steps - warm, 1), 1.0)
             if self.schedule == "cosine":
-                done = (step - warm) / max(steps - warm, 1)
-                return 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+                return 0.5 * (1 + math.cos(math.pi * done))
+            if self.schedule == "linear":
+                return 1 - done
             if self.schedule == "step":
                 return float(0.9 ** (step // 100))  # TapWeight, reweight.py: StepLR(100, 0.9)
             return 1.0

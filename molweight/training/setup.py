@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from molweight.tapweight.typing import Batch
 from molweight.training.finetune import Evaluation
 from molweight.training.held_out import HeldOut
+from molweight.training.label_task import LabelTask
 from molweight.training.streams import Fetch
 from molweight.training.task import Task
 from molweight.training.workers import Handover
@@ -66,7 +67,7 @@ class Setup:
     objectives: tuple[str, ...]
     pretraining: Any  # an nn.Module with a ``backbone``; Python's types have no intersection
     make_model: Callable[[nn.Module, int], Any]
-    task: Task
+    task: Task | LabelTask
     unlabelled: Tensor
     fetch_unlabelled: Fetch
     fetch_labelled: Fetch

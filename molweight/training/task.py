@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from molweight.tapweight.typing import Batch
 from molweight.training.metrics import METRICS, Score, score
 
 Kind = Literal["classification", "regression"]
+CONSTANT = 1e-3  # spread of predictions, in standard deviations of the labels (or in probability)
 DEFAULT_METRIC: dict[str, str] = {"classification": "roc_auc", "regression": "rmse"}
 
 
@@ -102,12 +103,39 @@ class Task:
         return score(self.metric, predictions, targets, self.names)
 
     @property
-    def higher_is_better(self) -> bool:
-        """Whether a larger metric is better."""
-        return METRICS[self.metric].higher_is_better
+    def outputs(self) -> int:
+        """Of a model: one a target."""
+        return len(self.names)
+
+    def constant(self, outputs: Tensor) -> bool:
+        """Whether a model says the same of every sample, for every target."""
+        predictions = outputs.sigmoid() if self.kind == "classification" else outputs
+        return len(outputs) > 1 and bool((predictions.std(dim=0, correction=0) < CONSTANT).all())
 
     def better(self, new: float, old: float) -> bool:
         """Whether ``new`` beats ``old``; anything beats NaN."""
-        if new != new:
-            return False
-        return old != old or (new > old if self.higher_is_better else new < old)
+        return better(self.metric, new, old)
+
+    def columns(self, predictions: Tensor, targets: Tensor) -> dict[str, Any]:
+        """Columns of ``predictions.csv``: for each target its prediction and its true value."""
+        found = {}
+        for j, name in enumerate(self.names):
+            found[name], found[f"{name}_true"] = predictions[:, j].numpy(), targets[:, j].numpy()
+        return found
+
+    def card(self) -> dict[str, Any]:
+        """What ``model.json`` says about the outputs."""
+        return {
+            "task_type": self.kind,
+            "metric": self.metric,
+            "targets": list(self.names),
+            "mean": self.mean.tolist(),
+            "std": self.std.tolist(),
+        }
+
+
+def better(metric: str, new: float, old: float) -> bool:
+    """Whether a metric's value beats another; anything beats NaN."""
+    if new != new:
+        return False
+    return old != old or (new > old if METRICS[metric].higher_is_better else new < old)

@@ -1,0 +1,69 @@
+"""The configuration of ``python -m molweight.nlp.run``: text as typed recipes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from molweight.components import chosen_objectives
+from molweight.composition import Tree
+from molweight.errors import ConfigError
+from molweight.methods import NO_NETWORK, Method
+from molweight.modality import Modality
+from molweight.nlp.corpus import TextCorpusCard
+from molweight.nlp.encoder import EncoderRecipe
+from molweight.nlp.glue import TaskCard
+from molweight.nlp.objectives.base import TextObjective
+from molweight.nlp.parts import CarveRecipe
+from molweight.nlp.setup import TextRecipe, TokenRecipe
+from molweight.recipes import RunConfig
+from molweight.run_config import compose_run
+from molweight.schema import build, checked, checked_dropout
+
+TEXT = Tree(
+    primary="nlp",
+    command="python -m molweight.nlp.run",
+    folder="nlp",
+    files={"corpus": "file"},
+    others={"backbone": "transformers"},
+)
+
+
+def load_config(*overrides: str) -> RunConfig:
+    """The configuration of ``python -m molweight.nlp.run OVERRIDES``.
+
+    Raises:
+        ConfigError: unknown key or group, value of the wrong type, options that contradict each other.
+    """
+    return compose_run(MODALITY, *overrides)
+
+
+def to_text_recipe(tree: dict[str, Any], method: Method) -> TextRecipe:
+    """Everything that turns text into a setup, typed and checked."""
+    if method.name in NO_NETWORK:
+        raise ConfigError(f"method={method} is for molecules; method=direct is the simplest one for text")
+    encoder = build(EncoderRecipe, tree["backbone"], "backbone")
+    return TextRecipe(
+        task=build(TaskCard, tree["task"], "task"),
+        corpus=build(TextCorpusCard, tree["corpus"], "corpus"),
+        split=build(CarveRecipe, tree["split"], "split"),
+        encoder=encoder if method.name != "scratch" else replace(encoder, init="random"),
+        tokens=build(TokenRecipe, tree["tokens"], "tokens"),
+        objectives=chosen_objectives(tree["objectives"], method, TextObjective),
+        dropout=checked_dropout(tree["finetune"].get("dropout")),
+        protocol=tree["protocol"],
+        meta_fraction=checked(tree["meta_fraction"], float, "meta_fraction"),
+        seed=checked(tree["seed"], int, "seed"),
+    )
+
+
+MODALITY = Modality(
+    name="text",
+    tree=TEXT,
+    data="task",
+    sections=("task", "corpus", "split", "tokens"),
+    finetune=("dropout",),
+    smallest="objectives=two",
+    samples=to_text_recipe,
+    objectives=lambda recipe: [objective.name for objective in recipe.objectives],
+)

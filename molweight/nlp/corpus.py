@@ -1,0 +1,79 @@
+"""Unlabelled text: the sentences of the task's own training part, or the lines of a file."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from molweight.errors import ConfigError, DataError
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextCorpusCard:
+    """Where unlabelled text comes from.
+
+    Args:
+        name: ``task`` or ``file``.
+        path: a text file, one sentence a line, for ``file``.
+        limit: the first sentences, >= 10; None takes all.
+    """
+
+    name: str
+    path: str | None = None
+    limit: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.limit is not None and self.limit < 10:
+            raise ConfigError(f"corpus.limit must be >= 10 or null, got {self.limit}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextCorpus:
+    """Sentences, each once.
+
+    Args:
+        name: for people.
+        sentences: not empty.
+    """
+
+    name: str
+    sentences: list[str]
+
+    @property
+    def sha256(self) -> str:
+        """Of the sentences, one a line."""
+        return hashlib.sha256("\n".join(self.sentences).encode()).hexdigest()
+
+
+def load_text(card: TextCorpusCard, task: Sequence[str], given: Sequence[str] | None = None) -> TextCorpus:
+    """The corpus of a card.
+
+    Args:
+        card: where it comes from.
+        task: sentences of the task that may be used: those of train and meta.
+        given: sentences to use instead.
+
+    Raises:
+        ConfigError: a file is needed and none is named.
+        DataError: the file cannot be read, or too little is left.
+    """
+    name = card.name
+    if given is not None:
+        name, lines = "given", list(given)
+    elif card.name == "task":
+        lines = list(task)
+    elif card.path is None:
+        raise ConfigError("corpus=file needs corpus.path=FILE.txt, one sentence a line")
+    else:
+        path = Path(card.path).expanduser()
+        name = path.name
+        try:
+            lines = path.read_text(encoding="utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"corpus: {path} cannot be read as UTF-8 text: {error}") from error
+    sentences = list(dict.fromkeys(line.strip() for line in lines if line.strip()))[: card.limit]
+    if len(sentences) < 2:
+        raise DataError(f"corpus {name} has {len(sentences)} distinct sentences; at least 2 are needed")
+    return TextCorpus(name=name, sentences=sentences)

@@ -1,0 +1,82 @@
+"""Tasks of GLUE through the library ``datasets``, where it is installed and the hub can be reached."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+from typing import Any
+
+from molweight.errors import DataError
+from molweight.nlp.glue import Sentences, TaskCard, cure
+
+REPOSITORY = "nyu-mll/glue"
+COLUMNS = {  # of the hub's tables, in the order of ours
+    "cola": ("sentence",),
+    "sst2": ("sentence",),
+    "qnli": ("question", "sentence"),
+    "qqp": ("question1", "question2"),
+    "mnli": ("premise", "hypothesis"),
+}
+PAIR = ("sentence1", "sentence2")
+TEST = {"mnli": "validation_matched"}
+
+
+def download(card: TaskCard) -> tuple[Sentences, Sentences, str]:
+    """Train part, test part, and a SHA-256 of their rows.
+
+    Raises:
+        DataError: the library is missing, or the hub does not answer.
+    """
+    datasets = library()
+    if datasets is None:
+        raise DataError(f"task {card.name}: its files are not on this machine; {cure(card)}")
+    try:
+        parts = [
+            datasets.load_dataset(REPOSITORY, card.hub, split=split)
+            for split in ("train", TEST.get(card.hub, "validation"))
+        ]
+    except Exception as error:  # the library raises whatever its transports do
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(
+            f"task {card.name} could not be loaded from the hub ({first}); {cure(card)}"
+        ) from error
+    train, test = (to_sentences(part, card) for part in parts)
+    rows = [[part.first, part.second, part.targets] for part in (train, test)]
+    return train, test, hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+
+
+def library() -> Any:
+    """``datasets``, or None where it is not installed; a folder of that name, as in a checkout, is not it."""
+    try:
+        found = importlib.import_module("datasets")
+    except ImportError:
+        return None
+    return found if hasattr(found, "load_dataset") else None
+
+
+def to_sentences(table: Any, card: TaskCard) -> Sentences:
+    """A table of the hub, whose labels are places in its own list of names."""
+    columns = COLUMNS.get(card.hub, PAIR)
+    rows = list(table)[: card.limit]
+    targets = [float(row["label"]) for row in rows]
+    if card.labels is not None:
+        names = table.features["label"].names
+        targets = [float(list(card.labels).index(own_label(names[int(t)], card))) for t in targets]
+    return Sentences(
+        first=[row[columns[0]].strip() for row in rows],
+        second=[row[columns[1]].strip() for row in rows] if len(columns) == 2 else None,
+        targets=targets,
+        rows=[int(row["idx"]) + 1 for row in rows],
+    )
+
+
+def own_label(name: str, card: TaskCard) -> str:
+    """GLUE's files number some labels that the hub names, the second of the two being the positive one."""
+    assert card.labels is not None
+    if name in card.labels:
+        return name
+    return card.labels[1] if name in POSITIVE else card.labels[0]
+
+
+POSITIVE = ("acceptable", "positive", "equivalent", "duplicate")

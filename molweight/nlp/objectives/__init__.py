@@ -1,0 +1,1 @@
+"""Self-supervised objectives of text, one idea a file."""

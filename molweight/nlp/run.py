@@ -1,0 +1,17 @@
+"""``python -m molweight.nlp.run [OPTION=VALUE …]``: adapt a text encoder to a task of GLUE."""
+
+from __future__ import annotations
+
+import sys
+
+from molweight.nlp.config import MODALITY
+from molweight.run_command import run_command
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Compose, run, print the result; the exit code."""
+    return run_command(MODALITY, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,97 @@
+"""A task with one label out of several: a softmax, where :mod:`molweight.training.task` has yes or no."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from molweight.errors import ConfigError, unknown
+from molweight.tapweight.typing import Batch
+from molweight.training.metrics import METRICS, Score, score
+from molweight.training.task import CONSTANT, better
+
+KIND = "multiclass"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelTask:
+    """What the c outputs of a model mean: logits of the labels.
+
+    Args:
+        metric: of :data:`molweight.training.metrics.METRICS`, for labels.
+        name: of the target.
+        labels: c of them, c >= 2; a target is the place of its label, in {0, …, c - 1}.
+    """
+
+    kind: ClassVar[str] = KIND
+    metric: str
+    name: str
+    labels: tuple[str, ...]
+    names: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        fitting = [name for name, metric in METRICS.items() if metric.kind == KIND]
+        if self.metric not in fitting:
+            raise ConfigError(unknown("metric of a task with labels", self.metric, fitting))
+        if len(set(self.labels)) < 2:
+            raise ConfigError(f"a task needs two labels or more, got {list(self.labels)}")
+        object.__setattr__(self, "names", (self.name,))
+
+    @property
+    def outputs(self) -> int:
+        """Of a model: one a label."""
+        return len(self.labels)
+
+    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """Cross entropy, a scalar.
+
+        Args:
+            outputs: [b, c].
+            batch: with ``targets`` [b, 1], places of the labels.
+        """
+        targets = batch["targets"]
+        assert outputs.shape == (len(targets), len(self.labels)) and targets.shape[1:] == (1,)
+        return functional.cross_entropy(outputs, targets[:, 0].long())
+
+    def predict(self, outputs: Tensor) -> Tensor:
+        """Probabilities of the labels, [b, c]."""
+        return outputs.softmax(dim=1)
+
+    def score(self, predictions: Tensor, targets: Tensor) -> Score:
+        """The metric of the most probable labels.
+
+        Args:
+            predictions: [n, c].
+            targets: [n, 1].
+        """
+        return score(self.metric, predictions.argmax(dim=1, keepdim=True), targets, self.names)
+
+    def constant(self, outputs: Tensor) -> bool:
+        """Whether a model says the same of every sample."""
+        return len(outputs) > 1 and bool((outputs.softmax(dim=1).std(dim=0, correction=0) < CONSTANT).all())
+
+    def better(self, new: float, old: float) -> bool:
+        """Whether ``new`` beats ``old``; anything beats NaN."""
+        return better(self.metric, new, old)
+
+    def columns(self, predictions: Tensor, targets: Tensor) -> dict[str, Any]:
+        """Columns of ``predictions.csv``: places of the predicted and of the true label, probabilities."""
+        found: dict[str, Any] = {
+            self.name: predictions.argmax(dim=1).numpy(),
+            f"{self.name}_true": targets[:, 0].to(torch.int64).numpy(),
+        }
+        chances = zip(self.labels, predictions.T, strict=True)
+        return found | {f"probability of {label}": chance.numpy() for label, chance in chances}
+
+    def card(self) -> dict[str, Any]:
+        """What ``model.json`` says about the outputs."""
+        return {
+            "task_type": self.kind,
+            "metric": self.metric,
+            "targets": list(self.names),
+            "labels": list(self.labels),
+        }
