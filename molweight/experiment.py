@@ -124,6 +124,7 @@ def _run(
         what = "Learned weights" if config.method.learns else "Weights"
         title = f"{what} of the objectives: {config.samples.name}"
         save_tensors(setup.pretraining.backbone, directory.path / "backbone.safetensors")
+        setup.export(directory.path)
         save_weights_plot(directory.records(), directory.path / "weights.png", title=title)
     with clock.stage("finetune"):
         final = learned.final or retrain(setup, config, progress=progress)

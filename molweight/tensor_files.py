@@ -13,7 +13,8 @@ from molweight.files import write_bytes
 
 def save_tensors(module: nn.Module, path: Path) -> None:
     """Write a module's parameters and buffers, in one step."""
-    write_bytes(path, save({name: plain(tensor) for name, tensor in module.state_dict().items()}))
+    tensors = {name: plain(tensor) for name, tensor in module.state_dict().items()}
+    write_bytes(path, save(tensors, metadata={"format": "pt"}))  # without it transformers reads no file
 
 
 def load_tensors(module: nn.Module, path: Path) -> None:

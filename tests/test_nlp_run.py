@@ -16,6 +16,7 @@ from texts import make_folder
 from molweight.__main__ import main as molweight
 from molweight.errors import ConfigError
 from molweight.experiment import run_experiment
+from molweight.files import sha256_file
 from molweight.leaderboard.rows import read_rows
 from molweight.nlp import load_config
 from molweight.nlp.run import main
@@ -91,6 +92,26 @@ def test_predictions_give_the_score_of_the_report(finished):
     chances = tested[["probability of not_entailment", "probability of entailment"]]
     assert chances.sum(axis=1).to_numpy() == pytest.approx(1, abs=1e-5)
     assert (chances.to_numpy().argmax(axis=1) == tested["label"]).all()
+
+
+def test_transformers_reads_the_adapted_encoder(finished, folder, tmp_path):
+    import transformers
+
+    encoder = transformers.AutoModel.from_pretrained(finished / "encoder")
+    mine, theirs = (transformers.AutoTokenizer.from_pretrained(f) for f in (finished / "encoder", folder))
+    assert mine("a b")["input_ids"] == theirs("a b")["input_ids"]
+    learned = load_file(finished / "backbone.safetensors")
+    found = encoder.state_dict()
+    assert len(learned) > 30
+    for name, value in learned.items():
+        assert torch.equal(found[name.removeprefix("roberta.")], value)
+    before = transformers.AutoModel.from_pretrained(folder).state_dict()
+    assert not torch.equal(
+        before["embeddings.word_embeddings.weight"], found["embeddings.word_embeddings.weight"]
+    )
+    options = (*SMALL, "task=cola", "method=direct", f"run_dir={tmp_path / 'next'}")
+    run_experiment(load_config(*options, f"backbone={finished / 'encoder'}"))
+    assert report_of(tmp_path / "next")["backbone_sha256"] == sha256_file(finished / "backbone.safetensors")
 
 
 def test_both_engines_agree_bit_for_bit(finished, folder, tmp_path):

@@ -136,4 +136,4 @@ def test_random_weights_follow_the_seed(glue, tmp_path):
 def test_frozen_embeddings_need_no_gradient(glue, tmp_path):
     encoder, _ = load_encoder(recipe(make_folder(tmp_path, glue), freeze_embeddings=True), seed=0)
     still = [name for name, p in encoder.named_parameters() if not p.requires_grad]
-    assert still == ["model.embeddings.word_embeddings.weight"]
+    assert still == ["roberta.embeddings.word_embeddings.weight"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import logging
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,8 +47,11 @@ class EncoderRecipe:
 class TextEncoder(nn.Module):
     """An encoder of transformers without its pooler.
 
+    Its tensors are named as in a model of transformers with a head, so that their file is one that
+    ``AutoModel.from_pretrained`` reads.
+
     Args:
-        model: its parameters keep their names.
+        model: the encoder.
         pooling: as in :class:`EncoderRecipe`.
     """
 
@@ -55,9 +59,15 @@ class TextEncoder(nn.Module):
         super().__init__()
         if getattr(model, "pooler", None) is not None:
             model.pooler = None  # it is trained by no objective here
-        self.model = model
+        self.prefix: str = model.base_model_prefix or "model"
+        self.add_module(self.prefix, model)
         self.pooling = pooling
         self.dim: int = model.config.hidden_size
+
+    @property
+    def model(self) -> Any:
+        """The encoder."""
+        return getattr(self, self.prefix)
 
     def forward(self, batch: Batch, view: str = "") -> Tensor:
         """Hidden states, [b, l, d].
@@ -176,13 +186,39 @@ def fill(encoder: TextEncoder, path: Path) -> None:
         ) from error
 
 
+def save_encoder(encoder: TextEncoder, tokenizer: Any, run_dir: Path) -> None:
+    """Make ``encoder`` a folder for ``AutoModel.from_pretrained``: its weights are the run's own file.
+
+    Raises:
+        DataError: it cannot be written.
+    """
+    folder = run_dir / "encoder"
+    try:
+        encoder.model.config.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        weights = folder / "model.safetensors"
+        weights.unlink(missing_ok=True)
+        try:
+            weights.hardlink_to(run_dir / "backbone.safetensors")
+        except OSError:  # a file system without links
+            shutil.copyfile(run_dir / "backbone.safetensors", weights)
+    except OSError as error:
+        raise DataError(f"could not write {folder}: {error.strerror or error}") from error
+
+
 def weights_sha256(recipe: EncoderRecipe) -> str | None:
-    """SHA-256 of the weights that a run starts from; None for random ones and those in the hub's cache."""
+    """SHA-256 of the weights that a run starts from; None for random ones, and formats before safetensors."""
     if recipe.init == "random":
         return None
     if recipe.init != "pretrained":
         return sha256_file(Path(recipe.init).expanduser())
-    files = sorted(Path(locate(recipe.name)).glob("*.safetensors"))
+    folder = Path(locate(recipe.name))
+    if not folder.is_dir():
+        from huggingface_hub import try_to_load_from_cache
+
+        config = try_to_load_from_cache(recipe.name, "config.json")  # all of a model's files are beside it
+        folder = Path(config).parent if isinstance(config, str) else folder
+    files = sorted(folder.glob("*.safetensors"))
     return sha256_file(*files) if files else None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from molweight.errors import ConfigError
 from molweight.files import write_json
 from molweight.nlp.corpus import TextCorpus, TextCorpusCard, load_text
-from molweight.nlp.encoder import EncoderRecipe, TextEncoder, load_encoder, weights_sha256
+from molweight.nlp.encoder import EncoderRecipe, TextEncoder, load_encoder, save_encoder, weights_sha256
 from molweight.nlp.glue import Sentences, TaskCard, read_task
 from molweight.nlp.model import TextTaskModel
 from molweight.nlp.objectives.base import TextObjective, TextObjectiveSet, TextPretrainingModel
@@ -176,6 +177,7 @@ def text_setup(
         test=HeldOut(evaluation(parts.test), parts.test),
         describe={"row": rows.rows, "sentence1": rows.first, **second},
         summary=summary(recipe, parts, task, corpus, cut),
+        export=partial(save_encoder, encoder, tokenizer),
         facts={
             "dataset": recipe.task.name,
             "data_sha256": sha256,

@@ -60,6 +60,7 @@ class Setup:
         describe: identifies samples in ``predictions.csv``: column name to one value a sample.
         facts: what the report says about the data.
         summary: one line on what was prepared.
+        export: ``(run directory)``: writes what other programs need to use ``backbone.safetensors``.
         baselines: those without a network, by the name of their method.
         model_card: what ``model.json`` needs to use the weights again, besides the task.
     """
@@ -80,6 +81,7 @@ class Setup:
     describe: dict[str, Sequence[Any]]
     facts: dict[str, Any]
     summary: str = ""
+    export: Callable[[Path], None] = lambda path: None
     baselines: Mapping[str, Baseline] = field(default_factory=dict)
     model_card: dict[str, Any] = field(default_factory=dict)
 
