@@ -1,12 +1,14 @@
 """What level 3 costs: seconds, passes and memory of one level-1 step, beside plain training.
 
     python -m benchmarks.step_cost [--rounds 4] [--output benchmarks/step_cost.md]
+    python -m benchmarks.step_cost --text [--rounds 4] [--output benchmarks/step_cost_text.md]
 
-ResNet-18 on 64 px pictures of real molecules (RDKit's NCI file), the paper's five objectives. Plain is
-weighted pretraining and finetuning without level 3; the rest is molweight's presets on both engines, and
-Betty's own `darts` on the same levels. All variants take turns in one process, so that a busy or throttled
-machine slows all of them; the ratio is the median of the ratios within a round. Memory is that of a process
-of its own for each.
+ResNet-18 on 64 px pictures of real molecules (RDKit's NCI file), the paper's five objectives; or, with
+``--text``, MiniLM on sentences of GLUE's RTE ($MOLWEIGHT_GLUE), the three objectives of text. Plain is
+weighted pretraining and finetuning without level 3; the rest is molweight's presets on both engines, Betty's
+own `darts` on the same levels, and for text recomputed activations. All variants take turns in one process,
+so that a busy or throttled machine slows all of them; the ratio is the median of the ratios within a round.
+Memory is that of a process of its own for each.
 """
 
 from __future__ import annotations
@@ -29,7 +31,6 @@ from torch import nn
 
 from benchmarks.stock_betty import advance, stock_engine
 from molweight.config import load_config
-from molweight.objectives.setup import image_setup
 from molweight.recipes import RunConfig
 from molweight.stages.three_levels import wire
 from molweight.tapweight.directional import ForwardMode
@@ -39,7 +40,16 @@ from molweight.tapweight.replay import frozen_call
 from molweight.training.setup import Setup
 
 PRESETS = ("paper", "diagonal", "accurate")
-VARIANTS = ("plain", *PRESETS, "accurate, betty", "betty darts")
+RECOMPUTED = "accurate, recomputed"
+VARIANTS = {
+    False: ("plain", *PRESETS, "accurate, betty", "betty darts"),
+    True: ("plain", *PRESETS, "accurate, betty", "plain, recomputed", RECOMPUTED),
+}
+TEXT = (
+    *("task=rte", "task.limit=400", "backbone=minilm", "tokens.longest=64", "tokens.unlabelled=32"),
+    *("device=cpu", "learn.batch_size.pretrain=16", "learn.batch_size.finetune=16"),
+    "learn.batch_size.weights=16",
+)
 COMMON = (
     *("backbone=resnet18", "backbone.image_size=64", "backbone.init=random", "objectives=tapweight"),
     *(
@@ -52,6 +62,15 @@ COMMON = (
     *("learn.batch_size.pretrain=64", "learn.batch_size.finetune=32", "learn.batch_size.weights=64"),
 )
 EVERY = 10  # level-1 steps for each update of the weights, in every variant
+ABOUT = (
+    "ResNet-18, 64 px, the paper's five objectives over three views, batches 64 (pretrain), 32",
+    f"(finetune) and 64 (validation), one update of the weights every {EVERY} level-1 steps.",
+)
+ABOUT_TEXT = (
+    "MiniLM (six layers of 384), the three objectives of text (four passes), batches of 16 at every level,",
+    f"at most 32 and 64 tokens, one update of the weights every {EVERY} level-1 steps. Recomputed: with",
+    "backbone.checkpointing=true.",
+)
 COUNTS = (2, 5, 10, 20)  # objectives, in the second table
 
 
@@ -77,21 +96,34 @@ class Passes:
         self.backwards += 1
 
 
-def configuration(preset: str) -> RunConfig:
-    return load_config(*COMMON, f"hypergradient={preset}", f"learn.unroll.every={EVERY}")
+def configuration(preset: str, text: bool, recomputed: bool) -> RunConfig:
+    options = (f"hypergradient={preset}", f"learn.unroll.every={EVERY}", "run_dir=x")
+    if text:
+        from molweight.nlp import load_config as load_text_config
+
+        return load_text_config(*TEXT, f"backbone.checkpointing={str(recomputed).lower()}", *options)
+    return load_config(*COMMON, *options)
 
 
 @functools.cache
-def prepared() -> Setup:
-    """Pictures, targets and models, made once."""
+def prepared(text: bool, recomputed: bool) -> Setup:
+    """Pictures or sentences, targets and models, made once."""
+    samples = configuration("paper", text, recomputed).samples
     with tempfile.TemporaryDirectory() as folder:
-        return image_setup(configuration("paper").samples, run_dir=Path(folder), device=torch.device("cpu"))
+        return samples.prepare(
+            run_dir=Path(folder),
+            device=torch.device("cpu"),
+            labelled=None,
+            unlabelled=None,
+            progress=False,
+        )
 
 
-def variant(name: str) -> tuple[Callable[[], None], ThreeLevels]:
+def variant(name: str, text: bool) -> tuple[Callable[[], None], ThreeLevels]:
     """One update of the weights with all its lower-level steps, as a function, from equal starts."""
     preset = name.split(",")[0] if name.split(",")[0] in PRESETS else "paper"
-    config, setup = configuration(preset), prepared()
+    recomputed = name.endswith("recomputed")
+    config, setup = configuration(preset, text, recomputed), prepared(text, recomputed)
     torch.manual_seed(0)
     levels = wire(replace(setup, pretraining=deepcopy(setup.pretraining)), config)
     for level in (levels.pretrain, levels.finetune):
@@ -107,14 +139,14 @@ def variant(name: str) -> tuple[Callable[[], None], ThreeLevels]:
         unroll=unroll,
         averaging=config.learn.averaging,
     )
-    return solver.descend if name == "plain" else solver.advance, levels
+    return solver.descend if name.startswith("plain") else solver.advance, levels
 
 
-def time_all(names: tuple[str, ...], rounds: int) -> dict[str, dict[str, Any]]:
+def time_all(names: tuple[str, ...], rounds: int, text: bool) -> dict[str, dict[str, Any]]:
     """Interleaved timings and passes, per level-1 step."""
     steps, passes, found = {}, {}, {name: {"seconds": []} for name in names}
     for name in names:
-        steps[name], levels = variant(name)
+        steps[name], levels = variant(name, text)
         passes[name] = Passes()
         passes[name].watch(levels)
         steps[name]()  # warm up
@@ -135,15 +167,15 @@ def time_all(names: tuple[str, ...], rounds: int) -> dict[str, dict[str, Any]]:
     return found
 
 
-def peak_memory(name: str) -> float:
+def peak_memory(name: str, text: bool) -> float:
     """MB that one update, with its lower-level steps, adds to what a process holds before its first step."""
-    program = f"from benchmarks.step_cost import print_memory; print_memory({name!r})"
+    program = f"from benchmarks.step_cost import print_memory; print_memory({name!r}, {text})"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     return float(done.stdout.split()[-1])
 
 
-def print_memory(name: str) -> None:
-    step, _ = variant(name)
+def print_memory(name: str, text: bool) -> None:
+    step, _ = variant(name, text)
     Path("/proc/self/clear_refs").write_text("5")  # forget the peak of the preparation
     before = memory("VmRSS")
     step()
@@ -158,7 +190,7 @@ def memory(field: str) -> float:
 
 def directional_cost(rounds: int) -> list[tuple[int, float, float]]:
     """(K, seconds of the K exact derivatives, ratio to K = 5), encoder shared."""
-    _, levels = variant("plain")
+    _, levels = variant("plain", False)
     batch = levels.pretrain.draw()
     backbone, view = levels.pretrain.module.backbone, batch["view/plain"]
     seconds: dict[int, list[float]] = {k: [] for k in COUNTS}
@@ -198,13 +230,16 @@ def main() -> None:
     """Measure, print and write both tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--rounds", type=int, default=4)
-    parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".md"))
+    parser.add_argument("--text", action="store_true", help="MiniLM on sentences instead of pictures")
+    parser.add_argument("--output", type=Path)
     options = parser.parse_args()
-    found = time_all(VARIANTS, options.rounds)
-    peaks = {name: peak_memory(name) for name in VARIANTS}
+    text, names = options.text, VARIANTS[options.text]
+    output = options.output or Path(__file__).with_name(f"step_cost{'_text' if text else ''}.md")
+    found = time_all(names, options.rounds, text)
+    peaks = {name: peak_memory(name, text) for name in names}
     plain = found["plain"]["seconds"]
     rows = []
-    for name in VARIANTS:
+    for name in names:
         ratios = sorted(a / b for a, b in zip(found[name]["seconds"], plain, strict=True))
         rows.append(
             f"| {name} | {statistics.median(found[name]['seconds']):.3f} | {found[name]['forwards']:.1f} "
@@ -216,12 +251,11 @@ def main() -> None:
     table = [
         "# The cost of level 3",
         "",
-        f"Written by `python -m benchmarks.step_cost --rounds {options.rounds}` on {torch.get_num_threads()} "
-        f"CPU threads, torch {torch.__version__.split('+')[0]}.",
+        f"Written by `python -m benchmarks.step_cost{' --text' if text else ''} --rounds {options.rounds}` "
+        f"on {torch.get_num_threads()} CPU threads, torch {torch.__version__.split('+')[0]}.",
         "",
-        "ResNet-18, 64 px, the paper's five objectives over three views, batches 64 (pretrain), 32",
-        f"(finetune) and 64 (validation), one update of the weights every {EVERY} level-1 steps. All",
-        "figures are per level-1 step, the update included; the ratio to plain is the median over",
+        *(ABOUT_TEXT if text else ABOUT),
+        "All figures are per level-1 step, the update included; the ratio to plain is the median over",
         "interleaved rounds (smallest to largest). A pass is one through a backbone, over one view,",
         "whatever its batch; memory is what training adds to the process.",
         "",
@@ -231,17 +265,25 @@ def main() -> None:
         "",
         f"Betty's engine with our products takes {engines:.3f} times as long as the native loop.",
         "",
+    ]
+    if not text:
+        table += directional_table(options.rounds)
+    output.write_text("\n".join(table))
+    print("\n".join(table))
+
+
+def directional_table(rounds: int) -> list[str]:
+    """The second table."""
+    return [
         "## Exact directional derivatives of K losses",
         "",
         "One forward-mode pass of K heads of 100 classes on one shared encoder.",
         "",
         "| K | seconds | time / K = 5 |",
         "|---|---|---|",
-        *(f"| {k} | {s:.3f} | {ratio:.2f} |" for k, s, ratio in directional_cost(options.rounds)),
+        *(f"| {k} | {s:.3f} | {ratio:.2f} |" for k, s, ratio in directional_cost(rounds)),
         "",
     ]
-    options.output.write_text("\n".join(table))
-    print("\n".join(table))
 
 
 if __name__ == "__main__":
