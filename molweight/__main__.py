@@ -16,6 +16,7 @@ EXAMPLES = """examples:
   python -m molweight.run backbone=resnet18 backbone.init=imagemol.safetensors dataset=bbbp
   python -m molweight datasets list
   python -m molweight leaderboard datasets=esol,bbbp methods=equal,tapweight seeds=0-4
+  python -m molweight.nlp.run task=rte backbone=roberta-base
 """
 DATASETS_EXAMPLES = """examples:
   python -m molweight datasets show tox21
@@ -30,7 +31,8 @@ Finished runs are kept and interrupted ones continued: repeat the command to go 
 methods or seeds to add them. Every other OPTION=VALUE is an option of all runs (python -m molweight.run
 --cfg job shows them)."""
 LEADERBOARD_EXAMPLES = """options (defaults):
-  datasets=esol,my.csv     names or files (needed)
+  datasets=esol,my.csv     names or files (needed, or tasks=)
+  tasks=rte,mrpc           text: tasks of GLUE
   methods=equal,tapweight  of method=
   seeds=0,1,2              or a range, 0-4
   out=results              folder of the runs and of leaderboard.md, .csv, .json and ranks.png

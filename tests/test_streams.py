@@ -87,7 +87,7 @@ def test_a_small_set_gives_batches_of_its_own_size():
 
 @pytest.mark.parametrize("n", [0, 1])
 def test_fewer_than_two_samples_are_refused(n):
-    with pytest.raises(DataError, match=f"the meta part has {n} usable molecules; at least 2") as caught:
+    with pytest.raises(DataError, match=f"the meta part has {n} usable samples; at least 2") as caught:
         stream(n=n, name="meta")
     assert caught.value.exit_code == 5
 

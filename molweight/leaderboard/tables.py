@@ -37,7 +37,7 @@ def introduction(summary: Summary) -> list[str]:
     return [
         "*test* and *validation* are means ± standard deviations (ddof=1) over seeds. *CI* is the "
         f"{100 * COVERAGE:.0f} % bootstrap interval of that mean over {summary['resamples']:,} resamples of "
-        f"the test molecules, with the trained models as they are.{compared} Seconds and pretraining images "
+        f"the test samples, with the trained models as they are.{compared} Seconds and pretraining samples "
         "are means of one run. The best mean is bold, however close the others come."
     ]
 
@@ -85,7 +85,7 @@ def dataset_section(dataset: Summary, reference: str | None) -> list[str]:
     return [
         f"## {dataset['dataset']}: {dataset['label']}, {direction} is better",
         "",
-        *table((*head, "validation", "seconds", "images"), rows),
+        *table((*head, "validation", "seconds", "samples"), rows),
         "",
         test_sentence(dataset) if compared else "",
     ]
@@ -143,7 +143,7 @@ def over_datasets(summary: Summary) -> list[str]:
         rows.append((*cells, *(amount(one[name]) for name in ("seconds", "images", "parameters"))))
     lines = ["## Over all data sets", ""]
     if rows:
-        lines += [*table((*head, "seconds", "images", "parameters"), rows), ""]
+        lines += [*table((*head, "seconds", "samples", "parameters"), rows), ""]
     if comparison:
         lines += [comparison_sentence(summary), ""]
     return [*lines, *rank_lines(ranks)]
@@ -157,7 +157,7 @@ def comparison_sentence(summary: Summary) -> str:
         f"p: Wilcoxon signed-rank test over pairs of data set and seed{corrected}. Differences are divided "
         "by the standard deviation of both methods on the data set; "
         f"{counted(used, 'data set')} with one split for all seeds took part. Pairs of one data set share "
-        "their molecules: the test speaks about these data sets and new seeds, not about new data sets."
+        "their samples: the test speaks about these data sets and new seeds, not about new data sets."
     )
 
 

@@ -21,7 +21,7 @@ class HeldOut:
 
     Args:
         batches: passes over the part.
-        positions: of its molecules.
+        positions: of its samples.
     """
 
     def __init__(self, batches: Evaluation, positions: Tensor) -> None:

@@ -52,7 +52,7 @@ class Stream:
         handover: Handover = AS_IT_IS,
     ) -> None:
         if len(positions) < 2:
-            raise DataError(f"the {name} part has {len(positions)} usable molecules; at least 2 are needed")
+            raise DataError(f"the {name} part has {len(positions)} usable samples; at least 2 are needed")
         self.fetch = fetch
         self.positions = positions
         self.batch_size = min(batch_size, len(positions))
