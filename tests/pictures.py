@@ -13,11 +13,12 @@ from molweight.molecules.cards import CorpusCard
 from molweight.molecules.corpora import load_corpus
 from molweight.molecules.pictures import Pictures
 from molweight.objectives.augment import Augmentation
-from molweight.objectives.base import Objective, ObjectiveSet, PretrainingModel
+from molweight.objectives.base import Objective, ObjectiveSet
 from molweight.objectives.corpus import UnlabelledMolecules
 from molweight.objectives.setup import with_normal_pictures
 from molweight.objectives.views import ViewSet
 from molweight.training.draws import Draws
+from molweight.training.models import PretrainingModel
 
 COUNT, SIDE, WIDTH = 32, 32, 4
 

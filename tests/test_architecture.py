@@ -27,7 +27,7 @@ ALLOWED = {
     "plot": ("errors", "files"),
     "tapweight": ("errors",),
     "training": ("errors", "files", "machine", "tapweight"),
-    "molecules": ("errors", "files", "machine", "tensor_files", "tapweight.typing"),
+    "molecules": ("errors", "files", "machine", "tensor_files", "tapweight.typing", "training"),
     "objectives": ("errors", "files", "machine", "molecules", "tapweight", "training"),
     "nlp": ("errors", "files", "tensor_files", "tapweight", "training"),
 }

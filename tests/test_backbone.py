@@ -16,7 +16,7 @@ from molweight.files import sha256_file
 from molweight.molecules.backbone import SHIPPED, ResNet18, make_backbone, shipped
 from molweight.molecules.convert import convert_imagemol
 from molweight.molecules.datasets import load_dataset
-from molweight.molecules.model import TaskModel
+from molweight.molecules.model import PictureModel
 from molweight.molecules.pictures import Pictures
 from molweight.molecules.splits import split
 from molweight.named_cards import dataset_card
@@ -176,7 +176,7 @@ def test_saved_weights_come_back_bit_for_bit(tmp_path):
 
 def test_task_model_copies_its_backbone():
     backbone = ResNet18(width=4)
-    model = TaskModel(backbone, outputs=3, dropout=0.0, seed=1)
+    model = PictureModel(backbone, outputs=3, dropout=0.0, seed=1)
     before = backbone.conv1.weight.clone()
     outputs = model({"pixels": torch.randn(2, 3, 32, 32)})
     assert outputs.shape == (2, 3)

@@ -12,7 +12,7 @@ from torch import nn
 from molweight.errors import ConfigError
 from molweight.nlp.checkpointing import recompute
 from molweight.nlp.encoder import EncoderRecipe, load_encoder
-from molweight.nlp.model import TextTaskModel
+from molweight.nlp.model import TextModel
 from molweight.tapweight.directional import CentralDifference, ForwardMode
 from molweight.tapweight.hessian import DoubleBackward, GradientDifference
 from molweight.tapweight.replay import frozen_call
@@ -35,7 +35,7 @@ def models(request, glue, tmp_path_factory):
     found = []
     for checkpointing in (False, True):
         encoder, _ = load_encoder(recipe(folder, checkpointing=checkpointing), seed=0)
-        found.append(TextTaskModel(encoder, outputs=2, dropout=0.1, seed=0).train())
+        found.append(TextModel(encoder, outputs=2, dropout=0.1, seed=0).train())
     return found
 
 

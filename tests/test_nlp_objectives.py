@@ -16,7 +16,7 @@ from molweight.components import component
 from molweight.composition import config_dir
 from molweight.errors import ConfigError
 from molweight.nlp.encoder import EncoderRecipe, TextEncoder, load_encoder, locate
-from molweight.nlp.objectives.base import TextObjectiveSet, TextPretrainingModel
+from molweight.nlp.objectives.base import TextObjectiveSet
 from molweight.nlp.objectives.contrastive import Contrastive
 from molweight.nlp.objectives.masked_language import MaskedLanguage
 from molweight.nlp.objectives.sentence_order import SentenceOrder
@@ -25,6 +25,7 @@ from molweight.nlp.views import make_batch
 from molweight.tapweight.directional import CentralDifference, ForwardMode
 from molweight.tapweight.replay import frozen_call
 from molweight.training.draws import Draws
+from molweight.training.models import PretrainingModel
 
 FILES = sorted((config_dir() / "nlp" / "objective").glob("*.yaml"))
 
@@ -55,7 +56,7 @@ def model_of(text, *objectives):
     encoder = copy.deepcopy(text[0]).train()
     chosen = TextObjectiveSet([copy.deepcopy(objective) for objective in objectives])
     chosen.attach(encoder, seed=1)
-    return TextPretrainingModel(encoder, chosen)
+    return PretrainingModel(encoder, chosen)
 
 
 def batch_of(text, model, count=12, epoch=0):

@@ -12,7 +12,7 @@ from problems import Cycle, levels_of
 
 from molweight.composition import config_dir
 from molweight.errors import ConfigError
-from molweight.molecules.model import TaskModel
+from molweight.molecules.model import PictureModel
 from molweight.objectives.base import ObjectiveSet
 from molweight.objectives.clusters import Clusters
 from molweight.objectives.contrast import Contrast
@@ -99,7 +99,7 @@ def test_its_weight_receives_a_hypergradient(objective):
     """Beside a second objective, its directional derivative moves the logits, exactly and by difference."""
     other = JigsawPuzzle() if objective.name != "jigsaw" else Clusters(k=3)
     theta = model_of(objective, other)
-    omega = TaskModel(theta.backbone, outputs=1, dropout=0.0, seed=1)
+    omega = PictureModel(theta.backbone, outputs=1, dropout=0.0, seed=1)
 
     def task_loss(outputs, batch):
         return (outputs.squeeze(1) - batch["y"]).square().mean()

@@ -12,10 +12,10 @@ from molweight.methods import NO_NETWORK, Method
 from molweight.modality import Modality
 from molweight.nlp.corpus import TextCorpusCard
 from molweight.nlp.encoder import EncoderRecipe
-from molweight.nlp.glue import TaskCard
 from molweight.nlp.objectives.base import TextObjective
 from molweight.nlp.parts import CarveRecipe
 from molweight.nlp.setup import TextRecipe, TokenRecipe
+from molweight.nlp.task import TaskCard
 from molweight.recipes import RunConfig
 from molweight.run_config import compose_run
 from molweight.schema import build, checked, checked_dropout

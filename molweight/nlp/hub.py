@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 from molweight.errors import DataError
-from molweight.nlp.glue import Sentences, TaskCard, cure
+from molweight.nlp.task import Sentences, TaskCard, cure
 
 REPOSITORY = "nyu-mll/glue"
 COLUMNS = {  # of the hub's tables, in the order of ours

@@ -15,10 +15,11 @@ from molweight.errors import ConfigError
 from molweight.files import write_json
 from molweight.nlp.corpus import TextCorpus, TextCorpusCard, load_text
 from molweight.nlp.encoder import EncoderRecipe, TextEncoder, load_encoder, save_encoder, weights_sha256
-from molweight.nlp.glue import Sentences, TaskCard, read_task
-from molweight.nlp.model import TextTaskModel
-from molweight.nlp.objectives.base import TextObjective, TextObjectiveSet, TextPretrainingModel
+from molweight.nlp.glue import read_task
+from molweight.nlp.model import TextModel
+from molweight.nlp.objectives.base import TextObjective, TextObjectiveSet
 from molweight.nlp.parts import CarveRecipe, Parts, carve
+from molweight.nlp.task import Sentences, TaskCard
 from molweight.nlp.tokens import Layout, encode_rows, layout_of, stored, words_of
 from molweight.nlp.views import make_batch
 from molweight.tapweight.typing import Batch
@@ -26,6 +27,7 @@ from molweight.training.draws import Draws
 from molweight.training.finetune import Evaluation
 from molweight.training.held_out import HeldOut
 from molweight.training.label_task import LabelTask
+from molweight.training.models import PretrainingModel
 from molweight.training.setup import Part, Setup
 from molweight.training.streams import Fetch
 from molweight.training.task import Task
@@ -154,16 +156,16 @@ def text_setup(
     def part(positions: Tensor) -> Part:
         return Part(positions=positions, evaluation=evaluation(positions))
 
-    def make_model(backbone: nn.Module, seed: int) -> TextTaskModel:
+    def make_model(backbone: nn.Module, seed: int) -> TextModel:
         assert isinstance(backbone, TextEncoder)
-        model = TextTaskModel(backbone, outputs=task.outputs, dropout=recipe.dropout, seed=seed)
+        model = TextModel(backbone, outputs=task.outputs, dropout=recipe.dropout, seed=seed)
         return model.to(device)
 
     second = {} if rows.second is None else {"sentence2": rows.second}
     tests = sentences_of(rows, parts.test)
     return Setup(
         objectives=objectives.names,
-        pretraining=TextPretrainingModel(encoder, objectives).to(device),
+        pretraining=PretrainingModel(encoder, objectives).to(device),
         make_model=make_model,
         task=task,
         unlabelled=torch.arange(0 if corpus is None else len(corpus.sentences)),

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from molweight.errors import ConfigError
 from molweight.objectives.corpus import UnlabelledMolecules
 from molweight.tapweight.typing import Batch
+from molweight.training.models import NamedObjectives
 
 
 class Objective(nn.Module, ABC):
@@ -52,29 +52,8 @@ class Objective(nn.Module, ABC):
         """
 
 
-class ObjectiveSet(nn.Module):
-    """Several objectives over one encoder; each distinct view is encoded once.
-
-    Args:
-        objectives: in the order of the loss vector.
-    """
-
-    def __init__(self, objectives: Sequence[Objective]) -> None:
-        super().__init__()
-        names = [objective.name for objective in objectives]
-        if len(set(names)) != len(names):
-            raise ConfigError(f"the names of the objectives must be distinct, got {names}")
-        self.by_name = nn.ModuleDict(dict(zip(names, objectives, strict=True)))
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """In the order of the loss vector."""
-        return tuple(self.by_name)
-
-    @property
-    def objectives(self) -> list[Objective]:
-        """In the order of the loss vector."""
-        return [o for o in self.by_name.values() if isinstance(o, Objective)]
+class ObjectiveSet(NamedObjectives[Objective, nn.Module]):
+    """Several objectives over one encoder; each distinct view is encoded once."""
 
     @property
     def views(self) -> tuple[str, ...]:
@@ -95,30 +74,12 @@ class ObjectiveSet(nn.Module):
             found |= objective.targets(positions)
         return found
 
-    def losses(self, encoder: nn.Module, batch: Batch) -> Tensor:
+    def losses(self, backbone: nn.Module, batch: Batch) -> Tensor:
         """The loss vector, [k].
 
         Args:
-            encoder: pixels [b, 3, H, W] -> embeddings [b, d].
+            backbone: pixels [b, 3, H, W] -> embeddings [b, d].
             batch: from the views and :meth:`targets`.
         """
-        embeddings = {view: encoder(batch[f"view/{view}"]) for view in self.views}
+        embeddings = {view: backbone(batch[f"view/{view}"]) for view in self.views}
         return torch.stack([objective.loss(embeddings, batch) for objective in self.objectives])
-
-
-class PretrainingModel(nn.Module):
-    """Level 1's model, theta: the backbone and the objectives' heads. ``model(batch)`` is [k].
-
-    Args:
-        backbone: pixels [b, 3, H, W] -> embeddings [b, d].
-        objectives: attached.
-    """
-
-    def __init__(self, backbone: nn.Module, objectives: ObjectiveSet) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.objectives = objectives
-
-    def forward(self, batch: Batch) -> Tensor:
-        """The loss vector, [k]."""
-        return self.objectives.losses(self.backbone, batch)

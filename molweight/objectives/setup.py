@@ -18,20 +18,21 @@ from molweight.molecules.cards import CorpusCard, DatasetCard
 from molweight.molecules.corpora import Corpus, load_corpus
 from molweight.molecules.datasets import MoleculeDataset, load_dataset
 from molweight.molecules.forest import forest_predictor
-from molweight.molecules.model import TaskModel
+from molweight.molecules.model import PictureModel
 from molweight.molecules.pictures import Pictures
 from molweight.molecules.readers import Source
 from molweight.molecules.smiles import flat
 from molweight.molecules.splits import Splits, carve_meta, split
 from molweight.molecules.standardise import Standardisation
 from molweight.objectives.augment import MEAN, STD, Augmentation, normalised
-from molweight.objectives.base import Objective, ObjectiveSet, PretrainingModel
+from molweight.objectives.base import Objective, ObjectiveSet
 from molweight.objectives.unlabelled import unlabelled_part
 from molweight.objectives.views import ViewSet
 from molweight.tapweight.typing import Batch
 from molweight.training.draws import Draws
 from molweight.training.finetune import Evaluation
 from molweight.training.held_out import HeldOut
+from molweight.training.models import PretrainingModel
 from molweight.training.setup import Part, Predictor, Setup
 from molweight.training.task import Task
 from molweight.training.workers import Handover
@@ -201,9 +202,9 @@ def image_setup(
         chosen = torch.from_numpy(np.ascontiguousarray(positions)).long()
         return Part(positions=chosen, evaluation=evaluation(chosen))
 
-    def make_model(encoder: nn.Module, seed: int) -> TaskModel:
+    def make_model(encoder: nn.Module, seed: int) -> PictureModel:
         assert isinstance(encoder, ResNet18)
-        model = TaskModel(encoder, outputs=len(task.names), dropout=recipe.dropout, seed=seed)
+        model = PictureModel(encoder, outputs=len(task.names), dropout=recipe.dropout, seed=seed)
         return model.to(device)
 
     def forest(positions: Tensor, seed: int) -> Predictor:

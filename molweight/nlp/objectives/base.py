@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from molweight.errors import ConfigError
 from molweight.nlp.encoder import TextEncoder
 from molweight.nlp.views import View
 from molweight.tapweight.typing import Batch
+from molweight.training.models import NamedObjectives
 
 
 class TextObjective(nn.Module, ABC):
@@ -49,29 +49,8 @@ class TextObjective(nn.Module, ABC):
         """
 
 
-class TextObjectiveSet(nn.Module):
-    """Several objectives over one encoder.
-
-    Args:
-        objectives: in the order of the loss vector.
-    """
-
-    def __init__(self, objectives: Sequence[TextObjective]) -> None:
-        super().__init__()
-        names = [objective.name for objective in objectives]
-        if len(set(names)) != len(names):
-            raise ConfigError(f"the names of the objectives must be distinct, got {names}")
-        self.by_name = nn.ModuleDict(dict(zip(names, objectives, strict=True)))
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """In the order of the loss vector."""
-        return tuple(self.by_name)
-
-    @property
-    def objectives(self) -> list[TextObjective]:
-        """In the order of the loss vector."""
-        return [o for o in self.by_name.values() if isinstance(o, TextObjective)]
+class TextObjectiveSet(NamedObjectives[TextObjective, TextEncoder]):
+    """Several objectives over one encoder."""
 
     @property
     def views(self) -> dict[str, View]:
@@ -85,30 +64,12 @@ class TextObjectiveSet(nn.Module):
                 torch.manual_seed(seed)
                 objective.attach(encoder)
 
-    def losses(self, encoder: TextEncoder, batch: Batch) -> Tensor:
+    def losses(self, backbone: TextEncoder, batch: Batch) -> Tensor:
         """The loss vector, [k], of a batch of all views."""
         found = []
         for objective in self.objectives:
             prefix = f"{objective.name}/"
-            states = [encoder(batch, prefix) for _ in range(objective.passes)]
+            states = [backbone(batch, prefix) for _ in range(objective.passes)]
             own = {key.removeprefix(prefix): v for key, v in batch.items() if key.startswith(prefix)}
-            found.append(objective.loss(encoder, states, own))
+            found.append(objective.loss(backbone, states, own))
         return torch.stack(found)
-
-
-class TextPretrainingModel(nn.Module):
-    """Level 1's model, theta: the backbone and the objectives' heads. ``model(batch)`` is [k].
-
-    Args:
-        backbone: the encoder.
-        objectives: attached.
-    """
-
-    def __init__(self, backbone: TextEncoder, objectives: TextObjectiveSet) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.objectives = objectives
-
-    def forward(self, batch: Batch) -> Tensor:
-        """The loss vector, [k]."""
-        return self.objectives.losses(self.backbone, batch)
