@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import logging
 import shutil
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,15 +103,12 @@ class TextEncoder(nn.Module):
 
     @property
     def longest(self) -> int:
-        """Tokens that its positions reach."""
-        config = self.model.config
-        positions = int(config.max_position_embeddings)
-        if config.model_type in OFFSET:  # their positions begin behind the one of padding
-            positions -= int(config.pad_token_id) + 1
-        return positions
-
-
-OFFSET = ("roberta", "xlm-roberta", "camembert", "longformer")
+        """Tokens that its positions reach; RoBERTa's begin behind the one of padding."""
+        reach = getattr(self.model.config, "max_position_embeddings", None) or sys.maxsize
+        for name, part in self.model.named_modules():
+            if name.endswith("position_embeddings") and getattr(part, "padding_idx", None) is not None:
+                return int(reach - part.padding_idx - 1)
+        return int(reach)
 
 
 def load_encoder(recipe: EncoderRecipe, *, seed: int) -> tuple[TextEncoder, Any]:
