@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from molweight.leaderboard.corners import corners
 from molweight.leaderboard.intervals import bootstrap_intervals
 from molweight.leaderboard.rows import Row, column, scored, unique
 from molweight.leaderboard.statistics import (
@@ -60,6 +61,7 @@ def summarise(rows: Sequence[Row], out: Path, *, reference: str | None, resample
         "comparison": compare_over_datasets(good, methods, reference),
         "methods": [{"method": name, **cost([r for r in good if r["method"] == name])} for name in methods],
         "agreement": agreements(good),
+        "corners": corners(good),
         "learned": learned_weights(good, reference),
         "failed": [
             {name: row[name] for name in ("dataset", "method", "seed", "error", "run")}

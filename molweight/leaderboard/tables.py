@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from molweight.leaderboard.bootstrap import COVERAGE
+from molweight.leaderboard.corners import corners_section
 from molweight.leaderboard.statistics import LEVEL
 from molweight.report import number, table
 
@@ -18,7 +19,8 @@ def markdown(summary: Summary) -> str:
     lines = ["# Leaderboard", "", *introduction(summary), "", *overview(summary)]
     for dataset in summary["datasets"]:
         lines += ["", *dataset_section(dataset, summary["reference"])]
-    for section in (over_datasets, weights_section, failed_section, provenance_section):
+    lines += ["", *over_datasets(summary), "", *corners_section(summary["corners"])]
+    for section in (weights_section, failed_section, provenance_section):
         lines += ["", *section(summary)]
     text = "\n".join(lines)
     while "\n\n\n" in text:

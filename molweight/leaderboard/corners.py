@@ -1,0 +1,125 @@
+"""Is there anything to learn? Whether it matters which objective is chosen, and whether validation can tell.
+
+The runs of ``single:<objective>`` are the corners of the weights' simplex. Where they do not differ by more
+than seeds do, no weighting between them can be expected to. And where validation scores do not rank runs as
+test scores do, weights that lower the validation loss need not help the test.
+
+Letters: m objectives, s seeds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from molweight.leaderboard.rows import Row, unique
+from molweight.leaderboard.statistics import LEVEL, Array
+from molweight.methods import NO_PRETRAINING, parse_method
+from molweight.report import number, table
+
+FEWEST = 3  # objectives; between two there is a paired test
+SINGLE = "single:"
+
+
+def corners(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """One entry for each data set with three objectives or more on two seeds or more.
+
+    Args:
+        rows: of runs with a score.
+    """
+    found = []
+    for dataset in unique(row["dataset"] for row in rows):
+        own = [row for row in rows if row["dataset"] == dataset]
+        values, seeds = by_objective(own)
+        if len(values) < FEWEST or len(seeds) < 2:
+            continue
+        effect = objective_effect(values)
+        found.append(
+            {
+                "dataset": dataset,
+                "objectives": len(values),
+                "seeds": seeds,
+                **effect,
+                "valid_test": valid_against_test(own),
+                "runs": len(pretrained(own)),
+            }
+        )
+    return found
+
+
+def by_objective(rows: Sequence[Row]) -> tuple[Array, list[int]]:
+    """Test scores [m, s] of single objectives on the seeds that all of them have, and those seeds."""
+    scores: dict[str, dict[int, float]] = {}
+    for row in rows:
+        if row["method"].startswith(SINGLE):
+            scores.setdefault(row["method"], {})[row["seed"]] = row["test"]
+    seeds = sorted(set.intersection(*(set(own) for own in scores.values()))) if scores else []
+    values = np.array([[own[seed] for seed in seeds] for own in scores.values()], dtype=np.float64)
+    return values, seeds
+
+
+def objective_effect(values: Array) -> dict[str, float]:
+    """Two-way analysis of variance without interaction: objectives as treatments, seeds as blocks.
+
+    Args:
+        values: [m, s].
+
+    Returns:
+        ``between``: standard deviation of the objectives' means; ``within``: of what neither objective nor
+        seed explains; ``p`` of the F test that all objectives are alike (NaN where nothing varies).
+    """
+    m, s = values.shape
+    means, blocks = values.mean(axis=1), values.mean(axis=0)
+    residual = values - means[:, None] - blocks[None, :] + values.mean()
+    within = float(np.square(residual).sum() / ((m - 1) * (s - 1)))
+    between = float(means.var(ddof=1))
+    p = float(stats.f.sf(s * between / within, m - 1, (m - 1) * (s - 1))) if within > 0 else math.nan
+    return {"between": math.sqrt(between), "within": math.sqrt(within), "p": p}
+
+
+def pretrained(rows: Sequence[Row]) -> list[Row]:
+    """The runs that continued pretraining."""
+    return [row for row in rows if parse_method(row["method"]).name not in NO_PRETRAINING]
+
+
+def valid_against_test(rows: Sequence[Row]) -> float:
+    """Spearman's correlation of validation and test score over pretrained runs; NaN with fewer than three."""
+    pairs = [(row["valid"], row["test"]) for row in pretrained(rows) if row["valid"] is not None]
+    if len(pairs) < FEWEST or min(len({pair[i] for pair in pairs}) for i in (0, 1)) < 2:
+        return math.nan
+    return float(stats.spearmanr(*zip(*pairs, strict=True)).statistic)
+
+
+def corners_section(found: Sequence[dict[str, Any]]) -> list[str]:
+    """The section of the page; nothing without entries."""
+    if not found:
+        return []
+    rows = [
+        (
+            one["dataset"],
+            f"{one['objectives']} × {len(one['seeds'])}",
+            number(one["between"]),
+            number(one["within"]),
+            number(one["p"]),
+            f"{one['valid_test']:+.2f} ({one['runs']})",
+        )
+        for one in found
+    ]
+    head = ("data set", "objectives × seeds", "between", "within", "p", "validation and test")
+    alike = sum(not one["p"] < LEVEL for one in found)
+    return [
+        "## Is there anything to learn?",
+        "",
+        *table(head, rows),
+        "",
+        "The single objectives are the corners of all weightings. *between*: standard deviation of their "
+        "mean test scores; *within*: that of one run once objective and seed are known; p: that all objectives "
+        "are alike, from a two-way analysis of variance. "
+        f"In {alike} of {len(found)} data sets the choice of the objective is not told from noise. "
+        "*validation and test*: Spearman's correlation of both scores over all runs with continued "
+        "pretraining (their number); where it is not positive, what helps validation need not help the test.",
+    ]
