@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
-from texts import make_folder
+from texts import make_folder, make_sentencepiece
 
 from molweight.__main__ import main as molweight
 from molweight.errors import ConfigError
@@ -180,6 +180,15 @@ def test_a_deberta_with_its_own_tokenizer(glue, tmp_path):
         load_config(*SMALL, "task=rte", f"backbone={folder}", f"run_dir={tmp_path / 'r'}")
     )
     assert len(set(report.weights.values())) == 3
+
+
+def test_a_deberta_with_a_sentencepiece_model(glue, tmp_path):
+    folder = make_folder(tmp_path / "deberta", glue, "deberta")
+    make_sentencepiece(folder, glue)
+    options = (*SMALL, "task=cola", "method=equal", "learn.steps=2", f"backbone={folder}")
+    run_experiment(load_config(*options, f"run_dir={tmp_path / 'run'}"))
+    tokenizer = json.loads((tmp_path / "run" / "encoder" / "tokenizer.json").read_text())
+    assert tokenizer["model"]["type"] == "Unigram" and len(tokenizer["model"]["vocab"]) in (350, 351)
 
 
 def test_real_weights_of_minilm_and_no_molecules(tmp_path):

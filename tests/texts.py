@@ -62,6 +62,24 @@ def make_tokenizer(glue: Path, kind: str) -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=made, **names)
 
 
+def make_sentencepiece(path: Path, glue: Path) -> None:
+    """Replace a folder's tokenizer by what DeBERTa-v3 comes with: a SentencePiece model and nothing else."""
+    import sentencepiece
+
+    for file in path.glob("tokenizer*"):
+        file.unlink()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(sentences(glue)),
+        model_prefix=str(path / "spm"),
+        vocab_size=350,
+        minloglevel=2,
+        **{"pad_id": 0, "bos_id": 1, "eos_id": 2, "unk_id": 3},
+        **{"pad_piece": "[PAD]", "bos_piece": "[CLS]", "eos_piece": "[SEP]", "unk_piece": "[UNK]"},
+    )
+    (path / "spm.vocab").unlink()
+    (path / "tokenizer_config.json").write_text('{"do_lower_case": false, "vocab_type": "spm"}')
+
+
 def make_folder(path: Path, glue: Path, kind: str = "roberta") -> Path:
     """An encoder of two layers of 16 with its tokenizer; the same weights every time."""
     tokenizer = make_tokenizer(glue, kind)

@@ -117,7 +117,7 @@ def corners_section(found: Sequence[dict[str, Any]]) -> list[str]:
         *table(head, rows),
         "",
         "The single objectives are the corners of all weightings. *between*: standard deviation of their "
-        "mean test scores; *within*: that of one run once objective and seed are known; p: that all objectives "
+        "mean test scores; *within*: that of one run once objective and seed are known; p: that all of them "
         "are alike, from a two-way analysis of variance. "
         f"In {alike} of {len(found)} data sets the choice of the objective is not told from noise. "
         "*validation and test*: Spearman's correlation of both scores over all runs with continued "
