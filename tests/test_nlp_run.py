@@ -195,6 +195,7 @@ def test_real_weights_of_minilm_and_no_molecules(tmp_path):
     """In a process of its own, in which neither RDKit nor torchvision can be imported."""
     out = tmp_path / "run"
     arguments = ["experiment=smoke", "task=stsb", "method=tapweight", "task.limit=200", f"run_dir={out}"]
+    arguments += ["learn.steps=2", "learn.burn_in=0"]
     code = (
         "import sys; sys.modules |= dict.fromkeys(['rdkit', 'torchvision', 'deepchem']); "
         "from molweight.nlp.run import main; sys.exit(main(sys.argv[1:]))"
@@ -210,7 +211,14 @@ def test_real_weights_of_minilm_and_no_molecules(tmp_path):
 def test_a_leaderboard_of_tasks(folder, tmp_path, capsys):
     out = tmp_path / "board"
     options = [o for o in SMALL if not o.startswith("device")]
-    words = ["tasks=rte,cola", "methods=direct,tapweight", "seeds=0,1", f"out={out}", f"backbone={folder}"]
+    words = [
+        "resamples=100",
+        "tasks=rte,cola",
+        "methods=direct,tapweight",
+        "seeds=0,1",
+        f"out={out}",
+        f"backbone={folder}",
+    ]
     assert molweight(["leaderboard", *words, *options]) == 0
     rows = read_rows(out)
     assert {(row["dataset"], row["method"], row["seed"]) for row in rows} == {

@@ -12,13 +12,15 @@ from smallest import SMALLEST
 from molweight.config import load_config
 from molweight.errors import DataError
 from molweight.experiment import run_experiment
+from molweight.molecules.datasets import load_dataset
+from molweight.named_cards import dataset_card
 from molweight.objectives.setup import image_setup
 from molweight.report import Report
 from molweight.stages import one_level
 from molweight.stages.pretraining_cache import kept_pretraining
 
 SMALL = (*SMALLEST, "finetune.epochs=1", "learn.steps=2")
-OTHER_TASK = ("dataset=chembl2321810_active", "finetune.batch_size=32")
+FEW = 150  # molecules of a task: what is learned from them is of no matter here
 WHAT_DIFFERS = (
     *("method=uncertainty", "method=single:jigsaw", "method=fixed:{folder}/weights.json", "seed=1"),
     *("learn.steps=1", "learn.unroll.every=3", "learn.batch_size.pretrain=8", "learn.pretrain.lr=2e-3"),
@@ -31,8 +33,26 @@ WHAT_DOES_NOT = (
 )
 
 
-def run(folder: Path, *overrides: str) -> Report:
-    return run_experiment(load_config(*SMALL, "method=equal", f"run_dir={folder}", *overrides))
+def run(folder: Path, *overrides: str, task: str = "values") -> Report:
+    chosen = (f"dataset={TASKS[task]}", "method=equal", f"run_dir={folder}")
+    return run_experiment(load_config(*SMALL, *chosen, *overrides))
+
+
+TASKS: dict[str, Path] = {}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tasks(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The first molecules of chembl2321810 with their values, and with the lengths of their SMILES."""
+    found = load_dataset(dataset_card("chembl2321810"))
+    folder = tmp_path_factory.mktemp("few")
+    for name, labels in (
+        ("values", found.targets[:FEW, 0]),
+        ("lengths", [len(smiles) for smiles in found.smiles[:FEW]]),
+    ):
+        rows = [f"{smiles},{label}" for smiles, label in zip(found.smiles[:FEW], labels, strict=True)]
+        TASKS[name] = folder / f"{name}.csv"
+        TASKS[name].write_text("\n".join(["smiles,y", *rows]) + "\n")
 
 
 @pytest.fixture
@@ -55,9 +75,9 @@ def test_another_task_takes_the_backbone_and_ends_as_it_would_have_ended_alone(
 ) -> None:
     cache = (f"method={method}", f"pretraining_cache={tmp_path / 'kept'}")
     run(tmp_path / "first", *cache)
-    alone = run(tmp_path / "alone", f"method={method}", *OTHER_TASK).content
+    alone = run(tmp_path / "alone", f"method={method}", task="lengths").content
     before = len(trained)
-    taken = run(tmp_path / "taken", *cache, *OTHER_TASK).content
+    taken = run(tmp_path / "taken", *cache, task="lengths").content
     assert len(trained) == before, "it was pretrained once more"
     for name in ("predictions.csv", "backbone.safetensors", "model.safetensors"):
         assert (tmp_path / "taken" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes(), name
