@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from molweight.nlp.corpus import TextCorpusCard, load_text
 from molweight.nlp.glue import read_task, read_tsv
 from molweight.nlp.parts import CarveRecipe, carve
 
-TASKS = {  # rows of train and dev in the files at hand, classes
+TASKS = {  # classes
     "cola": 2,
     "sst2": 2,
     "mrpc": 2,
@@ -98,6 +99,17 @@ def test_numbers_outside_the_scale_are_named(score, tmp_path):
     (tmp_path / "t.tsv").write_text(f"sentence1\tsentence2\tscore\na\tb\t5.0\nc\td\t{score}\n")
     with pytest.raises(DataError, match=r"line 3: .* is no number between 0 and 5"):
         read_tsv(tmp_path / "t.tsv", card_of("stsb"))
+
+
+def test_places_are_looked_through_in_turn(glue, tmp_path, monkeypatch):
+    """$MOLWEIGHT_GLUE without the task's folder is no reason not to look into the checkout."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MOLWEIGHT_GLUE", str(tmp_path / "elsewhere"))
+    shutil.copytree(glue / "RTE", tmp_path / "datasets" / "glue" / "RTE")
+    in_checkout = read_task(card_of("rte"))
+    monkeypatch.setenv("MOLWEIGHT_GLUE", str(glue))
+    assert read_task(card_of("rte")) == in_checkout
+    assert read_task(card_of("rte", f"task.path={glue / 'RTE'}")) == in_checkout
 
 
 def test_missing_files_say_where_they_belong(tmp_path, monkeypatch):

@@ -20,19 +20,17 @@ def find_files(card: TaskCard) -> tuple[Path, Path] | None:
     Looked for in ``task.path``, then ``$MOLWEIGHT_GLUE``, then ``datasets/glue``.
 
     Raises:
-        DataError: a folder that was asked for lacks one of them.
+        DataError: the folder is there, or was asked for, and lacks one of them.
     """
-    asked = card.path or os.environ.get(FOLDERS)
-    folders = [Path(card.path).expanduser()] if card.path else []
-    if not folders and asked:
-        folders = [Path(asked).expanduser() / card.folder]
-    folders = folders or [IN_CHECKOUT / card.folder]
-    for folder in folders:
+    places = [Path(card.path).expanduser()] if card.path else [IN_CHECKOUT / card.folder]
+    if not card.path and (above := os.environ.get(FOLDERS)):
+        places.insert(0, Path(above).expanduser() / card.folder)
+    for folder in places:
         files = folder / card.train, folder / card.test
         missing = [file for file in files if not file.is_file()]
         if not missing:
             return files
-        if card.path or (asked and folder.is_dir()):
+        if card.path or folder.is_dir():
             raise DataError(f"task {card.name}: there is no file {missing[0]}; {cure(card)}")
     return None
 
