@@ -74,5 +74,4 @@ MODALITY = Modality(
     finetune=("augment", "dropout"),
     smallest="objectives=tapt_min",
     samples=to_image_recipe,
-    objectives=lambda recipe: [objective.name for objective in recipe.objectives],
 )

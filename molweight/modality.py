@@ -28,7 +28,6 @@ class Modality:
         finetune: options of the section ``finetune`` that are its own.
         smallest: the option that chooses the fewest objectives.
         samples: ``(configuration, method) -> recipe`` of the setup, everything in it checked.
-        objectives: names of a recipe's objectives, in the order of the loss vector.
     """
 
     name: str
@@ -38,7 +37,6 @@ class Modality:
     finetune: tuple[str, ...]
     smallest: str
     samples: Callable[[dict[str, Any], Method], SetupRecipe]
-    objectives: Callable[[Any], list[str]]
 
 
 def find_modality(name: str) -> Modality:

@@ -70,7 +70,7 @@ def to_run_config(config: DictConfig, modality: Modality) -> RunConfig:
             "is zero almost everywhere. Use l2 or smooth_l1, or method=equal"
         )
     samples = modality.samples(tree, method)
-    objectives = modality.objectives(samples)
+    objectives = [objective.name for objective in samples.objectives]
     cache = checked(tree["pretraining_cache"], str | None, "pretraining_cache")
     hashed = {key: value for key, value in tree.items() if key not in NOT_HASHED}
     if method.name in GRAMIAN:

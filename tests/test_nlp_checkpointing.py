@@ -11,8 +11,8 @@ from torch import nn
 
 from molweight.errors import ConfigError
 from molweight.nlp.checkpointing import recompute
-from molweight.nlp.encoder import EncoderRecipe, load_encoder
 from molweight.nlp.model import TextModel
+from molweight.nlp.pretrained import EncoderRecipe, load_encoder
 from molweight.tapweight.directional import CentralDifference, ForwardMode
 from molweight.tapweight.hessian import DoubleBackward, GradientDifference
 from molweight.tapweight.replay import frozen_call
@@ -109,6 +109,6 @@ def test_a_copy_is_a_copy_and_names_stay(models):
 
 def test_other_networks_have_no_such_layers(glue, tmp_path, monkeypatch):
     assert recompute(nn.Sequential(nn.Linear(2, 2))) == 0
-    monkeypatch.setattr("molweight.nlp.encoder.recompute", lambda model: 0)
+    monkeypatch.setattr("molweight.nlp.pretrained.recompute", lambda model: 0)
     with pytest.raises(ConfigError, match="transformers knows no such layers"):
         load_encoder(recipe(make_folder(tmp_path, glue), checkpointing=True), seed=0)

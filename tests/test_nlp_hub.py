@@ -16,7 +16,7 @@ from servers import serving
 from texts import make_folder
 
 from molweight.files import sha256_file
-from molweight.nlp.encoder import locate
+from molweight.nlp.pretrained import locate
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

@@ -15,11 +15,12 @@ from transformers import AutoConfig, BertForMaskedLM, RobertaForMaskedLM
 from molweight.components import component
 from molweight.composition import config_dir
 from molweight.errors import ConfigError
-from molweight.nlp.encoder import EncoderRecipe, TextEncoder, load_encoder, locate
+from molweight.nlp.encoder import TextEncoder
 from molweight.nlp.objectives.base import TextObjectiveSet
 from molweight.nlp.objectives.contrastive import Contrastive
 from molweight.nlp.objectives.masked_language import MaskedLanguage
 from molweight.nlp.objectives.sentence_order import SentenceOrder
+from molweight.nlp.pretrained import EncoderRecipe, load_encoder, locate
 from molweight.nlp.tokens import IGNORED, layout_of, stored, words_of
 from molweight.nlp.views import make_batch
 from molweight.tapweight.directional import CentralDifference, ForwardMode

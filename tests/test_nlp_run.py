@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 
@@ -44,9 +43,9 @@ def report_of(path):
 @pytest.fixture(scope="module")
 def finished(folder, glue, tmp_path_factory):
     """A finished run of the native engine."""
-    os.environ["MOLWEIGHT_GLUE"] = str(glue)
     out = tmp_path_factory.mktemp("runs") / "native"
-    run_experiment(load_config(*SMALL, "task=rte", f"backbone={folder}", "solver=native", f"run_dir={out}"))
+    options = ("task=rte", f"task.path={glue / 'RTE'}", f"backbone={folder}", "solver=native")
+    run_experiment(load_config(*SMALL, *options, f"run_dir={out}"))
     return out
 
 

@@ -9,7 +9,7 @@ from texts import make_folder, sentences
 from transformers import AutoTokenizer
 
 from molweight.errors import ConfigError, DataError
-from molweight.nlp.encoder import EncoderRecipe, load_encoder
+from molweight.nlp.pretrained import EncoderRecipe, load_encoder
 from molweight.nlp.tokens import encode_rows, layout_of, shortened, stored
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from texts import make_folder, sentences
 
-from molweight.nlp.encoder import EncoderRecipe, load_encoder
+from molweight.nlp.pretrained import EncoderRecipe, load_encoder
 from molweight.nlp.tokens import IGNORED, layout_of, stored, words_of
 from molweight.nlp.views import Clean, Masked, Ordered, make_batch
 from molweight.training.draws import Draws

@@ -19,6 +19,7 @@ from molweight.experiment import run_experiment
 from molweight.leaderboard.plan import Run
 from molweight.leaderboard.rows import Row, failed_row, finished_row
 from molweight.machine import cores
+from molweight.run_directory import RunDirectory
 from molweight.signals import Interrupted, interruptible, stop_if_asked
 
 POLL = 0.5  # seconds between two looks for a signal, while processes work
@@ -70,7 +71,7 @@ def attempt(run: Run) -> Outcome:
     """One run, whatever happens in it."""
     try:
         run_experiment(run.config, command=run.command)
-        shutil.rmtree(run.config.run_dir / "checkpoint", ignore_errors=True)  # for a text encoder a gigabyte
+        shutil.rmtree(RunDirectory(run.config.run_dir).checkpoints, ignore_errors=True)  # up to a gigabyte
         return Outcome(row=finished_row(run), exit_code=0)
     except Interrupted as stop:
         return Outcome(row=None, exit_code=stop.exit_code)

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 from tqdm import tqdm
 
-from molweight.composition import config_dir, quoted
+from molweight.composition import quoted
 from molweight.errors import ConfigError, MolweightError, unknown
 from molweight.modality import Modality
 from molweight.recipes import RunConfig
@@ -147,8 +147,7 @@ def check_list(what: str, values: Sequence[object]) -> None:
 
 def check_options(options: Iterable[str], modality: Modality) -> None:
     """Raise :class:`ConfigError` for an option that the leaderboard sets, or nearly the name of one."""
-    groups = (path.name for path in config_dir().iterdir())
-    known = {*SECTIONS, *modality.sections, "experiment", "hydra", *groups, *modality.tree.groups}
+    known = {*SECTIONS, *modality.sections, *modality.tree.groups, "experiment", "hydra"}
     for option in options:
         key = option.partition("=")[0].lstrip("+~")
         if key in CHOSEN:

@@ -11,9 +11,9 @@ from molweight.errors import ConfigError
 from molweight.methods import NO_NETWORK, Method
 from molweight.modality import Modality
 from molweight.nlp.corpus import TextCorpusCard
-from molweight.nlp.encoder import EncoderRecipe
 from molweight.nlp.objectives.base import TextObjective
 from molweight.nlp.parts import CarveRecipe
+from molweight.nlp.pretrained import EncoderRecipe
 from molweight.nlp.setup import TextRecipe, TokenRecipe
 from molweight.nlp.task import TaskCard
 from molweight.recipes import RunConfig
@@ -65,5 +65,4 @@ MODALITY = Modality(
     finetune=("dropout",),
     smallest="objectives=two",
     samples=to_text_recipe,
-    objectives=lambda recipe: [objective.name for objective in recipe.objectives],
 )

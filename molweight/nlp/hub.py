@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import itertools
 import json
 from typing import Any
 
@@ -20,6 +21,7 @@ COLUMNS = {  # of the hub's tables, in the order of ours
 }
 PAIR = ("sentence1", "sentence2")
 TEST = {"mnli": "validation_matched"}
+POSITIVE = ("acceptable", "positive", "equivalent", "duplicate")  # labels that GLUE's files call 1
 
 
 def download(card: TaskCard) -> tuple[Sentences, Sentences, str]:
@@ -58,7 +60,7 @@ def library() -> Any:
 def to_sentences(table: Any, card: TaskCard) -> Sentences:
     """A table of the hub, whose labels are places in its own list of names."""
     columns = COLUMNS.get(card.hub, PAIR)
-    rows = list(table)[: card.limit]
+    rows = list(itertools.islice(table, card.limit))
     targets = [float(row["label"]) for row in rows]
     if card.labels is not None:
         names = table.features["label"].names
@@ -77,6 +79,3 @@ def own_label(name: str, card: TaskCard) -> str:
     if name in card.labels:
         return name
     return card.labels[1] if name in POSITIVE else card.labels[0]
-
-
-POSITIVE = ("acceptable", "positive", "equivalent", "duplicate")

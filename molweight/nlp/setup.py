@@ -14,11 +14,12 @@ from torch import Tensor, nn
 from molweight.errors import ConfigError
 from molweight.files import write_json
 from molweight.nlp.corpus import TextCorpus, TextCorpusCard, load_text
-from molweight.nlp.encoder import EncoderRecipe, TextEncoder, load_encoder, save_encoder, weights_sha256
+from molweight.nlp.encoder import TextEncoder
 from molweight.nlp.glue import read_task
 from molweight.nlp.model import TextModel
 from molweight.nlp.objectives.base import TextObjective, TextObjectiveSet
 from molweight.nlp.parts import CarveRecipe, Parts, carve
+from molweight.nlp.pretrained import EncoderRecipe, load_encoder, save_encoder, weights_sha256
 from molweight.nlp.task import Sentences, TaskCard
 from molweight.nlp.tokens import Layout, encode_rows, layout_of, stored, words_of
 from molweight.nlp.views import make_batch

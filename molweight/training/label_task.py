@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -31,7 +31,6 @@ class LabelTask:
     metric: str
     name: str
     labels: tuple[str, ...]
-    names: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         fitting = [name for name, metric in METRICS.items() if metric.kind == KIND]
@@ -39,7 +38,11 @@ class LabelTask:
             raise ConfigError(unknown("metric of a task with labels", self.metric, fitting))
         if len(set(self.labels)) < 2:
             raise ConfigError(f"a task needs two labels or more, got {list(self.labels)}")
-        object.__setattr__(self, "names", (self.name,))
+
+    @property
+    def names(self) -> tuple[str]:
+        """Of the targets: the one."""
+        return (self.name,)
 
     @property
     def outputs(self) -> int:

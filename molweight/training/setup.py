@@ -97,6 +97,10 @@ class SetupRecipe(Protocol):
     def split_kind(self) -> str:
         """How it is divided."""
 
+    @property
+    def objectives(self) -> Sequence[Any]:
+        """Those to pretrain with, each with its ``name``, in the order of the loss vector."""
+
     def check_sources(self, labelled: Any, unlabelled: Any) -> None:
         """Refuse samples handed over where the configuration names some already.
 
