@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -25,14 +25,12 @@ from molweight.nlp.tokens import Layout, encode_rows, layout_of, stored, words_o
 from molweight.nlp.views import make_batch
 from molweight.tapweight.typing import Batch
 from molweight.training.draws import Draws
-from molweight.training.finetune import Evaluation
-from molweight.training.held_out import HeldOut
 from molweight.training.label_task import LabelTask
 from molweight.training.models import PretrainingModel
-from molweight.training.setup import Part, Setup
+from molweight.training.setup import Passes, Setup, nothing
 from molweight.training.streams import Fetch
 from molweight.training.task import Task
-from molweight.training.workers import Handover
+from molweight.training.workers import AS_IT_IS
 
 EVALUATION_BATCH = 64  # rows at a time without gradients
 LEAST = 8  # tokens: room for the special ones and a word of each sentence
@@ -144,18 +142,9 @@ def text_setup(
     def fetch(positions: Tensor, draws: Draws) -> Batch:
         return {**store.batch(positions, layout.pad), "targets": targets[positions]}
 
-    handover = Handover(device=device, finish=lambda batch: batch)
+    handover = replace(AS_IT_IS, device=device)
 
-    def evaluation(positions: Tensor) -> Evaluation:
-        def batches() -> Iterator[Batch]:
-            for chunk in torch.split(positions, EVALUATION_BATCH):
-                batch = fetch(chunk, Draws("evaluation", samples=chunk))
-                yield handover.deliver(handover.prepare(batch))
-
-        return batches
-
-    def part(positions: Tensor) -> Part:
-        return Part(positions=positions, evaluation=evaluation(positions))
+    passes = Passes(fetch=fetch, handover=handover, batch=EVALUATION_BATCH)
 
     def make_model(backbone: nn.Module, seed: int) -> TextModel:
         assert isinstance(backbone, TextEncoder)
@@ -174,10 +163,10 @@ def text_setup(
         fetch_labelled=fetch,
         fetch_plain=fetch,
         handover=handover,
-        train=part(parts.train),
-        meta=part(parts.meta),
-        valid=part(parts.valid),
-        test=HeldOut(evaluation(parts.test), parts.test),
+        train=passes.part(parts.train),
+        meta=passes.part(parts.meta),
+        valid=passes.part(parts.valid),
+        test=passes.held_out(parts.test),
         describe={"row": rows.rows, "sentence1": rows.first, **second},
         summary=summary(recipe, parts, task, corpus, cut),
         export=partial(save_encoder, encoder, tokenizer),
@@ -229,10 +218,6 @@ def unlabelled_part(
 ) -> tuple[TextCorpus | None, Fetch]:
     """The corpus and batches of all views of its sentences; None where nothing is pretrained."""
     if not objectives.names:
-
-        def nothing(positions: Tensor, draws: Draws) -> Batch:
-            raise AssertionError("nothing is pretrained")
-
         return None, nothing
     usable = sentences_of(rows, torch.cat([parts.train, parts.meta]))
     corpus = load_text(recipe.corpus, usable, given)

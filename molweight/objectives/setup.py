@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -30,10 +30,8 @@ from molweight.objectives.unlabelled import unlabelled_part
 from molweight.objectives.views import ViewSet
 from molweight.tapweight.typing import Batch
 from molweight.training.draws import Draws
-from molweight.training.finetune import Evaluation
-from molweight.training.held_out import HeldOut
 from molweight.training.models import PretrainingModel
-from molweight.training.setup import Part, Predictor, Setup
+from molweight.training.setup import Passes, Predictor, Setup
 from molweight.training.task import Task
 from molweight.training.workers import Handover
 
@@ -190,17 +188,7 @@ def image_setup(
     def fetch_augmented(positions: Tensor, draws: Draws) -> Batch:
         return {"pixels": recipe.augment(labelled[positions], draws), "targets": targets[positions]}
 
-    def evaluation(positions: Tensor) -> Evaluation:
-        def batches() -> Iterator[Batch]:
-            for chunk in torch.split(positions, EVALUATION_BATCH):
-                plain = fetch_plain(chunk, Draws("evaluation", samples=chunk))
-                yield handover.deliver(handover.prepare(plain))
-
-        return batches
-
-    def part(positions: np.ndarray[Any, Any]) -> Part:
-        chosen = torch.from_numpy(np.ascontiguousarray(positions)).long()
-        return Part(positions=chosen, evaluation=evaluation(chosen))
+    passes = Passes(fetch=fetch_plain, handover=handover, batch=EVALUATION_BATCH)
 
     def make_model(encoder: nn.Module, seed: int) -> PictureModel:
         assert isinstance(encoder, ResNet18)
@@ -210,7 +198,10 @@ def image_setup(
     def forest(positions: Tensor, seed: int) -> Predictor:
         return forest_predictor(dataset.smiles, targets, positions, kind=task.kind, seed=seed)
 
-    test = torch.from_numpy(np.ascontiguousarray(splits.test)).long()
+    parts = {
+        name: torch.from_numpy(np.ascontiguousarray(getattr(splits, name))).long()
+        for name in ("train", "meta", "valid", "test")
+    }
     corpus = pretraining.facts([dataset.smiles[i] for i in splits.test])
     return Setup(
         objectives=objectives.names,
@@ -222,10 +213,10 @@ def image_setup(
         fetch_labelled=fetch_augmented if recipe.finetune_augment else fetch_plain,
         fetch_plain=fetch_plain,
         handover=handover,
-        train=part(splits.train),
-        meta=part(splits.meta),
-        valid=part(splits.valid),
-        test=HeldOut(evaluation(test), test),
+        train=passes.part(parts["train"]),
+        meta=passes.part(parts["meta"]),
+        valid=passes.part(parts["valid"]),
+        test=passes.held_out(parts["test"]),
         describe={"row": (dataset.rows + 1).tolist(), "smiles": dataset.smiles},
         facts={
             "dataset": dataset.name,

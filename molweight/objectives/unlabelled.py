@@ -17,6 +17,7 @@ from molweight.objectives.corpus import UnlabelledMolecules
 from molweight.objectives.views import ViewSet
 from molweight.tapweight.typing import Batch
 from molweight.training.draws import Draws
+from molweight.training.setup import nothing
 from molweight.training.streams import Fetch
 
 logger = logging.getLogger(__name__)
@@ -85,10 +86,6 @@ def unlabelled_part(
         progress: show bars.
     """
     if not objectives.names:
-
-        def nothing(positions: Tensor, draws: Draws) -> Batch:
-            raise AssertionError("nothing is pretrained")
-
         return Unlabelled(corpus=None, positions=torch.arange(0), fetch=nothing)
     corpus = load()
     pictures = Pictures(corpus.smiles, size, progress=progress)

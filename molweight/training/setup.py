@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from molweight.tapweight.typing import Batch
+from molweight.training.draws import Draws
 from molweight.training.finetune import Evaluation
 from molweight.training.held_out import HeldOut
 from molweight.training.label_task import LabelTask
@@ -39,6 +40,44 @@ class Part:
 
     def __len__(self) -> int:
         return len(self.positions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Passes:
+    """Passes over labelled samples, in order, without augmentation.
+
+    Args:
+        fetch: builds a batch from positions.
+        handover: brings it to the device.
+        batch: samples at a time, without gradients.
+    """
+
+    fetch: Fetch
+    handover: Handover
+    batch: int
+
+    def over(self, positions: Tensor) -> Evaluation:
+        """A fresh pass over some positions [n], whenever it is called."""
+
+        def batches() -> Iterator[Batch]:
+            for chunk in torch.split(positions, self.batch):
+                plain = self.fetch(chunk, Draws("evaluation", samples=chunk))
+                yield self.handover.deliver(self.handover.prepare(plain))
+
+        return batches
+
+    def part(self, positions: Tensor) -> Part:
+        """A part of the data set."""
+        return Part(positions=positions, evaluation=self.over(positions))
+
+    def held_out(self, positions: Tensor) -> HeldOut:
+        """The part that is locked until the end."""
+        return HeldOut(self.over(positions), positions)
+
+
+def nothing(positions: Tensor, draws: Draws) -> Batch:
+    """Batches for level 1 of a run that pretrains nothing."""
+    raise AssertionError("nothing is pretrained")
 
 
 @dataclass(frozen=True, kw_only=True)
