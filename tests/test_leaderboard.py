@@ -99,6 +99,11 @@ def made(monkeypatch):
     return stand_in
 
 
+def by_method(board):
+    """Entries of the first data set."""
+    return {entry["method"]: entry for entry in board.summary["datasets"][0]["methods"]}
+
+
 def only(value):
     """A change for runs of one method."""
 
@@ -407,14 +412,63 @@ def test_a_table_is_continued_without_the_folders_of_its_runs(made, tmp_path):
     assert made.made[6:] == [("esol", "equal", 0), ("esol", "tapweight", 0)]
 
 
+def test_a_table_without_the_folders_of_its_runs_has_the_same_intervals(made, tmp_path):
+    first = leaderboard(DATASETS, seeds=[0, 1], out=tmp_path, resamples=100)
+    files = ("leaderboard.json", "leaderboard.md", "predictions.npz")
+    before = [(tmp_path / name).read_bytes() for name in files]
+    shutil.rmtree(tmp_path / "runs")
+    leaderboard_tables(tmp_path, resamples=100)
+    assert [(tmp_path / name).read_bytes() for name in files] == before
+    assert "[" in first.page.read_text() and "CI is of fewer seeds" not in first.page.read_text()
+    leaderboard(["esol"], methods=["equal"], seeds=[2], out=tmp_path, resamples=100)
+    entries = by_method(leaderboard_tables(tmp_path, resamples=100))
+    assert entries["equal"]["interval_seeds"] == [0, 1, 2] and entries["tapweight"]["interval_seeds"] == [
+        0,
+        1,
+    ]
+
+
+def test_predictions_of_another_configuration_are_not_taken(made, tmp_path):
+    leaderboard(["esol"], seeds=[0], out=tmp_path, resamples=100)
+    earlier = (tmp_path / "predictions.npz").read_bytes()
+    shutil.rmtree(tmp_path / "runs")
+    options = ["learn.steps=3"]
+    leaderboard(["esol"], methods=["equal"], seeds=[0], options=options, out=tmp_path, resamples=100)
+    (tmp_path / "runs" / "esol" / "equal" / "0" / "predictions.csv").unlink()
+    (tmp_path / "predictions.npz").write_bytes(earlier)
+    entries = by_method(leaderboard_tables(tmp_path, resamples=100))
+    assert [entries[name]["interval_seeds"] for name in ("equal", "tapweight")] == [[], [0]]
+
+
 def test_lost_predictions_cost_the_interval_only(made, tmp_path):
     leaderboard(["esol"], seeds=[0, 1], out=tmp_path, resamples=100)
-    (tmp_path / "runs" / "esol" / "equal" / "1" / "predictions.csv").unlink()
-    methods = {
-        m["method"]: m for m in leaderboard_tables(tmp_path, resamples=100).summary["datasets"][0]["methods"]
-    }
+    (tmp_path / "predictions.npz").unlink()
+    for seed in (0, 1):
+        (tmp_path / "runs" / "esol" / "equal" / str(seed) / "predictions.csv").unlink()
+    board = leaderboard_tables(tmp_path, resamples=100)
+    methods = by_method(board)
     assert methods["equal"]["interval"] is None and methods["tapweight"]["interval"] is not None
     assert methods["equal"]["difference"] is not None and methods["equal"]["difference_interval"] is None
+    assert "**CI is of fewer seeds than the mean**" in board.page.read_text()
+
+
+def test_the_interval_of_the_seeds_whose_predictions_are_known(made, tmp_path):
+    leaderboard(["esol"], seeds=[0, 1], out=tmp_path, resamples=100)
+    (tmp_path / "predictions.npz").unlink()
+    shutil.rmtree(tmp_path / "runs" / "esol" / "equal" / "1")
+    board = leaderboard_tables(tmp_path, resamples=100)
+    alone = leaderboard(["esol"], seeds=[0], out=tmp_path / "alone", resamples=100)
+    assert by_method(board)["equal"]["interval"] == by_method(alone)["equal"]["interval"]
+    assert by_method(board)["equal"]["test"]["n"] == 2
+    assert "need not lie in its middle. equal: 0." in board.page.read_text()
+
+
+def test_kept_predictions_that_cannot_be_read_are_named(made, tmp_path):
+    leaderboard(["esol"], seeds=[0], out=tmp_path, resamples=100)
+    kept = tmp_path / "predictions.npz"
+    kept.write_bytes(kept.read_bytes()[:200])
+    with pytest.raises(DataError, match=r"predictions\.npz cannot be read .*delete it"):
+        leaderboard_tables(tmp_path, resamples=100)
 
 
 def test_a_score_that_does_not_exist_is_not_counted(made, tmp_path):

@@ -1,12 +1,9 @@
-"""Intervals of one data set's scores, from the runs' ``predictions.csv``."""
+"""Intervals of one data set's scores, from what its runs predicted."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
-
-import numpy as np
 
 from molweight.leaderboard.bootstrap import Array, Predictions, bootstrap, interval, mean_over_runs
 from molweight.leaderboard.rows import Row, column
@@ -15,22 +12,26 @@ Summary = dict[str, Any]
 
 
 def bootstrap_intervals(
-    rows: Sequence[Row], methods: Sequence[str], out: Path, reference: str | None, resamples: int
+    rows: Sequence[Row],
+    methods: Sequence[str],
+    predictions: Mapping[str, Predictions],
+    reference: str | None,
+    resamples: int,
 ) -> dict[str, Summary]:
     """Intervals over test molecules of each method's mean over seeds, and of its difference to the reference.
 
     Args:
         rows: of one data set, all with a test score.
         methods: in the rows.
-        out: folder that the column ``run`` is relative to.
+        predictions: by the column ``run``, of the runs whose predictions are known.
         reference: one of the methods, or None.
         resamples: of the test molecules.
 
     Returns:
-        By method ``interval``, ``difference``, ``difference_interval``; None where there is none, such as
-        where ``predictions.csv`` is missing.
+        By method ``interval``, ``difference``, ``difference_interval``, None where there is none; and
+        ``interval_seeds``, those whose predictions are known: only they are in the intervals.
     """
-    means = resampled_means(rows, methods, out, resamples)
+    means = resampled_means(rows, methods, predictions, resamples)
     scores = {name: column([row for row in rows if row["method"] == name], "test").mean() for name in methods}
     result = {}
     for name in methods:
@@ -38,6 +39,7 @@ def bootstrap_intervals(
         drawn = compared and name in means and reference in means
         result[name] = {
             "interval": interval(means[name]) if name in means else None,
+            "interval_seeds": [r["seed"] for r in rows if r["method"] == name and r["run"] in predictions],
             "difference": float(scores[name] - scores[str(reference)]) if compared else None,
             "difference_interval": interval(means[name] - means[str(reference)]) if drawn else None,
         }
@@ -45,34 +47,12 @@ def bootstrap_intervals(
 
 
 def resampled_means(
-    rows: Sequence[Row], methods: Sequence[str], out: Path, resamples: int
+    rows: Sequence[Row], methods: Sequence[str], predictions: Mapping[str, Predictions], resamples: int
 ) -> dict[str, Array]:
-    """Mean score over seeds in every resample [b], of the methods whose runs all have predictions."""
-    read = [read_predictions(out / row["run"] / "predictions.csv") for row in rows]
-    known = [(row["method"], one) for row, one in zip(rows, read, strict=True) if one is not None]
-    lost = {row["method"] for row, one in zip(rows, read, strict=True) if one is None}
+    """Mean score over seeds in every resample [b], of the methods with a run whose predictions are known."""
+    known = [row for row in rows if row["run"] in predictions]
     if not known:
         return {}
-    values = bootstrap(rows[0]["metric"], [one for _, one in known], resamples=resamples)
-    return {
-        name: mean_over_runs(values[[method == name for method, _ in known]])
-        for name in methods
-        if name not in lost
-    }
-
-
-def read_predictions(path: Path) -> Predictions | None:
-    """The test part of a run's ``predictions.csv``; None where there is none that can be read."""
-    import pandas as pd
-
-    try:
-        table = pd.read_csv(path, float_precision="round_trip")
-        table = table[table["part"] == "test"]
-        targets = [name for name in table.columns if f"{name}_true" in table.columns]
-        return Predictions(
-            rows=table["row"].to_numpy(np.int64),
-            predicted=table[targets].to_numpy(np.float64),
-            truth=table[[f"{name}_true" for name in targets]].to_numpy(np.float64),
-        )
-    except (OSError, ValueError, KeyError):
-        return None
+    values = bootstrap(rows[0]["metric"], [predictions[row["run"]] for row in known], resamples=resamples)
+    each = {name: [row["method"] == name for row in known] for name in methods}
+    return {name: mean_over_runs(values[own]) for name, own in each.items() if any(own)}

@@ -1,4 +1,4 @@
-"""``leaderboard.json``: the numbers behind every table, from the rows and the runs' predictions.
+"""``leaderboard.json``: the numbers behind every table, from the rows and what the runs predicted.
 
 ``tables`` and ``pictures`` read nothing but what this module returns.
 """
@@ -8,15 +8,17 @@ from __future__ import annotations
 import json
 import math
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from molweight.leaderboard.bootstrap import Predictions
 from molweight.leaderboard.corners import corners
 from molweight.leaderboard.intervals import bootstrap_intervals
+from molweight.leaderboard.predictions import known_predictions
 from molweight.leaderboard.rows import Row, column, scored, unique
 from molweight.leaderboard.statistics import (
     Array,
@@ -48,13 +50,14 @@ def summarise(rows: Sequence[Row], out: Path, *, reference: str | None, resample
         resamples: of the test molecules.
     """
     good = scored(rows)
+    predictions = known_predictions(good, out)
     methods = unique(row["method"] for row in good)
     return {
         "schema": SCHEMA,
         "reference": reference,
         "resamples": resamples,
         "datasets": [
-            one_dataset([row for row in good if row["dataset"] == name], out, reference, resamples)
+            one_dataset([row for row in good if row["dataset"] == name], predictions, reference, resamples)
             for name in unique(row["dataset"] for row in good)
         ],
         "ranks": rank_methods(good, methods),
@@ -73,11 +76,13 @@ def summarise(rows: Sequence[Row], out: Path, *, reference: str | None, resample
     }
 
 
-def one_dataset(rows: Sequence[Row], out: Path, reference: str | None, resamples: int) -> Summary:
+def one_dataset(
+    rows: Sequence[Row], predictions: Mapping[str, Predictions], reference: str | None, resamples: int
+) -> Summary:
     """Quality and cost of every method on one data set, best first."""
     first, metric = rows[0], METRICS[rows[0]["metric"]]
     methods = unique(row["method"] for row in rows)
-    intervals = bootstrap_intervals(rows, methods, out, reference, resamples)
+    intervals = bootstrap_intervals(rows, methods, predictions, reference, resamples)
     varies = len({row["split_seed"] for row in rows}) > 1
     p = per_dataset_p(rows, methods, reference, varies=varies)
     entries = []

@@ -90,6 +90,8 @@ def dataset_section(dataset: Summary, reference: str | None) -> list[str]:
         *table((*head, "validation", "seconds", "samples"), rows),
         "",
         test_sentence(dataset) if compared else "",
+        "",
+        interval_sentence(dataset),
     ]
 
 
@@ -122,6 +124,25 @@ def test_sentence(dataset: Summary) -> str:
     return (
         f"p: Wilcoxon signed-rank test over seeds{corrected}; the split is the same for all seeds, so they "
         f"differ in training noise only.{limit}"
+    )
+
+
+def interval_sentence(dataset: Summary) -> str:
+    """Where the intervals are of fewer seeds than the means."""
+    lost = [e for e in dataset["methods"] if len(e["interval_seeds"]) < len(e["seeds"])]
+    if not lost:
+        return ""
+    groups: dict[str, list[str]] = {}
+    for entry in lost:
+        seeds = ", ".join(str(seed) for seed in entry["interval_seeds"]) or "none"
+        groups.setdefault(seeds, []).append(entry["method"])
+    listed = "; ".join(
+        f"{'every method' if len(names) == len(dataset['methods']) else ', '.join(names)}: {seeds}"
+        for seeds, names in groups.items()
+    )
+    return (
+        "**CI is of fewer seeds than the mean**, those whose predictions are still here, so that the mean "
+        f"need not lie in its middle. {listed}."
     )
 
 

@@ -1,0 +1,120 @@
+"""``predictions.npz``: the test predictions of all runs, so that a table has its intervals without the runs.
+
+The table, this file and the pictures are what travels: runs themselves hold models, and are large. An entry
+counts for the run of the same configuration only.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from molweight.errors import DataError
+from molweight.files import write_bytes
+from molweight.leaderboard.bootstrap import Predictions
+from molweight.leaderboard.rows import Row
+
+FILE = "predictions.npz"
+PARTS = {"rows": np.int64, "predicted": np.float32, "truth": np.float64}
+"""Arrays of a run. Models predict in float32, and read back, all intervals come from these."""
+
+
+def known_predictions(rows: Sequence[Row], out: Path) -> dict[str, Predictions]:
+    """Test predictions by the column ``run``; of runs that are gone, from ``predictions.npz``.
+
+    Args:
+        rows: of runs with a score.
+        out: folder that the column ``run`` is relative to.
+
+    Raises:
+        DataError: ``predictions.npz`` cannot be read or written.
+    """
+    path = out / FILE
+    kept = read_kept(path)
+    found = {}
+    for row in rows:
+        here, name = read_predictions(out / row["run"] / "predictions.csv"), entry_name(row)
+        if here is not None:
+            found[name] = here
+        elif name in kept:
+            found[name] = kept[name]
+    if found and not same(found, kept):
+        write_kept(path, found)
+    return {row["run"]: found[entry_name(row)] for row in rows if entry_name(row) in found}
+
+
+def entry_name(row: Row) -> str:
+    """The run and its configuration."""
+    return f"{row['run']}/{row['config_hash']}"
+
+
+def read_predictions(path: Path) -> Predictions | None:
+    """The test part of a run's ``predictions.csv``; None where there is none that can be read."""
+    import pandas as pd
+
+    try:
+        table = pd.read_csv(path, float_precision="round_trip")
+        table = table[table["part"] == "test"]
+        targets = [name for name in table.columns if f"{name}_true" in table.columns]
+        return Predictions(
+            rows=table["row"].to_numpy(np.int64),
+            predicted=table[targets].to_numpy(np.float32).astype(np.float64),
+            truth=table[[f"{name}_true" for name in targets]].to_numpy(np.float64),
+        )
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def read_kept(path: Path) -> dict[str, Predictions]:
+    """By run and configuration; empty where there is no such file.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    if not path.exists():
+        return {}
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        names = dict.fromkeys(name.rpartition("/")[0] for name in arrays)
+        return {
+            name: Predictions(
+                rows=arrays[f"{name}/rows"],
+                predicted=arrays[f"{name}/predicted"].astype(np.float64),
+                truth=arrays[f"{name}/truth"],
+            )
+            for name in names
+        }
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(
+            f"{path} cannot be read ({error}); delete it, and intervals come from the runs that are here"
+        ) from error
+
+
+def write_kept(path: Path, found: Mapping[str, Predictions]) -> None:
+    """Replace the file in one step.
+
+    Raises:
+        DataError: it cannot be written.
+    """
+    content = io.BytesIO()
+    arrays = {
+        f"{name}/{part}": getattr(one, part).astype(dtype)
+        for name, one in found.items()
+        for part, dtype in PARTS.items()
+    }
+    np.savez_compressed(content, **arrays)
+    write_bytes(path, content.getvalue())
+
+
+def same(a: Mapping[str, Predictions], b: Mapping[str, Predictions]) -> bool:
+    """Whether both hold the same arrays of the same runs."""
+    return a.keys() == b.keys() and all(
+        np.array_equal(getattr(a[name], part), getattr(b[name], part), equal_nan=True)
+        for name in a
+        for part in PARTS
+    )
