@@ -1,7 +1,8 @@
 """Learned task-adaptive pretraining for molecule images.
 
     from molweight import load_config, run_experiment
-    report = run_experiment(load_config("dataset=my.csv"))
+    report = run_experiment(load_config("dataset=my.csv", "run_dir=runs/mine"))
+    table = predict("runs/mine", ["CCO", "c1ccccc1O"])
 
 Importing the package loads neither torch nor RDKit; the first use of a name does.
 """
@@ -14,11 +15,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from molweight.config import load_config
     from molweight.experiment import run_experiment
+    from molweight.inference.model import load_model
+    from molweight.inference.prediction import predict
     from molweight.report import Report
 
-__all__ = ["Report", "load_config", "run_experiment"]
+__all__ = ["Report", "load_config", "load_model", "predict", "run_experiment"]
 
-_HOMES = {"Report": "report", "load_config": "config", "run_experiment": "experiment"}
+_HOMES = {
+    "Report": "report",
+    "load_config": "config",
+    "load_model": "inference.model",
+    "predict": "inference.prediction",
+    "run_experiment": "experiment",
+}
 
 
 def __getattr__(name: str) -> Any:

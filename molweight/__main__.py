@@ -12,6 +12,7 @@ from molweight.terminal import printable
 
 EXAMPLES = """examples:
   python -m molweight run dataset=tox21 seed=1
+  python -m molweight predict runs/mine -i molecules.csv -o predictions.csv
   python -m molweight convert ImageMol.pth.tar imagemol.safetensors
   python -m molweight.run backbone=resnet18 backbone.init=imagemol.safetensors dataset=bbbp
   python -m molweight datasets list
@@ -60,8 +61,10 @@ def main(arguments: list[str] | None = None) -> int:
         from molweight.run import main as run
 
         return run(arguments[1:])
-    options = parser().parse_args(arguments)
     try:
+        if arguments[:1] == ["predict"]:  # SMILES may stand before and after options
+            return predict(arguments[1:])
+        options = parser().parse_args(arguments)
         commands = {"convert": convert, "datasets": datasets, "leaderboard": leaderboard}
         return commands[options.command](options)
     except MolweightError as error:
@@ -85,6 +88,7 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("run", help="adapt a backbone to a data set (same as python -m molweight.run)")
+    commands.add_parser("predict", help="predict molecules with the model of a finished run")
     command = commands.add_parser("convert", help="turn ImageMol's .pth.tar weights into a .safetensors file")
     command.add_argument("source", type=Path, help="ImageMol.pth.tar")
     command.add_argument("destination", type=Path, help="a new .safetensors file")
@@ -127,6 +131,13 @@ def add_datasets(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     action = actions.add_parser("verify", help="compare files with the checksums of their cards")
     action.add_argument("names", metavar="NAME", nargs="*", help="data sets")
     action.add_argument("--all", action="store_true", help="every one")
+
+
+def predict(arguments: list[str]) -> int:
+    """Predict and say how it went; the exit code."""
+    from molweight.inference.command import predict_command
+
+    return predict_command(arguments, lambda line: print(f"molweight: {printable(line)}", file=sys.stderr))
 
 
 def convert(options: argparse.Namespace) -> int:

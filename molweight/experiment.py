@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from molweight.errors import ConfigError, MolweightError
+from molweight.errors import MolweightError
 from molweight.files import write_json, write_text
 from molweight.plot import save_weights_plot
 from molweight.recipes import RunConfig
@@ -27,6 +27,7 @@ from molweight.stages.steps import Learned
 from molweight.stages.three_levels import learn_three_levels
 from molweight.stages.two_levels import learn_two_levels
 from molweight.tensor_files import save_tensors
+from molweight.training.devices import choose_device
 from molweight.training.metrics import Score
 from molweight.training.setup import Predictor, Setup
 
@@ -128,11 +129,13 @@ def _run(
         save_weights_plot(directory.records(), directory.path / "weights.png", title=title)
     with clock.stage("finetune"):
         final = learned.final or retrain(setup, config, progress=progress)
+    with clock.stage("test"):
+        checked = final.predict(setup.valid.positions, setup.valid.evaluation())
     if final.module is not None:
         save_tensors(final.module, directory.path / "model.safetensors")
-        write_json(directory.path / "model.json", model_card(setup))
+        write_json(directory.path / "model.json", model_card(setup, checked))
     with clock.stage("test"):
-        valid, test, predictions = judge(setup, final.predict)
+        valid, test, predictions = judge(setup, final.predict, checked)
     save_predictions(directory.path / "predictions.csv", setup, predictions)
     report = build_report(
         config, setup, learned, final.tuned, valid=valid, test=test, seconds=clock.seconds, command=command
@@ -157,16 +160,22 @@ def adapt(setup: Setup, config: RunConfig, directory: RunDirectory, *, progress:
     return Learned(weights={}, separation={}, engine="none", images=0)
 
 
-def judge(setup: Setup, predict: Predictor) -> tuple[Score, Score, dict[str, tuple[Tensor, Tensor, Tensor]]]:
+def judge(
+    setup: Setup, predict: Predictor, checked: tuple[Tensor, Tensor]
+) -> tuple[Score, Score, dict[str, tuple[Tensor, Tensor, Tensor]]]:
     """Scores of the validation and the test part, and the predictions behind them.
 
     This is the one place where the test part is read; every decision lies behind.
 
+    Args:
+        setup: with both parts.
+        predict: the final model's predictions.
+        checked: predictions [n, t] and labels [n, t] of the validation part.
+
     Returns:
         Both scores, and positions [n], predictions [n, t] and labels [n, t] by part.
     """
-    positions = setup.valid.positions
-    predictions = {"valid": (positions, *predict(positions, setup.valid.evaluation()))}
+    predictions = {"valid": (setup.valid.positions, *checked)}
     setup.test.unlock()
     positions, batches = setup.test.read()
     predictions["test"] = (positions, *predict(positions, batches))
@@ -174,25 +183,6 @@ def judge(setup: Setup, predict: Predictor) -> tuple[Score, Score, dict[str, tup
     return scores[0], scores[1], predictions
 
 
-def model_card(setup: Setup) -> dict[str, Any]:
-    """``model.json``: what the weights mean."""
-    return {"schema": 1, **setup.model_card, **setup.task.card()}
-
-
-def choose_device(name: str) -> torch.device:
-    """``auto`` takes a GPU where there is one.
-
-    Raises:
-        ConfigError: an unknown device, or one that this machine does not have.
-    """
-    if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, ValueError) as error:
-        first = str(error).splitlines()[0]
-        raise ConfigError(f"device={name} cannot be used here ({first}); device=cpu always can") from error
-    return device
+def model_card(setup: Setup, checked: tuple[Tensor, Tensor]) -> dict[str, Any]:
+    """``model.json``: what the weights mean; from the predictions and labels of the validation part."""
+    return {"schema": 1, **setup.model_card, **setup.task.card(), **setup.task.calibration(*checked)}

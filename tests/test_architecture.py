@@ -22,13 +22,17 @@ ALLOWED = {
     "files": ("errors",),
     "schema": ("errors",),
     "composition": ("errors",),
-    "tensor_files": ("files",),
+    "tensor_files": ("errors", "files"),
     "run_directory": ("errors", "files"),
     "plot": ("errors", "files"),
     "tapweight": ("errors",),
     "training": ("errors", "files", "machine", "tapweight"),
     "molecules": ("errors", "files", "machine", "tensor_files", "tapweight.typing", "training"),
     "objectives": ("errors", "files", "machine", "molecules", "tapweight", "training"),
+    "inference": (
+        *("errors", "machine", "molecules", "tensor_files", "training"),
+        "objectives.augment",  # how pictures become what a network takes
+    ),
     "nlp": ("errors", "files", "tensor_files", "tapweight", "training"),
 }
 """What each part may import from the package besides itself; parts not named here stand at the top."""

@@ -26,7 +26,7 @@ import json, os, sys, time
 sys.path[:] = json.loads(sys.argv[1])
 from molweight.molecules import drawing_processes as drawing
 honest = drawing.draw
-def draw(text, size, *, canonicalise):
+def draw(text, size, *, canonicalise, standardise):
     if text == "OCC": time.sleep(600)
     if text == "NCC": os._exit(11)
     if text == "SCC": os.kill(os.getpid(), 9)
@@ -173,7 +173,7 @@ def test_strings_are_read_as_needed_and_processes_end_with_the_last(
 
 def test_a_process_ends_when_its_caller_is_gone() -> None:
     command = [module.sys.executable, "-c", module.CHILD, json.dumps(module.sys.path)]
-    options = json.dumps({"size": SIZE, "canonicalise": True, "seconds": 5})
+    options = json.dumps({"size": SIZE, "canonicalise": True, "seconds": 5, "standardise": {}})
     child = subprocess.Popen([*command, options], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     answer, _ = child.communicate(b'["C"]\n', timeout=60)
     ready, head, _ = answer.split(b"\n", 2)

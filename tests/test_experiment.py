@@ -31,7 +31,7 @@ import json, os, sys
 sys.path[:] = json.loads(sys.argv[1])
 from molweight.molecules import drawing_processes as drawing
 honest = drawing.draw
-def draw(text, size, *, canonicalise):
+def draw(text, size, *, canonicalise, standardise):
     return os._exit(11) if text == VICTIM else honest(text, size, canonicalise=canonicalise)
 drawing.draw = draw
 drawing.serve(**json.loads(sys.argv[2]))

@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load
 from torch import nn
 from torchvision.models.resnet import BasicBlock, ResNet
 
 from molweight.errors import ConfigError, DataError
 from molweight.files import sha256_file
+from molweight.tensor_files import read_tensors
 
 FULL_WIDTH = 64  # channels of torchvision's first stage
 SHIPPED = Path(__file__).parent / "pretrained"
@@ -103,22 +102,7 @@ def load_backbone(backbone: ResNet18, path: Path) -> None:
             f"({', '.join(shipped())}); {cure}"
         )
     try:
-        tensors = load(path.read_bytes())
-    except SafetensorError as error:
-        hint = " (an ImageMol file? `python -m molweight convert` first)" if ".pth" in path.name else ""
-        raise DataError(f"backbone.init: {path} is not a safetensors file{hint}: {error}") from error
-    expected = backbone.state_dict()
-    problems = [f"missing {name}" for name in expected if name not in tensors]
-    problems += [f"unknown {name}" for name in tensors if name not in expected]
-    problems += [
-        f"{name} is {list(tensors[name].shape)}, expected {list(value.shape)}"
-        for name, value in expected.items()
-        if name in tensors and tensors[name].shape != value.shape
-    ]
-    if problems:
-        shown = "; ".join(problems[:3])
-        raise DataError(
-            f"backbone.init: {path} does not hold this backbone ({len(problems)} differences: {shown}); "
-            f"choose the matching backbone=, or {cure}"
-        )
-    backbone.load_state_dict(tensors)
+        backbone.load_state_dict(read_tensors(path, backbone, "this backbone"))
+    except DataError as error:
+        way = "an ImageMol file? `python -m molweight convert` first" if ".pth" in path.name else cure
+        raise DataError(f"backbone.init: {error}; choose the matching backbone=, or {way}") from error

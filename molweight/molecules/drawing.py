@@ -10,7 +10,8 @@ import zstandard
 
 from molweight.errors import DataError
 from molweight.molecules.render import render
-from molweight.molecules.smiles import InvalidSmilesError, canonical
+from molweight.molecules.smiles import InvalidSmilesError
+from molweight.molecules.standardise import AS_GIVEN, Standardisation, standard_smiles
 
 LEVEL = 3  # of zstd: half a PNG's size, read back twelve times as fast; benchmarks/images.md
 
@@ -34,16 +35,17 @@ class Drawn:
     frame: bytes = b""
 
 
-def draw(text: str, size: int, *, canonicalise: bool) -> Drawn:
+def draw(text: str, size: int, *, canonicalise: bool, standardise: Standardisation = AS_GIVEN) -> Drawn:
     """One string to one picture, in this process and without a time limit.
 
     Args:
         text: a SMILES string, or not.
         size: side of the picture, px.
         canonicalise: draw RDKit's canonical spelling; otherwise the string is drawn as it is spelled.
+        standardise: done to the molecule before it is spelled canonically.
     """
     try:
-        smiles = canonical(text) if canonicalise else text
+        smiles = standard_smiles(text, standardise) if canonicalise else text
         pixels = np.ascontiguousarray(render(smiles, size).transpose(2, 0, 1))
     except InvalidSmilesError as error:
         return Drawn(error.status, str(error))

@@ -20,6 +20,7 @@ from molweight.errors import ConfigError, DataError
 from molweight.machine import cores
 from molweight.molecules.drawing import Drawn, draw
 from molweight.molecules.render import check_size
+from molweight.molecules.standardise import AS_GIVEN, Standardisation
 
 CHUNK = 64  # molecules sent to a process at a time: a tenth of a second or more
 SECONDS = 20.0  # for one molecule
@@ -42,6 +43,7 @@ def draw_all(
     canonicalise: bool,
     workers: int | None = None,
     seconds: float = SECONDS,
+    standardise: Standardisation = AS_GIVEN,
 ) -> Iterator[Drawn]:
     """One :class:`Drawn` for every string, in their order, as they are finished.
 
@@ -54,6 +56,7 @@ def draw_all(
         canonicalise: see :func:`draw`.
         workers: processes that draw; None = one for each core.
         seconds: that one molecule may take, > 0.
+        standardise: see :func:`draw`.
 
     Raises:
         ConfigError: ``size``, ``workers`` or ``seconds`` is out of range.
@@ -64,22 +67,22 @@ def draw_all(
         raise ConfigError(f"workers must be at least 1, found {workers}")
     if not seconds > 0:
         raise ConfigError(f"the time limit must be > 0 s, found {seconds}")
-    return _draw_all(iter(texts), workers or cores(), _Task(size, canonicalise, seconds))
+    return _draw_all(iter(texts), workers or cores(), _Task(size, canonicalise, seconds, standardise))
 
 
-def serve(size: int, canonicalise: bool, seconds: float) -> None:
+def serve(size: int, canonicalise: bool, seconds: float, standardise: dict[str, bool]) -> None:
     """Draw what stdin asks for until it ends: the body of a drawing process.
 
     The first line that it writes says that it is ready. A request is a line of JSON, a list of strings. The
     answer is, for every string, a line of JSON ``[status, reason, smiles, bytes]`` and then so many bytes.
     """
-    out = sys.stdout.buffer
+    out, steps = sys.stdout.buffer, Standardisation(**standardise)
     out.write(READY)
     out.flush()
     for line in sys.stdin:
         for text in json.loads(line):
             _die_after(2 * seconds + 1)  # nobody is left to stop it when the caller was killed
-            drawn = draw(text, size, canonicalise=canonicalise)
+            drawn = draw(text, size, canonicalise=canonicalise, standardise=steps)
             _die_after(0)
             head = json.dumps([drawn.status, drawn.reason, drawn.smiles, len(drawn.frame)])
             out.write(head.encode() + b"\n" + drawn.frame)
@@ -99,6 +102,7 @@ class _Task:
     size: int
     canonicalise: bool
     seconds: float
+    standardise: Standardisation
 
 
 def _draw_all(texts: Iterator[str], workers: int, task: _Task) -> Iterator[Drawn]:

@@ -10,9 +10,11 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -23,16 +25,26 @@ from molweight.errors import DataError
 
 Cell = object  # text, or whatever a Parquet column or a data frame holds
 Rows = Iterator[tuple[int, Sequence[Cell]]]
-Reader = Callable[[Path], tuple[list[str], Rows]]
+AllRows = Iterator[tuple[int, "Sequence[Cell] | Misshapen"]]
+Reader = Callable[[Path], tuple[list[str], AllRows]]
 Source = Path | str | pd.DataFrame | Sequence[str]
 """A file, a data frame, or a list of SMILES strings."""
 
+STDIN = Path("-")
 SMILES_HEADERS = {  # a first word that makes the first line of a list a header
     "smiles",
     "canonical_smiles",
 }
 UNREADABLE = "<unreadable structure>"  # stands in for a molblock that RDKit refuses; it is no SMILES either
 RECORDS = 100  # of a Parquet file in memory at a time; a thousand are not read faster
+
+
+@dataclass(frozen=True)
+class Misshapen:
+    """What stands for the cells of a row that does not fit its header."""
+
+    reason: str
+    text: str
 
 
 def open_rows(source: Source) -> tuple[list[str], Rows]:
@@ -43,7 +55,22 @@ def open_rows(source: Source) -> tuple[list[str], Rows]:
             ``.parquet``; or a data frame; or a list of SMILES, whose one column is ``smiles``.
 
     Raises:
-        DataError: the file is missing, empty, of an unknown format, or not UTF-8 text.
+        DataError: the file is missing, empty, of an unknown format, or not UTF-8 text; or a row does not fit
+            its header.
+    """
+    names, rows = open_all_rows(source)
+    return names, _all_fitting(title(source), rows)
+
+
+def open_all_rows(source: Source, *, kind: str | None = None) -> tuple[list[str], AllRows]:
+    """As :func:`open_rows`, with :class:`Misshapen` for the cells of a row that does not fit its header.
+
+    Args:
+        source: as there; the path ``-`` is standard input, of text that is read once.
+        kind: the ending of its format, such as ``.csv``; None takes the file's own.
+
+    Raises:
+        DataError: as there.
     """
     if isinstance(source, pd.DataFrame):
         names = [str(name) for name in source.columns]
@@ -51,13 +78,15 @@ def open_rows(source: Source) -> tuple[list[str], Rows]:
     if not isinstance(source, str | Path):
         return ["smiles"], ((number, (cell,)) for number, cell in enumerate(source, start=1))
     path = Path(source)
-    if not path.is_file():
+    if path != STDIN and not path.is_file():
         what = "is a folder, not a file" if path.is_dir() else "does not exist"
         raise DataError(f"{path} {what}: give the path of a table or of a list of SMILES")
-    suffix = Path(path.name.removesuffix(".gz")).suffix.lower()
+    suffix = kind or Path(path.name.removesuffix(".gz")).suffix.lower()
     if suffix not in READERS:
         known = ", ".join(sorted(READERS))
         raise DataError(f"{path}: unknown file type {suffix!r}; expected one of {known} (text also as .gz)")
+    if path == STDIN and suffix not in STREAMED:
+        raise DataError(f"{suffix} cannot be read from standard input; save it as a file")
     return READERS[suffix](path)
 
 
@@ -87,6 +116,9 @@ def text_lines(path: Path) -> Iterator[str]:
 def _reading(path: Path) -> Iterator[BinaryIO]:
     """The bytes of a file, unpacked; whatever goes wrong inside with the file becomes a sentence."""
     try:
+        if path == STDIN:
+            yield sys.stdin.buffer
+            return
         with gzip.open(path) if path.name.endswith(".gz") else path.open("rb") as file:
             yield cast(BinaryIO, file)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -109,12 +141,12 @@ def _first_undecodable(path: Path) -> int:
 def _delimited(delimiter: str) -> Reader:
     """A reader of delimited text whose first non-blank line names the columns."""
 
-    def read(path: Path) -> tuple[list[str], Rows]:
+    def read(path: Path) -> tuple[list[str], AllRows]:
         lines = _csv_rows(path, delimiter)
         for _, header in lines:
             names = [name.strip() for name in header]
             if any(names):
-                return names, _same_width(path, names, lines)
+                return names, _same_width(len(names), lines)
         raise _empty(path)
 
     return read
@@ -131,18 +163,25 @@ def _csv_rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
         raise DataError(f"{path}, line {reader.line_num}: not a table ({error})") from error
 
 
-def _same_width(path: Path, names: list[str], lines: Iterator[tuple[int, list[str]]]) -> Rows:
-    """Pass rows on as long as each has one cell per column: a shifted row would carry wrong labels."""
+def _same_width(columns: int, lines: Iterator[tuple[int, list[str]]]) -> AllRows:
+    """Pass rows on that have one cell per column: a shifted row would carry wrong labels."""
     for line, cells in lines:
-        if len(cells) != len(names):
-            raise DataError(
-                f"{path}, line {line}: {len(cells)} cells where the header names {len(names)} columns; "
-                "quote cells that contain the delimiter"
-            )
+        if len(cells) == columns:
+            yield line, cells
+        else:
+            count = "1 cell" if len(cells) == 1 else f"{len(cells)} cells"
+            yield line, Misshapen(f"{count} where the header names {columns} columns", ",".join(cells))
+
+
+def _all_fitting(table: str, rows: AllRows) -> Rows:
+    """Pass rows on until one does not fit."""
+    for line, cells in rows:
+        if isinstance(cells, Misshapen):
+            raise DataError(f"{table}, line {line}: {cells.reason}; quote cells that contain the delimiter")
         yield line, cells
 
 
-def _smiles_list(path: Path) -> tuple[list[str], Rows]:
+def _smiles_list(path: Path) -> tuple[list[str], AllRows]:
     """One molecule per line: SMILES, then optionally white space and a name."""
     numbered = ((number, line) for number, line in enumerate(text_lines(path), start=1) if line.strip())
     first = next(numbered, None)
@@ -162,7 +201,7 @@ def _smiles_list(path: Path) -> tuple[list[str], Rows]:
     return ["smiles", "name"], rows()
 
 
-def _parquet(path: Path) -> tuple[list[str], Rows]:
+def _parquet(path: Path) -> tuple[list[str], AllRows]:
     """A Parquet table; a pandas index in it is no column."""
     try:
         from pyarrow import ArrowException
@@ -191,7 +230,7 @@ def _parquet(path: Path) -> tuple[list[str], Rows]:
     return names, rows()
 
 
-def _sdf(path: Path) -> tuple[list[str], Rows]:
+def _sdf(path: Path) -> tuple[list[str], AllRows]:
     """The records of an SD file: ``smiles`` from the structure, other columns from the properties.
 
     It is read twice: the names of the properties stand in the records.
@@ -244,6 +283,9 @@ def _sdf_smiles(record: str) -> str:
 def _empty(path: Path) -> DataError:
     return DataError(f"{path} is empty: expected a header line and one molecule per line")
 
+
+STREAMED = (".csv", ".tsv", ".smi", ".smiles", ".txt")
+"""Formats that are read once, from the first line to the last."""
 
 READERS: dict[str, Reader] = {
     ".csv": _delimited(","),

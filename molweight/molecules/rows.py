@@ -126,10 +126,10 @@ def save_rows(path: Path, records: Iterable[tuple[int, str, str, str]]) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("row", "input", "status", "reason"))
     for row, spelling, status, reason in sorted(records):
-        writer.writerow((row + 1, _no_formula(spelling), status, _no_formula(reason)))
+        writer.writerow((row + 1, no_formula(spelling), status, no_formula(reason)))
     write_text(path, text.getvalue())
 
 
-def _no_formula(text: str) -> str:
+def no_formula(text: str) -> str:
     """Text that no spreadsheet runs as a formula."""
     return f"'{text}" if text.startswith(FORMULA) else text

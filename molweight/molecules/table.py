@@ -13,7 +13,7 @@ import pandas as pd
 from rdkit import Chem
 
 from molweight.errors import DataError
-from molweight.molecules.readers import Cell, Rows, Source, open_rows, title
+from molweight.molecules.readers import Cell, Misshapen, Rows, Source, open_all_rows, open_rows, title
 
 MISSING = {"", "nan", "na", "n/a", "#n/a", "null", "none", "<na>"}  # compared in lower case
 REMEMBERED = 10_000  # spellings of labels; a table of zeros and ones needs two
@@ -75,6 +75,23 @@ def read_table(
     frame = pd.DataFrame(labels, columns=pd.Index(list(columns)), index=pd.Index(lines, name="line"))
     frame.insert(0, "smiles", pd.Series(smiles, index=frame.index, dtype=object), allow_duplicates=True)
     return frame
+
+
+def all_molecules(source: Source, name: str, *, kind: str | None = None) -> Iterator[str | Misshapen]:
+    """What every row of a table has for a molecule, as it passes by: no row is left out.
+
+    Args:
+        source, kind: see :func:`molweight.molecules.readers.open_all_rows`.
+        name: of the column with SMILES; without an exact match case is ignored. A table of one column needs
+            no name.
+
+    Raises:
+        DataError: at once where there is no such column; at its row where a file is damaged.
+    """
+    names, rows = open_all_rows(source, kind=kind)
+    at = 0 if len(names) == 1 else _find_column(title(source), names, [name], "--smiles-column")
+    _check_unique(title(source), names, [at])
+    return (cells if isinstance(cells, Misshapen) else _smiles(cells[at]) for _, cells in rows)
 
 
 def smiles_column(source: Source, name: str, aliases: Sequence[str] = ()) -> Iterator[str]:

@@ -90,6 +90,10 @@ class LabelTask:
         chances = zip(self.labels, predictions.T, strict=True)
         return found | {f"probability of {label}": chance.numpy() for label, chance in chances}
 
+    def calibration(self, predictions: Tensor, targets: Tensor) -> dict[str, Any]:
+        """Nothing: probabilities of several labels are not calibrated."""
+        return {}
+
     def card(self) -> dict[str, Any]:
         """What ``model.json`` says about the outputs."""
         return {

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from molweight.errors import ConfigError, unknown
 from molweight.tapweight.typing import Batch
+from molweight.training.calibration import fit_temperatures
 from molweight.training.metrics import METRICS, Score, score
 
 Kind = Literal["classification", "regression"]
@@ -122,6 +123,17 @@ class Task:
         for j, name in enumerate(self.names):
             found[name], found[f"{name}_true"] = predictions[:, j].numpy(), targets[:, j].numpy()
         return found
+
+    def calibration(self, predictions: Tensor, targets: Tensor) -> dict[str, Any]:
+        """What ``model.json`` says about how far probabilities can be believed: ``temperature``, [t].
+
+        Args:
+            predictions: of the validation part, [n, t].
+            targets: its labels, [n, t].
+        """
+        if self.kind != "classification":
+            return {}
+        return {"temperature": fit_temperatures(predictions, targets)}
 
     def card(self) -> dict[str, Any]:
         """What ``model.json`` says about the outputs."""

@@ -1,0 +1,26 @@
+"""What a trained model is for: predictions for new molecules.
+
+    from molweight.inference import load_model, predict
+    table = predict(["runs/mine"], ["CCO", "c1ccccc1O"])
+
+``model`` (a run's folder becomes a model that is ready), ``requests`` (molecules from files, pipes and
+lists), ``prediction`` (draw, run, one row a molecule), ``writers`` (CSV, JSON lines, Parquet), ``command``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from molweight.inference.model import TrainedModel, load_model
+    from molweight.inference.prediction import predict
+
+__all__ = ["TrainedModel", "load_model", "predict"]
+PLACES = {"TrainedModel": "model", "load_model": "model", "predict": "prediction"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in PLACES:
+        raise AttributeError(f"module 'molweight.inference' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"molweight.inference.{PLACES[name]}"), name)

@@ -1,0 +1,56 @@
+"""What is asked for: one molecule, or the reason why there is none, for every row of any source."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from io import BufferedReader
+from pathlib import Path
+from typing import cast
+
+import pandas as pd
+
+from molweight.errors import ConfigError
+from molweight.molecules.readers import SMILES_HEADERS, STDIN, Misshapen, Source
+from molweight.molecules.table import all_molecules
+
+Request = str | Misshapen
+"""A SMILES string, as it stands in the row, or why the row has none."""
+
+KINDS = ("csv", "tsv", "smi", "sdf", "parquet")
+PEEK = 4096  # bytes of standard input that are looked at for a header
+
+
+def requests(
+    source: Source | pd.Series[str], *, smiles_column: str = "smiles", kind: str | None = None
+) -> Iterator[Request]:
+    """One request for every row, in order, read as needed.
+
+    Args:
+        source: a file, ``-`` for standard input, a data frame, or a series or list of SMILES.
+        smiles_column: of a table with several columns.
+        kind: of :data:`KINDS`; None takes the ending of the file's name, and looks at the first line of
+            standard input.
+
+    Raises:
+        ConfigError: an unknown kind.
+        DataError: the source cannot be read.
+    """
+    if kind is not None and kind not in KINDS:
+        raise ConfigError(f"the format of the input must be one of {', '.join(KINDS)}, got {kind!r}")
+    if isinstance(source, pd.Series):
+        source = source.tolist()
+    if kind is None and isinstance(source, str | Path) and Path(source) == STDIN:
+        kind = sniffed()
+    return all_molecules(source, smiles_column, kind=None if kind is None else f".{kind}")
+
+
+def sniffed() -> str:
+    """The format of standard input: a table if its first line is a header with a column of SMILES."""
+    stream = cast(BufferedReader, sys.stdin.buffer)
+    first = stream.peek(PEEK).partition(b"\n")[0].decode("utf-8", "replace")
+    for kind, delimiter in (("csv", ","), ("tsv", "\t")):
+        cells = [cell.strip().strip('"').lower() for cell in first.removeprefix("\ufeff").split(delimiter)]
+        if len(cells) > 1 and SMILES_HEADERS & set(cells):
+            return kind
+    return "smi"

@@ -1,0 +1,201 @@
+"""Tables of predictions into a file or a pipe, batch by batch.
+
+A file is whole, or it is not there: rows go into ``<name>.partial``, which takes the name in the end and
+stays where writing was cut short.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Protocol
+
+import pandas as pd
+
+from molweight.errors import ConfigError, DataError, unknown
+from molweight.molecules.rows import no_formula
+
+DIGITS = 6  # significant ones, as many as float32 networks agree on
+GROUP = 65_536  # rows of a Parquet row group
+
+
+class Encoding(Protocol):
+    """How tables become bytes."""
+
+    def write(self, table: pd.DataFrame) -> None:
+        """Add rows."""
+
+    def close(self) -> None:
+        """Add what belongs at the end."""
+
+
+class Csv:
+    """Comma-separated text, NaN as an empty cell; no text is a formula for a spreadsheet."""
+
+    def __init__(self, file: BinaryIO, empty: pd.DataFrame, about: Mapping[str, str]) -> None:
+        self.file = file
+        self.texts = [name for name in empty.columns if empty[name].dtype == object]
+        self.file.write(self._encoded(empty.rename(columns=no_formula), header=True))
+
+    def write(self, table: pd.DataFrame) -> None:
+        """Add rows."""
+        safe = {name: [no_formula(text) for text in table[name]] for name in self.texts}
+        self.file.write(self._encoded(table.assign(**safe), header=False))
+
+    def close(self) -> None:
+        """Nothing belongs at the end."""
+
+    def _encoded(self, table: pd.DataFrame, *, header: bool) -> bytes:
+        text = table.to_csv(index=False, header=header, float_format=f"%.{DIGITS}g", lineterminator="\n")
+        return text.encode("utf-8", "backslashreplace")
+
+
+class JsonLines:
+    """An object a row, NaN as null."""
+
+    def __init__(self, file: BinaryIO, empty: pd.DataFrame, about: Mapping[str, str]) -> None:
+        self.file = file
+
+    def write(self, table: pd.DataFrame) -> None:
+        """Add rows."""
+        for row in table.to_dict("records"):
+            plain = {str(name): self._value(value) for name, value in row.items()}
+            self.file.write(json.dumps(plain).encode() + b"\n")
+
+    def close(self) -> None:
+        """Nothing belongs at the end."""
+
+    @staticmethod
+    def _value(value: Any) -> Any:
+        if not isinstance(value, float):
+            return value
+        return None if value != value else float(f"{value:.{DIGITS}g}")
+
+
+class Parquet:
+    """Columns of int64, string and float64, with what there is to know about them as metadata."""
+
+    def __init__(self, file: BinaryIO, empty: pd.DataFrame, about: Mapping[str, str]) -> None:
+        try:
+            import pyarrow
+            from pyarrow.parquet import ParquetWriter
+        except ImportError as error:
+            raise DataError(
+                "writing Parquet needs pyarrow, which is not installed: pip install pyarrow, or write CSV"
+            ) from error
+        kinds = {"int64": pyarrow.int64(), "float64": pyarrow.float64()}
+        fields = [(str(name), kinds.get(str(empty[name].dtype), pyarrow.string())) for name in empty.columns]
+        self.table = pyarrow.Table
+        self.schema = pyarrow.schema(fields, metadata=dict(about))
+        self.writer = ParquetWriter(file, self.schema)
+        self.waiting: list[pd.DataFrame] = []
+
+    def write(self, table: pd.DataFrame) -> None:
+        """Add rows; they are written a group at a time."""
+        self.waiting.append(table)
+        if sum(map(len, self.waiting)) >= GROUP:
+            self._flush()
+
+    def close(self) -> None:
+        """Write the last rows and the footer."""
+        self._flush()
+        self.writer.close()
+
+    def _flush(self) -> None:
+        if self.waiting:
+            rows = pd.concat(self.waiting)
+            self.writer.write_table(self.table.from_pandas(rows, schema=self.schema, preserve_index=False))
+            self.waiting = []
+
+
+FORMATS: dict[str, type[Csv | JsonLines | Parquet]] = {"csv": Csv, "jsonl": JsonLines, "parquet": Parquet}
+ENDINGS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
+
+
+def output_format(path: Path | None, kind: str | None) -> str:
+    """The format that was asked for, or that of the file's ending; CSV for a pipe.
+
+    Raises:
+        ConfigError: there is no such format.
+    """
+    if kind is None and path is not None:
+        kind = ENDINGS.get(path.suffix.lower())
+        if kind is None:
+            raise ConfigError(
+                f"{path}: the ending {path.suffix!r} names no format; use {', '.join(ENDINGS)} or --format"
+            )
+    kind = kind or "csv"
+    if kind not in FORMATS:
+        raise ConfigError(unknown("format", kind, FORMATS))
+    if kind == "parquet" and path is None:
+        raise ConfigError("Parquet goes into a file: name one with -o FILE.parquet")
+    return kind
+
+
+class Output:
+    """Where tables go; a context, in which they are written.
+
+    Args:
+        path: of the file; None is standard output.
+        kind: of :data:`FORMATS`.
+        empty: the table of no rows: names and types of the columns.
+        about: what else is known, by name; kept where the format has a place for it.
+
+    Raises:
+        DataError: it cannot be written.
+    """
+
+    def __init__(
+        self, path: Path | None, *, kind: str, empty: pd.DataFrame, about: Mapping[str, str]
+    ) -> None:
+        self.path, self.rows = path, 0
+        self.partial = None if path is None else path.with_name(f"{path.name}.partial")
+        try:
+            self.file: BinaryIO = sys.stdout.buffer if self.partial is None else self.partial.open("wb")
+        except OSError as error:
+            raise DataError(f"cannot write {path}: {error.strerror or error}") from error
+        self.encoding: Encoding = FORMATS[kind](self.file, empty, about)
+
+    def write(self, table: pd.DataFrame) -> None:
+        """Add rows; a pipe has them at once.
+
+        Raises:
+            DataError: they cannot be written.
+        """
+        try:
+            self.encoding.write(table)
+            if self.partial is None:
+                self.file.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise self._failure(error) from error
+        self.rows += len(table)
+
+    def __enter__(self) -> Output:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.partial is None or self.path is None:
+            return
+        try:
+            if kind is None:
+                self.encoding.close()
+                self.file.flush()
+                os.fsync(self.file.fileno())
+            self.file.close()
+            if kind is None:
+                self.partial.replace(self.path)
+        except OSError as problem:
+            if kind is None:
+                raise self._failure(problem) from problem
+
+    def _failure(self, error: OSError) -> DataError:
+        rest = "" if self.partial is None else f"; what was written is in {self.partial}"
+        return DataError(f"could not write {self.path or 'standard output'}: {error.strerror or error}{rest}")
