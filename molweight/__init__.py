@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from molweight.experiment import run_experiment
     from molweight.inference.model import load_model
     from molweight.inference.prediction import predict
-    from molweight.report import Report
+    from molweight.reporting.content import Report
 
 __all__ = ["Report", "load_config", "load_model", "predict", "run_experiment"]
 
 _HOMES = {
-    "Report": "report",
+    "Report": "reporting.content",
     "load_config": "config",
     "load_model": "inference.model",
     "predict": "inference.prediction",

@@ -15,9 +15,10 @@ from torch import Tensor
 
 from molweight.errors import MolweightError
 from molweight.files import write_json, write_text
-from molweight.plot import save_weights_plot
 from molweight.recipes import RunConfig
-from molweight.report import Report, build_report, save_predictions
+from molweight.reporting.content import Report, build_report
+from molweight.reporting.figures import save_weights_plot
+from molweight.reporting.predictions import save_predictions
 from molweight.run_directory import RunDirectory
 from molweight.signals import Interrupted, interruptible
 from molweight.stages.finetuning import retrain

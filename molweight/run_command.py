@@ -16,7 +16,8 @@ from molweight.composition import compose_config, config_dir, spelled_out
 from molweight.errors import MolweightError
 from molweight.experiment import run_experiment
 from molweight.modality import Modality
-from molweight.report import Report, number
+from molweight.reporting.content import Report
+from molweight.reporting.markdown import number
 from molweight.run_config import to_run_config
 from molweight.signals import Interrupted
 from molweight.training.metrics import METRICS

@@ -26,7 +26,7 @@ from molweight.leaderboard.execution import Outcome
 from molweight.leaderboard.pictures import plot_learned, plot_ranks
 from molweight.leaderboard.plan import folder_name, plan
 from molweight.leaderboard.rows import COLUMNS, finished_row, read_rows
-from molweight.report import Report
+from molweight.reporting.content import Report
 from molweight.run_directory import RunDirectory
 from molweight.signals import Interrupted, interruptible, stop_if_asked
 

@@ -8,16 +8,6 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from molweight.leaderboard.bootstrap import (
-    COUNTED,
-    Predictions,
-    bootstrap,
-    draws,
-    interval,
-    mean_over_runs,
-    repeating,
-    resampled,
-)
 from molweight.leaderboard.statistics import (
     agreement,
     cliques,
@@ -30,6 +20,16 @@ from molweight.leaderboard.statistics import (
     spread,
     standardised,
     wilcoxon_p,
+)
+from molweight.training.bootstrap import (
+    COUNTED,
+    Predictions,
+    bootstrap,
+    draws,
+    interval,
+    mean_over_runs,
+    repeating,
+    resampled,
 )
 from molweight.training.metrics import METRICS
 
@@ -210,7 +210,7 @@ def test_draws_are_paired_reproducible_and_independent_of_chunks(monkeypatch):
     values = bootstrap("rmse", [run, shuffled], resamples=100, seed=3)
     np.testing.assert_allclose(values[0], values[1], rtol=1e-12)
     np.testing.assert_array_equal(values, bootstrap("rmse", [run, shuffled], resamples=100, seed=3))
-    monkeypatch.setattr("molweight.leaderboard.bootstrap.CELLS", 40 * 7)
+    monkeypatch.setattr("molweight.training.bootstrap.CELLS", 40 * 7)
     again = bootstrap("rmse", [run, shuffled], resamples=100, seed=3)
     np.testing.assert_allclose(values, again, rtol=1e-12)  # sums of another shape round differently
     assert not np.array_equal(values, bootstrap("rmse", [run, shuffled], resamples=100, seed=4))

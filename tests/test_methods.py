@@ -19,7 +19,7 @@ from molweight.experiment import run_experiment
 from molweight.files import sha256_file
 from molweight.methods import NO_PRETRAINING, PLAIN, Method, parse_method, read_weights
 from molweight.molecules import forest
-from molweight.report import Report
+from molweight.reporting.content import Report
 from molweight.run_directory import RunDirectory
 from molweight.stages import search
 from molweight.stages.finetuning import retrain

@@ -15,7 +15,7 @@ from molweight.experiment import run_experiment
 from molweight.molecules.datasets import load_dataset
 from molweight.named_cards import dataset_card
 from molweight.objectives.setup import image_setup
-from molweight.report import Report
+from molweight.reporting.content import Report
 from molweight.stages import one_level
 from molweight.stages.pretraining_cache import kept_pretraining
 

@@ -6,7 +6,7 @@
 It reads top down: ``runs`` (what is run, kept and announced), ``plan`` (which runs), ``execution`` (one
 after the other or in processes), ``launchers`` and ``launching`` (or through a launcher of Hydra), ``job``
 (what that starts), ``rows`` (``leaderboard.csv``), ``predictions`` (``predictions.npz``), ``summary``
-(numbers from both, through ``statistics`` and ``bootstrap``), ``tables`` and ``pictures``.
+(numbers from both, through ``statistics`` and ``training.bootstrap``), ``tables`` and ``pictures``.
 
 Importing the package loads no torch, so that a launcher, which trains nothing, starts at once.
 """

@@ -19,7 +19,7 @@ from scipy import stats
 from molweight.leaderboard.rows import Row, unique
 from molweight.leaderboard.statistics import LEVEL, Array
 from molweight.methods import NO_PRETRAINING, parse_method
-from molweight.report import number, table
+from molweight.reporting.markdown import number, table
 
 FEWEST = 3  # objectives; between two there is a paired test
 SINGLE = "single:"

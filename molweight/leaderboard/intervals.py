@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from molweight.leaderboard.bootstrap import Array, Predictions, bootstrap, interval, mean_over_runs
 from molweight.leaderboard.rows import Row, column
+from molweight.training.bootstrap import Array, Predictions, bootstrap, interval, mean_over_runs
 
 Summary = dict[str, Any]
 

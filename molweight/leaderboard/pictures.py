@@ -11,7 +11,7 @@ import numpy as np
 from molweight.errors import DataError
 from molweight.files import write_bytes
 from molweight.leaderboard.statistics import cliques
-from molweight.plot import COLOURS
+from molweight.reporting.figures import COLOURS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

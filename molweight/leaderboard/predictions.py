@@ -15,8 +15,9 @@ import numpy as np
 
 from molweight.errors import DataError
 from molweight.files import write_bytes
-from molweight.leaderboard.bootstrap import Predictions
 from molweight.leaderboard.rows import Row
+from molweight.reporting.predictions import read_predictions
+from molweight.training.bootstrap import Predictions
 
 FILE = "predictions.npz"
 PARTS = {"rows": np.int64, "predicted": np.float32, "truth": np.float64}
@@ -50,23 +51,6 @@ def known_predictions(rows: Sequence[Row], out: Path) -> dict[str, Predictions]:
 def entry_name(row: Row) -> str:
     """The run and its configuration."""
     return f"{row['run']}/{row['config_hash']}"
-
-
-def read_predictions(path: Path) -> Predictions | None:
-    """The test part of a run's ``predictions.csv``; None where there is none that can be read."""
-    import pandas as pd
-
-    try:
-        table = pd.read_csv(path, float_precision="round_trip")
-        table = table[table["part"] == "test"]
-        targets = [name for name in table.columns if f"{name}_true" in table.columns]
-        return Predictions(
-            rows=table["row"].to_numpy(np.int64),
-            predicted=table[targets].to_numpy(np.float32).astype(np.float64),
-            truth=table[[f"{name}_true" for name in targets]].to_numpy(np.float64),
-        )
-    except (OSError, ValueError, KeyError):
-        return None
 
 
 def read_kept(path: Path) -> dict[str, Predictions]:

@@ -30,7 +30,7 @@ from molweight.leaderboard.rows import (
 from molweight.leaderboard.summary import summarise
 from molweight.leaderboard.tables import counted, markdown
 from molweight.modality import find_modality
-from molweight.report import number
+from molweight.reporting.markdown import number
 
 REFERENCE = "tapweight"
 Announce = Callable[[str], None]

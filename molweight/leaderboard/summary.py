@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from molweight.leaderboard.bootstrap import Predictions
 from molweight.leaderboard.corners import corners
 from molweight.leaderboard.intervals import bootstrap_intervals
 from molweight.leaderboard.predictions import known_predictions
@@ -34,6 +33,7 @@ from molweight.leaderboard.statistics import (
     wilcoxon_p,
 )
 from molweight.methods import parse_method
+from molweight.training.bootstrap import Predictions
 from molweight.training.metrics import METRICS
 
 SCHEMA = 1

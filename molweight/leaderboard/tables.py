@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from molweight.leaderboard.bootstrap import COVERAGE
 from molweight.leaderboard.corners import corners_section
 from molweight.leaderboard.statistics import LEVEL
-from molweight.report import number, table
+from molweight.reporting.markdown import number, table
+from molweight.training.bootstrap import COVERAGE
 
 Summary = dict[str, Any]
 DASH = "–"

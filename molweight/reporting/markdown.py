@@ -1,144 +1,16 @@
-"""What a run found: ``report.json``, a Markdown table, and the predictions behind the scores."""
+"""``report.md``: a page of tables from the content of ``report.json``, and what tables are made of."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import pandas as pd
-from torch import Tensor, nn
-
-from molweight.files import write_text
-from molweight.machine import versions
-from molweight.recipes import RunConfig
 from molweight.separation import sentence
-from molweight.stages.steps import Learned
-from molweight.training.finetune import Finetuned
-from molweight.training.metrics import METRICS, Score
-from molweight.training.setup import Setup
+from molweight.training.metrics import METRICS
 
-SCHEMA = 1
 SAMPLES = {"molecules": ("molecules", "images"), "text": ("sentences", "sentences")}
 """What a modality's corpus holds, and what its pretraining sees."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Report:
-    """A run's result.
-
-    Args:
-        content: of ``report.json``.
-    """
-
-    content: dict[str, Any]
-
-    @property
-    def test(self) -> float:
-        """The test metric."""
-        return float(self.content["test"])
-
-    @property
-    def weights(self) -> dict[str, float]:
-        """The learned weights by objective."""
-        return dict(self.content["weights"])
-
-    def markdown(self) -> str:
-        """The report as a page for people."""
-        return markdown(self.content)
-
-
-def build_report(
-    config: RunConfig,
-    setup: Setup,
-    learned: Learned,
-    tuned: Finetuned | None,
-    *,
-    valid: Score,
-    test: Score,
-    seconds: dict[str, float],
-    command: str,
-) -> Report:
-    """Collect what DESIGN calls the report; NaN becomes ``null`` when it is written."""
-    facts = dict(setup.facts)
-    return Report(
-        content={
-            "schema": SCHEMA,
-            "modality": config.modality,
-            **{
-                key: facts.pop(key)
-                for key in ("dataset", "data_sha256", "n_rows", "n_invalid", "n_duplicates")
-            },
-            "task_type": setup.task.kind,
-            "metric": setup.task.metric,
-            "method": str(config.method),
-            "seed": config.seed,
-            "protocol": config.protocol,
-            "split": facts.pop("split"),
-            "valid": valid.value,
-            "test": test.value,
-            "valid_per_task": valid.per_task,
-            "test_per_task": test.per_task,
-            "test_undefined": len(test.undefined),
-            "test_evaluations": setup.test.evaluations,
-            "weights": learned.weights,
-            "separation": learned.separation,
-            "updates": updates(config),
-            "engine": learned.engine,
-            "hypergradient": config.hypergradient_name if config.method.learns else None,
-            "finetune": None if tuned is None else finetuning(tuned),
-            "parameters": 0 if tuned is None else count(setup.pretraining.backbone),
-            "images": learned.images,
-            "seconds": sum(seconds.values()),
-            "seconds_by_stage": seconds,
-            "seconds_reused": learned.seconds_reused,
-            **facts,
-            "versions": versions(),
-            "config_hash": config.hash,
-            "command": command,
-        }
-    )
-
-
-def updates(config: RunConfig) -> int:
-    """How often the weights were updated, or would have been by a method that learns them."""
-    if not config.method.pretrains:
-        return 0
-    return config.learn.steps - (config.learn.held if config.method.learns else 0)
-
-
-def count(module: nn.Module) -> int:
-    """The number of its parameters."""
-    return sum(p.numel() for p in module.parameters())
-
-
-def finetuning(tuned: Finetuned) -> dict[str, Any]:
-    """How the final training went."""
-    return {
-        "best_epoch": tuned.best_epoch,
-        "epochs": len(tuned.history),
-        "selected_by": tuned.selected_by,
-        "constant_predictions": tuned.constant,
-        "history": tuned.history,
-    }
-
-
-def save_predictions(path: Path, setup: Setup, parts: dict[str, tuple[Tensor, Tensor, Tensor]]) -> None:
-    """Write validation and test rows with their predictions and true values.
-
-    Columns: those of ``setup.describe``, ``part``, then for each target its prediction and ``<target>_true``,
-    and what else the task has to say.
-    """
-    frames = []
-    for part, (positions, predicted, truth) in parts.items():
-        columns: dict[str, Any] = {
-            name: [values[i] for i in positions.tolist()] for name, values in setup.describe.items()
-        }
-        columns["part"] = part
-        frames.append(pd.DataFrame(columns | setup.task.columns(predicted, truth)))
-    write_text(path, pd.concat(frames).to_csv(index=False, float_format="%.6g"))
 
 
 def markdown(content: dict[str, Any]) -> str:

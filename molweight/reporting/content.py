@@ -1,0 +1,118 @@
+"""What a run found: the content of ``report.json``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from molweight.machine import versions
+from molweight.recipes import RunConfig
+from molweight.reporting.markdown import markdown
+from molweight.stages.steps import Learned
+from molweight.training.finetune import Finetuned
+from molweight.training.metrics import Score
+from molweight.training.setup import Setup
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """A run's result.
+
+    Args:
+        content: of ``report.json``.
+    """
+
+    content: dict[str, Any]
+
+    @property
+    def test(self) -> float:
+        """The test metric."""
+        return float(self.content["test"])
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The learned weights by objective."""
+        return dict(self.content["weights"])
+
+    def markdown(self) -> str:
+        """The report as a page for people."""
+        return markdown(self.content)
+
+
+def build_report(
+    config: RunConfig,
+    setup: Setup,
+    learned: Learned,
+    tuned: Finetuned | None,
+    *,
+    valid: Score,
+    test: Score,
+    seconds: dict[str, float],
+    command: str,
+) -> Report:
+    """Collect what DESIGN calls the report; NaN becomes ``null`` when it is written."""
+    facts = dict(setup.facts)
+    return Report(
+        content={
+            "schema": SCHEMA,
+            "modality": config.modality,
+            **{
+                key: facts.pop(key)
+                for key in ("dataset", "data_sha256", "n_rows", "n_invalid", "n_duplicates")
+            },
+            "task_type": setup.task.kind,
+            "metric": setup.task.metric,
+            "method": str(config.method),
+            "seed": config.seed,
+            "protocol": config.protocol,
+            "split": facts.pop("split"),
+            "valid": valid.value,
+            "test": test.value,
+            "valid_per_task": valid.per_task,
+            "test_per_task": test.per_task,
+            "test_undefined": len(test.undefined),
+            "test_evaluations": setup.test.evaluations,
+            "weights": learned.weights,
+            "separation": learned.separation,
+            "updates": updates(config),
+            "engine": learned.engine,
+            "hypergradient": config.hypergradient_name if config.method.learns else None,
+            "finetune": None if tuned is None else finetuning(tuned),
+            "parameters": 0 if tuned is None else count(setup.pretraining.backbone),
+            "images": learned.images,
+            "seconds": sum(seconds.values()),
+            "seconds_by_stage": seconds,
+            "seconds_reused": learned.seconds_reused,
+            **facts,
+            "versions": versions(),
+            "config_hash": config.hash,
+            "command": command,
+        }
+    )
+
+
+def updates(config: RunConfig) -> int:
+    """How often the weights were updated, or would have been by a method that learns them."""
+    if not config.method.pretrains:
+        return 0
+    return config.learn.steps - (config.learn.held if config.method.learns else 0)
+
+
+def count(module: nn.Module) -> int:
+    """The number of its parameters."""
+    return sum(p.numel() for p in module.parameters())
+
+
+def finetuning(tuned: Finetuned) -> dict[str, Any]:
+    """How the final training went."""
+    return {
+        "best_epoch": tuned.best_epoch,
+        "epochs": len(tuned.history),
+        "selected_by": tuned.selected_by,
+        "constant_predictions": tuned.constant,
+        "history": tuned.history,
+    }

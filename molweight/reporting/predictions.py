@@ -1,0 +1,45 @@
+"""``predictions.csv``: validation and test samples with what was predicted and what is true."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from torch import Tensor
+
+from molweight.files import write_text
+from molweight.training.bootstrap import Predictions
+from molweight.training.setup import Setup
+
+
+def save_predictions(path: Path, setup: Setup, parts: dict[str, tuple[Tensor, Tensor, Tensor]]) -> None:
+    """Write validation and test rows with their predictions and true values.
+
+    Columns: those of ``setup.describe``, ``part``, then for each target its prediction and ``<target>_true``,
+    and what else the task has to say.
+    """
+    frames = []
+    for part, (positions, predicted, truth) in parts.items():
+        columns: dict[str, Any] = {
+            name: [values[i] for i in positions.tolist()] for name, values in setup.describe.items()
+        }
+        columns["part"] = part
+        frames.append(pd.DataFrame(columns | setup.task.columns(predicted, truth)))
+    write_text(path, pd.concat(frames).to_csv(index=False, float_format="%.6g"))
+
+
+def read_predictions(path: Path) -> Predictions | None:
+    """The test part of a run's ``predictions.csv``; None where there is none that can be read."""
+    try:
+        table = pd.read_csv(path, float_precision="round_trip")
+        table = table[table["part"] == "test"]
+        targets = [name for name in table.columns if f"{name}_true" in table.columns]
+        return Predictions(
+            rows=table["row"].to_numpy(np.int64),
+            predicted=table[targets].to_numpy(np.float32).astype(np.float64),
+            truth=table[[f"{name}_true" for name in targets]].to_numpy(np.float64),
+        )
+    except (OSError, ValueError, KeyError):
+        return None
