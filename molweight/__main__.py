@@ -65,7 +65,12 @@ def main(arguments: list[str] | None = None) -> int:
         if arguments[:1] == ["predict"]:  # SMILES may stand before and after options
             return predict(arguments[1:])
         options = parser().parse_args(arguments)
-        commands = {"convert": convert, "datasets": datasets, "leaderboard": leaderboard}
+        commands = {
+            "convert": convert,
+            "datasets": datasets,
+            "leaderboard": leaderboard,
+            "report": report,
+        }
         return commands[options.command](options)
     except MolweightError as error:
         print(f"molweight: {printable(error)}", file=sys.stderr)
@@ -92,6 +97,13 @@ def parser() -> argparse.ArgumentParser:
     command = commands.add_parser("convert", help="turn ImageMol's .pth.tar weights into a .safetensors file")
     command.add_argument("source", type=Path, help="ImageMol.pth.tar")
     command.add_argument("destination", type=Path, help="a new .safetensors file")
+    command = commands.add_parser(
+        "report",
+        help="write the page of a finished run",
+        description="Write report.html, a page that needs nothing else, from the files of finished runs.",
+        epilog="example: python -m molweight report results/runs/esol/tapweight/*",
+    )
+    command.add_argument("run_dirs", metavar="RUN_DIR", nargs="+", help="folder of a finished run")
     add_datasets(commands)
     command = commands.add_parser(
         "leaderboard",
@@ -149,6 +161,15 @@ def convert(options: argparse.Namespace) -> int:
         f"{options.destination}: {found['tensors']} tensors of the backbone "
         f"({found['heads']} of the pretraining heads left behind)"
     )
+    return 0
+
+
+def report(options: argparse.Namespace) -> int:
+    """Write the page of every run and say where it is."""
+    from molweight.reporting.page import save_page
+
+    for run_dir in options.run_dirs:
+        say(str(save_page(run_dir)))
     return 0
 
 

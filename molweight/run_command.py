@@ -18,6 +18,7 @@ from molweight.experiment import run_experiment
 from molweight.modality import Modality
 from molweight.reporting.content import Report
 from molweight.reporting.markdown import number
+from molweight.reporting.page import save_page
 from molweight.run_config import to_run_config
 from molweight.signals import Interrupted
 from molweight.training.metrics import METRICS
@@ -66,12 +67,17 @@ def one_run(config: DictConfig, modality: Modality, command: str) -> int:
     except KeyboardInterrupt:
         print("molweight: interrupted", file=sys.stderr)
         return 130
-    print(closing_lines(report, str(run.run_dir)))
+    print(closing_lines(report))
+    try:
+        print(f"report: {save_page(run.run_dir)}")
+    except MolweightError as error:  # the run itself is finished and whole
+        print(f"report: {run.run_dir}/report.md")
+        print(f"molweight: no report.html: {error}", file=sys.stderr)
     return 0
 
 
-def closing_lines(report: Report, run_dir: str) -> str:
-    """The result for the terminal: scores, a bar for every weight, where to look."""
+def closing_lines(report: Report) -> str:
+    """The result for the terminal: scores, and a bar for every weight."""
     content = report.content
     label = METRICS[content["metric"]].label
     widest = max(map(len, report.weights), default=0)
@@ -86,6 +92,5 @@ def closing_lines(report: Report, run_dir: str) -> str:
             f"{content['dataset']}: test {label} {number(content['test'])} "
             f"(validation {number(content['valid'])}), {content['seconds']:.0f} s",
             *(["weights:", *bars] if bars else []),
-            f"report: {run_dir}/report.md",
         ]
     )

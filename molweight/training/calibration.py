@@ -1,4 +1,4 @@
-"""Temperature scaling: one number a target that makes probabilities mean what they say.
+"""Do probabilities mean what they say, and temperature scaling: one number a target that makes them.
 
 Guo, Pleiss, Sun and Weinberger, On Calibration of Modern Neural Networks (ICML 2017), equation 9, for
 independent yes/no targets: the logit is divided by T > 0, which changes no ranking.
@@ -7,11 +7,15 @@ independent yes/no targets: the logit is divided by T > 0, which changes no rank
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
 from scipy.optimize import minimize_scalar
+from scipy.special import expit, logit
 from torch import Tensor
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
 
 SATURATED = 1e-7  # distance from 0 and 1 at which a float32 probability says nothing more about its logit
 RANGE = 10.0  # T lies within [1 / RANGE, RANGE]: a part without a single mistake would make it 0
@@ -46,3 +50,29 @@ def fit_one(logits: np.ndarray, labels: np.ndarray) -> float:
     limit = math.log(RANGE)
     found = minimize_scalar(cross_entropy, bounds=(-limit, limit), method="bounded", options={"xatol": 1e-6})
     return math.exp(found.x)
+
+
+def scaled(probability: Array, temperature: float) -> Array:
+    """Probabilities [n] whose logits were divided by a temperature."""
+    clipped = np.clip(probability, SATURATED, 1 - SATURATED)
+    found: Array = expit(logit(clipped) / temperature)
+    return found
+
+
+def reliability(truth: Array, probability: Array, bins: int = 10) -> list[tuple[float, float, int]]:
+    """Mean probability, share of positives and count of every bin that is not empty."""
+    places = np.minimum((probability * bins).astype(int), bins - 1)
+    return [
+        (float(probability[own].mean()), float(truth[own].mean()), int(own.sum()))
+        for own in (places == place for place in range(bins))
+        if own.any()
+    ]
+
+
+def calibration_error(truth: Array, probability: Array, bins: int = 10) -> float:
+    """Expected calibration error: the mean distance of share and probability, weighted by the bins' counts.
+
+    Guo et al., On Calibration of Modern Neural Networks (ICML 2017), equation 3.
+    """
+    found = reliability(truth, probability, bins)
+    return sum(count * abs(mean - share) for mean, share, count in found) / max(len(truth), 1)

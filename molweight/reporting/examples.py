@@ -1,0 +1,105 @@
+"""The best and the worst predicted test samples, with their pictures where they are molecules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from molweight.reporting.run_pictures import svg_address
+
+COUNT = 6  # of the best, and of the worst
+WIDTH, HEIGHT = 260, 180  # of a molecule's picture, px
+MOST_TARGETS = 3  # of a sample's targets that are written beside it
+CERTAIN = 1e-7  # distance of a probability from 0 and 1 below which its cross entropy no longer grows
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """One sample.
+
+    Args:
+        row: in the data set's file, from 1.
+        text: its SMILES or sentences.
+        data: an address that holds its picture; empty for text, and for what cannot be drawn.
+        values: target, prediction and truth of the targets with the largest errors.
+    """
+
+    row: int
+    text: str
+    data: str
+    values: list[tuple[str, float, float]]
+
+
+def examples(
+    test: pd.DataFrame, targets: Sequence[str], task_type: str
+) -> tuple[list[Example], list[Example]]:
+    """The best and the worst predicted samples of the test part; no sample is in both.
+
+    Args:
+        test: rows of ``predictions.csv``.
+        targets: columns of predictions, each with its truth beside it.
+        task_type: of the run.
+    """
+    if not targets or not len(test):
+        return [], []
+    truth = test[[f"{name}_true" for name in targets]].to_numpy(np.float64)
+    predicted = test[list(targets)].to_numpy(np.float64)
+    each = errors(truth, predicted, task_type)
+    known = ~np.isnan(each)
+    mean = np.where(known, each, 0.0).sum(1) / np.maximum(known.sum(1), 1)
+    order = np.argsort(np.where(known.any(1), mean, np.nan), kind="stable")[: int(known.any(1).sum())]
+    count = min(COUNT, len(order) // 2)
+
+    def show(position: int) -> Example:
+        line = test.iloc[position]
+        places = np.argsort(-np.nan_to_num(each[position], nan=-1.0), kind="stable")[:MOST_TARGETS]
+        shown = [place for place in places if known[position, place]]
+        smiles = line.get("smiles")
+        others = [name for name in test.columns if name not in ("row", "part")]
+        return Example(
+            row=int(line["row"]),
+            text=str(smiles if smiles is not None else line[others[0]]),
+            data=drawn(str(smiles)) if smiles is not None else "",
+            values=[
+                (targets[place], float(predicted[position, place]), float(truth[position, place]))
+                for place in shown
+            ],
+        )
+
+    return [show(i) for i in order[:count]], [show(i) for i in order[::-1][:count]]
+
+
+def errors(truth: Array, predicted: Array, task_type: str) -> Array:
+    """How wrong each prediction is, [n, t]: in spreads of its target, or as cross entropy; NaN if unknown."""
+    if task_type == "regression":
+        known = ~np.isnan(truth)
+        mean = np.where(known, truth, 0.0).sum(0) / np.maximum(known.sum(0), 1)
+        square = np.where(known, np.square(truth - mean), 0.0).sum(0) / np.maximum(known.sum(0), 1)
+        spread = np.sqrt(square)
+        return np.abs(predicted - truth) / np.where(spread > 0, spread, 1.0)
+    if task_type == "classification" and np.isin(truth[~np.isnan(truth)], (0.0, 1.0)).all():
+        chance = np.clip(np.where(truth == 1, predicted, 1 - predicted), CERTAIN, 1.0)
+        return np.where(np.isnan(truth), np.nan, -np.log(chance))
+    return np.where(np.isnan(truth), np.nan, (predicted != truth).astype(np.float64))
+
+
+def drawn(smiles: str) -> str:
+    """A molecule's picture as an address; empty where there is none."""
+    from rdkit.Chem.Draw import rdMolDraw2D
+
+    from molweight.molecules.smiles import InvalidSmilesError, parse
+
+    try:
+        mol = parse(smiles)
+    except InvalidSmilesError:
+        return ""
+    canvas = rdMolDraw2D.MolDraw2DSVG(WIDTH, HEIGHT)
+    rdMolDraw2D.PrepareAndDrawMolecule(canvas, mol)
+    canvas.FinishDrawing()
+    return svg_address(canvas.GetDrawingText().encode())

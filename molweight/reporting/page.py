@@ -1,0 +1,122 @@
+"""``report.html``: a run on one page that needs nothing else, made from the files of its folder alone.
+
+A run's folder may come from a stranger: whatever it says is escaped by jinja2, and pictures are embedded as
+images, in which nothing runs.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from molweight.errors import DataError
+from molweight.files import write_text
+from molweight.reporting.examples import examples
+from molweight.reporting.markdown import backbone_line, data_line, method_line, number
+from molweight.reporting.predictions import read_predictions
+from molweight.reporting.run_files import RunFiles, read_run
+from molweight.reporting.run_pictures import prediction_pictures, training_pictures
+from molweight.separation import sentence
+from molweight.training.bootstrap import bootstrap, interval
+from molweight.training.metrics import METRICS
+
+RESAMPLES = 1_000
+MOST_EXCLUDED = 20  # rows that are listed
+
+
+def save_page(run_dir: str | Path) -> Path:
+    """Write ``report.html`` into a finished run's folder.
+
+    Returns:
+        Its path.
+
+    Raises:
+        DataError: the folder holds no finished run, or a file of it is damaged.
+    """
+    folder = Path(run_dir)
+    path = folder / "report.html"
+    write_text(path, render(folder))
+    return path
+
+
+def render(folder: Path) -> str:
+    """The page."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("molweight.reporting", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["number"] = number
+    run = read_run(folder)
+    try:
+        return environment.get_template("report.html.jinja").render(**contents(run, folder))
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        raise DataError(
+            f"{folder} does not hold the report of this version ({type(error).__name__}: {error}); run again "
+            "into another run_dir="
+        ) from error
+
+
+def contents(run: RunFiles, folder: Path) -> dict[str, Any]:
+    """What the template shows."""
+    report = run.report
+    metric = METRICS[report["metric"]]
+    ranked = sorted(report["weights"].items(), key=lambda item: -item[1])
+    best, worst = examples(run.test, run.targets, report["task_type"])
+    return {
+        "report": report,
+        "label": metric.label,
+        "better": "higher" if metric.higher_is_better else "lower",
+        "units": report["units"] if report["units"] and report["task_type"] == "regression" else "",
+        "interval": test_interval(folder, report["metric"]),
+        "resamples": RESAMPLES,
+        "facts": facts(report),
+        "weights": ranked,
+        "largest": max((value for _, value in ranked), default=1.0),
+        "meaning": sentence(report["separation"], report["updates"]).replace("**", "").replace("`", ""),
+        "training": training_pictures(run),
+        "predictions": prediction_pictures(run),
+        "best": best,
+        "worst": worst,
+        "excluded": run.excluded[:MOST_EXCLUDED],
+        "excluded_more": max(0, len(run.excluded) - MOST_EXCLUDED),
+        "config": run.config,
+    }
+
+
+def test_interval(folder: Path, metric: str) -> tuple[float, float] | None:
+    """The bootstrap interval of the test score over test samples; None where it does not exist."""
+    found = read_predictions(folder / "predictions.csv")
+    if found is None or not len(found.rows):
+        return None
+    low, high = interval(bootstrap(metric, [found], resamples=RESAMPLES)[0])
+    return None if np.isnan(low) else (low, high)
+
+
+def facts(report: dict[str, Any]) -> list[tuple[str, str]]:
+    """The table below the headline."""
+    split, corpus = report["split"], report["corpus"]
+    overlap = f"{corpus['in_test']:,} of it are tested on"
+    sizes = ", ".join(f"{name} {size:,}" for name, size in split["sizes"].items() if size)
+    return [
+        ("method", method_line(report)),
+        ("protocol", f"{report['protocol']}; the test part was read {times(report['test_evaluations'])}"),
+        ("split", f"{split['kind']} ({sizes}), hash {split['hash'][:12]}"),
+        ("data", f"{data_line(report)}, SHA-256 {str(report['data_sha256'])[:12]}"),
+        ("pretraining corpus", "none" if corpus["name"] == "none" else f"{corpus['name']}; {overlap}"),
+        ("backbone", backbone_line(report)),
+        ("seed", str(report["seed"])),
+        ("time", f"{report['seconds']:,.0f} s"),
+        ("pretraining samples", f"{report['images']:,}"),
+    ]
+
+
+def times(count: int) -> str:
+    """How often, in words."""
+    return "once" if count == 1 else f"{count} times"

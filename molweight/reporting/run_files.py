@@ -1,0 +1,92 @@
+"""What a finished run has left in its folder, read back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from molweight.errors import DataError
+
+LABEL_COLUMN = "probability of "
+"""What begins the columns of a task with several labels."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFiles:
+    """What a finished run has left, as far as the page shows it.
+
+    Args:
+        report: of ``report.json``.
+        records: of ``steps.jsonl``; empty where nothing was pretrained.
+        predictions: of ``predictions.csv``.
+        card: of ``model.json``; empty without a network.
+        config: the text of ``config.yaml``.
+        excluded: rows of ``excluded.csv``.
+    """
+
+    report: dict[str, Any]
+    records: list[dict[str, Any]] = field(default_factory=list)
+    predictions: pd.DataFrame = field(default_factory=pd.DataFrame)
+    card: dict[str, Any] = field(default_factory=dict)
+    config: str = ""
+    excluded: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def targets(self) -> list[str]:
+        """Columns of predictions that have their truth beside them."""
+        names = [str(name) for name in self.predictions.columns]
+        return [name for name in names if f"{name}_true" in names]
+
+    @property
+    def test(self) -> pd.DataFrame:
+        """Predictions of the test part."""
+        return self.predictions[self.predictions["part"] == "test"]
+
+    @property
+    def labels(self) -> list[str]:
+        """Names of the labels of a task with several; else none."""
+        names = [str(name) for name in self.predictions.columns]
+        return [name.removeprefix(LABEL_COLUMN) for name in names if name.startswith(LABEL_COLUMN)]
+
+    def column(self, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """Numbers of the test part, [n]."""
+        return self.test[name].to_numpy(np.float64)
+
+
+def read_run(folder: Path) -> RunFiles:
+    """The files of a finished run.
+
+    Raises:
+        DataError: naming the file.
+    """
+    if not (folder / "report.json").is_file():
+        raise DataError(f"{folder} holds no finished run: there is no report.json in it")
+    path = folder / "report.json"
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+        path = folder / "steps.jsonl"
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        records = [json.loads(line) for line in lines]
+        path = folder / "predictions.csv"
+        predictions = pd.read_csv(path, float_precision="round_trip", keep_default_na=True)
+        path = folder / "model.json"
+        card = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        path = folder / "config.yaml"
+        config = path.read_text(encoding="utf-8")
+        path = folder / "excluded.csv"
+        excluded = pd.read_csv(path, keep_default_na=False).to_dict("records") if path.exists() else []
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{path} cannot be read ({error})") from error
+    return RunFiles(
+        report=report,
+        records=records,
+        predictions=predictions,
+        card=card,
+        config=config,
+        excluded=[{str(name): value for name, value in row.items()} for row in excluded],
+    )

@@ -1,0 +1,158 @@
+"""The pictures of a run's page: the weights, the losses, and predictions against the truth."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from molweight.reporting import figures
+from molweight.reporting.run_files import RunFiles
+from molweight.training.calibration import calibration_error, scaled
+from molweight.training.metrics import METRICS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MOST_PLOTS = 12  # scatter plots; a page with hundreds helps nobody
+WIDE, SQUARE = (5.0, 3.2), (4.4, 4.2)  # inches
+Array = np.ndarray[Any, np.dtype[np.float64]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A figure of the page.
+
+    Args:
+        title: above it.
+        alt: what it shows, for those who cannot see it.
+        data: an address that holds the picture itself.
+        width: px.
+        caption: below it.
+    """
+
+    title: str
+    alt: str
+    data: str
+    width: int
+    caption: str = ""
+
+
+def training_pictures(run: RunFiles) -> list[Picture]:
+    """The weights, the losses and finetuning."""
+    records, tuned = run.records, run.report["finetune"]
+    found = []
+    if records and moved(records):
+        found.append(
+            picture(
+                "The weights over the run",
+                "A line for the weight of each objective over the outer steps",
+                partial(figures.plot_weights, records),
+                WIDE,
+            )
+        )
+    if records and records[0].get("losses"):
+        found.append(
+            picture(
+                "The objectives' losses",
+                "A line for the loss of each objective over the outer steps, as a share of its first value",
+                partial(figures.plot_losses, records),
+                WIDE,
+            )
+        )
+    if tuned and tuned["history"]:
+        best, label = tuned["best_epoch"], METRICS[run.report["metric"]].label
+        kept = f"The dashed line is the epoch that was kept, {best} of {tuned['epochs']}."
+        losses, scores = {"train_loss": "train", "valid_loss": "validation"}, {"valid": label}
+        for title, lines, y in (
+            ("Finetuning: losses", losses, "loss"),
+            (f"Finetuning: validation {label}", scores, label),
+        ):
+            draw = partial(figures.plot_epochs, tuned["history"], lines, y, best)
+            found.append(picture(title, f"{title}, over the epochs", draw, WIDE, caption=kept))
+    return found
+
+
+def moved(records: Sequence[dict[str, Any]]) -> bool:
+    """Whether the weights were not the same all the time."""
+    return any(record["weights"] != records[0]["weights"] for record in records)
+
+
+def prediction_pictures(run: RunFiles) -> list[Picture]:
+    """Test predictions against the truth."""
+    pairs = {name: (run.column(f"{name}_true"), run.column(name)) for name in run.targets}
+    if run.report["task_type"] == "regression":
+        return [
+            picture(
+                name if len(pairs) > 1 else "Predicted and true",
+                f"Predicted against true {name} of the test part",
+                partial(figures.plot_parity, *pair),
+                SQUARE,
+            )
+            for name, pair in list(pairs.items())[:MOST_PLOTS]
+        ]
+    if run.labels:
+        draw = partial(figures.plot_confusion, confusion(*next(iter(pairs.values())), run.labels), run.labels)
+        alt = "How often each label was predicted for each true one"
+        return [picture("Predicted and true labels", alt, draw, SQUARE)]
+    found = [
+        picture("ROC", "ROC curves of the test part", partial(figures.plot_roc, pairs), SQUARE),
+        picture(
+            "Precision and recall",
+            "Precision-recall curves of the test part",
+            partial(figures.plot_precision_recall, pairs),
+            SQUARE,
+        ),
+    ]
+    truth, kinds = pooled(run)
+    if len(truth):
+        errors = ", ".join(f"{calibration_error(truth, p):.3f} {name}" for name, p in kinds.items())
+        found.append(
+            picture(
+                "Calibration",
+                "Share of positives against mean probability, in ten bins",
+                partial(figures.plot_reliability, truth, kinds),
+                SQUARE,
+                caption=f"All targets together. Expected calibration error: {errors}.",
+            )
+        )
+    return found
+
+
+def confusion(truth: Array, predicted: Array, labels: Sequence[str]) -> Array:
+    """How often each label [c] was predicted for each true one, [c, c]."""
+    counts = np.zeros((len(labels), len(labels)))
+    np.add.at(counts, (truth.astype(int), predicted.astype(int)), 1)
+    return counts
+
+
+def pooled(run: RunFiles) -> tuple[Array, dict[str, Array]]:
+    """Known labels of all targets [n], and their probabilities [n] as the network says them, and scaled."""
+    pairs = [(run.column(f"{name}_true"), run.column(name)) for name in run.targets]
+    known = [(truth[~np.isnan(truth)], guess[~np.isnan(truth)]) for truth, guess in pairs]
+    kinds = {"as the network says": [guess for _, guess in known]}
+    if "temperature" in run.card:
+        temperatures = run.card["temperature"]
+        kinds["temperature-scaled"] = [
+            scaled(guess, one) for (_, guess), one in zip(known, temperatures, strict=True)
+        ]
+    truths = np.concatenate([truth for truth, _ in known])
+    return truths, {name: np.concatenate(values) for name, values in kinds.items()}
+
+
+def picture(
+    title: str, alt: str, draw: Callable[[Axes], object], size: tuple[float, float], caption: str = ""
+) -> Picture:
+    """A figure as an image of its own."""
+    width = int(size[0] * 96)  # as large as its letters are meant
+    data = svg_address(figures.drawn(draw, size=size))
+    return Picture(title=title, alt=alt, data=data, width=width, caption=caption)
+
+
+def svg_address(svg: bytes) -> str:
+    """An SVG picture as an address; in an image no script runs."""
+    return "data:image/svg+xml;base64," + base64.b64encode(svg).decode()

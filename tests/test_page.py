@@ -1,0 +1,237 @@
+"""``report.html``: made of a run's files, whole in one file, and nothing in it runs."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+from smallest import SMALLEST
+
+from molweight import load_config, run_experiment
+from molweight.__main__ import main
+from molweight.errors import DataError
+from molweight.reporting.examples import COUNT, errors, examples
+from molweight.reporting.figures import reliability
+from molweight.reporting.page import render, save_page
+from molweight.training.calibration import calibration_error, scaled
+
+VOID = {"meta", "img", "br"}
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+class Page(HTMLParser):
+    """Tags, attributes and text; tags must be closed in order."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.text = [], [], ""
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.text += f" {data}"
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def finish(folder, *options):
+    run_experiment(
+        load_config(*SMALLEST, "finetune.epochs=2", f"run_dir={folder}", *options), command="run me"
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def regression(tmp_path_factory):
+    return finish(tmp_path_factory.mktemp("page") / "run")
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory):
+    """Two yes/no targets, one with gaps, a row that is no molecule, no pretraining."""
+    folder = tmp_path_factory.mktemp("labelled")
+    smiles = [f"{'C' * length}{end}" for length in range(1, 31) for end in ("O", "N", "F", "Cl")]
+    frame = pd.DataFrame({"smiles": [*smiles, "<script>alert(1)</script>"]})
+    frame["<b>polar</b>"] = frame.smiles.str.endswith(("O", "N")).astype(int)
+    frame["long"] = (frame.smiles.str.len() > 15).astype(float).where(frame.index % 3 > 0)
+    frame.to_csv(folder / "mine.csv", index=False)
+    options = (f"dataset={folder / 'mine.csv'}", "method=direct", "split=random", "split.seed=0")
+    return finish(folder / "run", *options)
+
+
+@pytest.mark.parametrize("kind", ["regression", "labelled"])
+def test_the_page_needs_nothing_else_and_runs_nothing(kind, request):
+    page = Page(render(request.getfixturevalue(kind)))
+    assert page.all("script") == page.all("link") == page.all("iframe") == []
+    assert all(one["src"].startswith("data:image/svg+xml;base64,") for one in page.all("img"))
+    assert all(one["alt"] for one in page.all("img"))
+    assert not [a for _, attributes in page.tags for a in attributes if a.startswith("on") or a == "href"]
+    for one in page.all("img"):
+        picture = base64.b64decode(one["src"].partition(",")[2])
+        assert b"<svg" in picture and b"<script" not in picture
+
+
+def test_the_page_says_what_the_report_says(regression):
+    report, page = json.loads((regression / "report.json").read_text()), Page(render(regression))
+    assert f"{report['test']:.3f}" in page.text and "in pIC50" in page.text and "run me" in page.text
+    for name, weight in report["weights"].items():
+        assert name in page.text and f"{weight:.3f}" in page.text
+    low, high = map(float, re.search(r"interval ([\d.]+) to ([\d.]+)", page.text).groups())
+    assert low < report["test"] < high
+    assert report["split"]["hash"][:12] in page.text and "learn:" in page.text
+    titles = [attributes["alt"] for attributes in page.all("img")][:5]
+    assert titles[0].startswith("A line for the weight") and titles[4].startswith("Predicted against true")
+
+
+def test_the_same_run_has_the_same_page(regression):
+    assert render(regression) == render(regression)
+
+
+def test_what_strangers_write_is_text(labelled):
+    text = render(labelled)
+    assert "&lt;b&gt;polar&lt;/b&gt;" in text and "<b>polar" not in text
+    assert "&lt;script&gt;alert(1)" in text and "<script" not in text
+
+
+def test_a_classification_shows_curves_and_calibration(labelled):
+    page = Page(render(labelled))
+    alts = " ".join(one["alt"] for one in page.all("img"))
+    assert "ROC curves" in alts and "Precision-recall" in alts and "ten bins" in alts
+    assert "temperature-scaled" in page.text and "Learned weights" not in page.text
+    assert "A line for the weight" not in alts
+
+
+def test_weights_that_never_move_are_not_drawn(tmp_path):
+    page = Page(render(finish(tmp_path / "run", "method=equal")))
+    assert not [one for one in page.all("img") if one["alt"].startswith("A line for the weight")]
+    assert "0.500" in page.text
+
+
+def test_a_run_without_a_network_has_a_page(labelled, tmp_path):
+    options = (f"dataset={labelled.parent / 'mine.csv'}", "split=random", "split.seed=0")
+    page = Page(render(finish(tmp_path / "run", *options, "method=ecfp_rf")))
+    assert "ecfp_rf" in page.text and len(page.all("img")) > 2
+
+
+# The command
+
+
+def test_the_command_writes_pages(regression, labelled, capsys):
+    assert main(["report", str(regression), str(labelled)]) == 0
+    assert capsys.readouterr().out.split() == [str(regression / "report.html"), str(labelled / "report.html")]
+    assert (regression / "report.html").read_text() == render(regression)
+
+
+def spoiled(folder, tmp_path, name, content):
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("checkpoint"))
+    (copy / name).write_text(content)
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("report.json", "{", r"report\.json cannot be read"),
+        ("report.json", "{}", "does not hold the report of this version"),
+        ("report.json", "[]", "does not hold the report of this version"),
+        ("steps.jsonl", "x\n", r"steps\.jsonl cannot be read"),
+        ("steps.jsonl", "{}\n", "does not hold the report of this version"),
+        ("predictions.csv", "", r"predictions\.csv cannot be read"),
+        ("predictions.csv", "a,b\n1,2\n", "does not hold the report of this version"),
+        ("model.json", "x", r"model\.json cannot be read"),
+    ],
+)
+def test_a_damaged_file_is_named(regression, tmp_path, name, content, words):
+    with pytest.raises(DataError, match=words):
+        save_page(spoiled(regression, tmp_path, name, content))
+
+
+def test_a_folder_without_a_run_is_told(tmp_path, capsys):
+    assert main(["report", str(tmp_path)]) == 5
+    assert "holds no finished run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_browser_shows_it(labelled, tmp_path, width):
+    """A real one: the page is no wider than its window, and every picture has a size."""
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        pytest.skip(f"needs a browser: one of {', '.join(BROWSERS)}")
+    probe = """<script>addEventListener("load", () => {
+        const pictures = [...document.images];
+        document.title = JSON.stringify({
+            wide: document.documentElement.scrollWidth - innerWidth,
+            pictures: pictures.length,
+            shown: pictures.filter(one => one.naturalWidth > 0 && one.clientWidth > 60).length,
+        });
+    });</script>"""
+    # Our own look at it needs a script, which the page itself forbids.
+    text = re.sub(r"<meta http-equiv=[^>]*>", "", render(labelled)).replace("</head>", f"{probe}</head>")
+    frame = tmp_path / "frame.html"
+    (tmp_path / "page.html").write_text(text)
+    frame.write_text(
+        f'<iframe src="page.html" width="{width}" height="900" style="border:0"></iframe><script>'
+        'addEventListener("load", () => setTimeout(() => { document.title = '
+        "document.querySelector('iframe').contentDocument.title }, 300))</script>"
+    )
+    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files"]
+    command += [f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=5000", "--dump-dom"]
+    done = subprocess.run([*command, frame.as_uri()], capture_output=True, text=True, timeout=120)
+    found = json.loads(re.search(r"<title>(.*?)</title>", done.stdout).group(1))
+    assert found["wide"] <= 0 and found["shown"] == found["pictures"] > 5
+
+
+# The numbers in it
+
+
+def test_the_worst_and_the_best_are_those():
+    truth = np.linspace(0, 1, 20)
+    offsets = np.arange(20)[::-1] / 10
+    test = pd.DataFrame({"row": range(1, 21), "smiles": "CCO", "y": truth + offsets, "y_true": truth})
+    best, worst = examples(test, ["y"], "regression")
+    assert [one.row for one in best] == list(range(20, 20 - COUNT, -1))
+    assert [one.row for one in worst] == list(range(1, COUNT + 1))
+    assert worst[0].data.startswith("data:image/svg") and worst[0].values == [("y", 1.9, 0.0)]
+
+
+def test_few_samples_are_not_in_both():
+    test = pd.DataFrame({"row": [1, 2, 3], "smiles": "C", "y": [1.0, 2.0, 3.0], "y_true": [1.0, 2.5, np.nan]})
+    best, worst = examples(test, ["y"], "regression")
+    assert [one.row for one in best] == [1] and [one.row for one in worst] == [2]
+
+
+def test_errors_are_in_spreads_or_cross_entropy():
+    truth, guess = np.array([[0.0], [4.0], [np.nan]]), np.array([[1.0], [4.0], [7.0]])
+    np.testing.assert_allclose(errors(truth, guess, "regression")[:, 0], [0.5, 0.0, np.nan])
+    labels, chance = np.array([[1.0], [0.0], [np.nan]]), np.array([[0.25], [0.25], [0.5]])
+    found = errors(labels, chance, "classification")[:, 0]
+    np.testing.assert_allclose(found, [np.log(4), np.log(4 / 3), np.nan])
+
+
+def test_the_calibration_error_of_a_made_up_case():
+    truth, chance = np.array([1.0, 0.0, 1.0, 1.0]), np.array([0.55, 0.52, 0.97, 1.0])
+    assert reliability(truth, chance) == [(0.535, 0.5, 2), (0.985, 1.0, 2)]
+    assert calibration_error(truth, chance) == pytest.approx((2 * 0.035 + 2 * 0.015) / 4)
+
+
+def test_scaling_divides_the_logit():
+    np.testing.assert_allclose(scaled(np.array([0.8, 0.5]), 2.0), [2 / 3, 0.5])
+    np.testing.assert_allclose(scaled(np.array([0.3, 0.9]), 1.0), [0.3, 0.9])
