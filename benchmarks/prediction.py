@@ -29,9 +29,10 @@ from unittest import mock
 
 import torch
 
-from molweight.inference import prediction
+from molweight.inference import pipeline
 from molweight.inference.model import TrainedModel
-from molweight.inference.prediction import empty, predictions
+from molweight.inference.pipeline import empty
+from molweight.inference.prediction import predictions, value_columns
 from molweight.inference.writers import Output
 from molweight.machine import cores, versions
 from molweight.molecules.backbone import ResNet18
@@ -74,8 +75,8 @@ def make_model(width: int, size: int) -> TrainedModel:
 
 def model_alone(model: TrainedModel, drawn: list[Drawn], passes: int) -> float:
     """Seconds of a loop over the model."""
-    pictures = prediction.pictures_of(drawn, model.image_size)
-    batches = pictures.split(max(1, prediction.PIXELS // model.image_size**2))
+    pictures = pipeline.pictures_of(drawn, model.image_size)
+    batches = pictures.split(max(1, pipeline.PIXELS // model.image_size**2))
     start = time.perf_counter()
     for batch in itertools.chain.from_iterable(itertools.repeat(batches, passes)):
         model.outputs(batch)
@@ -90,8 +91,8 @@ def whole_way(model: TrainedModel, smiles: list[str], drawn: list[Drawn], passes
 
     start = time.perf_counter()
     with (
-        mock.patch.object(prediction, "draw_all", stand_in),
-        Output(folder / "out.csv", kind="csv", empty=empty([model]), about={}) as output,
+        mock.patch.object(pipeline, "draw_all", stand_in),
+        Output(folder / "out.csv", kind="csv", empty=empty(value_columns([model])), about={}) as output,
     ):
         for table in predictions([model], smiles * passes, workers=2):
             output.write(table)

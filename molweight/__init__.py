@@ -15,14 +15,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from molweight.config import load_config
     from molweight.experiment import run_experiment
+    from molweight.inference.embedding import embed
     from molweight.inference.model import load_model
     from molweight.inference.prediction import predict
     from molweight.reporting.content import Report
 
-__all__ = ["Report", "load_config", "load_model", "predict", "run_experiment"]
+__all__ = ["Report", "embed", "load_config", "load_model", "predict", "run_experiment"]
 
 _HOMES = {
     "Report": "reporting.content",
+    "embed": "inference.embedding",
     "load_config": "config",
     "load_model": "inference.model",
     "predict": "inference.prediction",

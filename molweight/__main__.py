@@ -62,8 +62,8 @@ def main(arguments: list[str] | None = None) -> int:
 
         return run(arguments[1:])
     try:
-        if arguments[:1] == ["predict"]:  # SMILES may stand before and after options
-            return predict(arguments[1:])
+        if arguments[:1] in (["predict"], ["embed"]):  # SMILES may stand before and after options
+            return answer(arguments[0], arguments[1:])
         options = parser().parse_args(arguments)
         commands = {
             "convert": convert,
@@ -94,6 +94,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("run", help="adapt a backbone to a data set (same as python -m molweight.run)")
     commands.add_parser("predict", help="predict molecules with the model of a finished run")
+    commands.add_parser("embed", help="embeddings of molecules from a finished run")
     command = commands.add_parser("convert", help="turn ImageMol's .pth.tar weights into a .safetensors file")
     command.add_argument("source", type=Path, help="ImageMol.pth.tar")
     command.add_argument("destination", type=Path, help="a new .safetensors file")
@@ -145,11 +146,12 @@ def add_datasets(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     action.add_argument("--all", action="store_true", help="every one")
 
 
-def predict(arguments: list[str]) -> int:
-    """Predict and say how it went; the exit code."""
-    from molweight.inference.command import predict_command
+def answer(name: str, arguments: list[str]) -> int:
+    """Predict or embed, and say how it went; the exit code."""
+    from molweight.inference.command import embed_command, predict_command
 
-    return predict_command(arguments, lambda line: print(f"molweight: {printable(line)}", file=sys.stderr))
+    command = {"predict": predict_command, "embed": embed_command}[name]
+    return command(arguments, lambda line: print(f"molweight: {printable(line)}", file=sys.stderr))
 
 
 def convert(options: argparse.Namespace) -> int:

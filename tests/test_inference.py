@@ -20,14 +20,19 @@ from rdkit import Chem
 from safetensors.torch import load_file, save_file
 from smallest import SMALLEST
 
-from molweight import load_config, predict, run_experiment
+from molweight import embed, load_config, predict, run_experiment
 from molweight.__main__ import main
 from molweight.errors import ConfigError, DataError
-from molweight.inference import prediction
+from molweight.inference import pipeline
 from molweight.inference.model import load_model
-from molweight.inference.prediction import empty, predictions
+from molweight.inference.pipeline import empty
+from molweight.inference.prediction import predictions, value_columns
 from molweight.inference.requests import requests
 from molweight.inference.writers import Output, output_format
+from molweight.molecules.backbone import ResNet18
+from molweight.molecules.render import render
+from molweight.molecules.smiles import canonical
+from molweight.objectives.augment import normalised
 
 BAD = {"C1CC": "invalid", "not a molecule": "invalid", "": "invalid", "C" * 6_000: "unsupported"}
 GOOD = ["CCO", "c1ccccc1O", "CC(=O)Oc1ccccc1C(=O)O", "[Na+].[Cl-]"]
@@ -157,7 +162,7 @@ def test_every_row_is_answered_in_its_place(regression, workers):
 def test_batches_do_not_matter(regression, monkeypatch):
     asked = [one for one in scored_rows(regression, "test").smiles for _ in range(2)]
     whole = predict(regression, asked)
-    monkeypatch.setattr(prediction, "PIXELS", 32 * 32 * 7)
+    monkeypatch.setattr(pipeline, "PIXELS", 32 * 32 * 7)
     pieces = predict(regression, asked)
     assert pieces.index.is_unique and np.abs(pieces["Act"] - whole["Act"]).max() < 1e-5
 
@@ -176,7 +181,7 @@ def test_rows_are_read_as_needed(regression):
     for _ in range(3):
         answered = next(tables)["row"].iloc[-1]
     tables.close()
-    batch = prediction.PIXELS // 32**2
+    batch = pipeline.PIXELS // 32**2
     assert answered == 3 * batch and read <= answered + batch + 64 * 8
 
 
@@ -336,7 +341,9 @@ def test_text_is_no_formula(labelled, tmp_path):
 
 
 def open_output(folder, path, **about):
-    return Output(path, kind=output_format(path, None), empty=empty([load_model(folder)]), about=about)
+    return Output(
+        path, kind=output_format(path, None), empty=empty(value_columns([load_model(folder)])), about=about
+    )
 
 
 def test_formats_hold_the_same(regression, tmp_path, capsys):
@@ -377,6 +384,52 @@ sys.exit(main(["predict", {str(regression)!r}, *["CCO"] * 60, "-o", {str(tmp_pat
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 5 and "could not write" in done.stderr and "Traceback" not in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["out.jsonl.partial"]
+
+
+# Embeddings
+
+
+def test_an_embedding_and_the_head_are_the_prediction(regression):
+    model, found = load_model(regression), embed(regression, [*GOOD, "bad"])
+    assert list(found)[:4] == ["input", "status", "reason", "e0"] and found.iloc[-1, 3:].isna().all()
+    values = torch.tensor(found.iloc[:-1, 3:].to_numpy(np.float32))
+    predicted = model.values(model.module.head(values)).squeeze(1)
+    np.testing.assert_allclose(predicted, predict(regression, GOOD)["Act"], rtol=1e-5)
+
+
+def test_adapted_weights_are_those_before_finetuning(tmp_path):
+    folder = run(tmp_path / "run", "method=equal")
+    adapted = embed(folder, GOOD, weights="adapted")
+    card = json.loads((folder / "model.json").read_text())
+    backbone = ResNet18(width=card["width"])
+    backbone.load_state_dict(load_file(folder / "backbone.safetensors"))
+    drawn = [render(canonical(one), 32) for one in adapted["input"]]
+    pictures = torch.from_numpy(np.stack(drawn)).permute(0, 3, 1, 2)
+    with torch.inference_mode():
+        expected = backbone.eval()(normalised(pictures))
+    np.testing.assert_allclose(adapted.iloc[:, 3:].to_numpy(np.float32), expected, atol=1e-5)
+    assert not np.allclose(adapted.iloc[:, 3:], embed(folder, GOOD).iloc[:, 3:], atol=1e-3)
+
+
+def test_the_embed_command_writes_arrays(regression, tmp_path, capsys):
+    assert main(["embed", str(regression), "CCO", "bad", "-o", str(tmp_path / "x.npz"), "--strict"]) == 3
+    with np.load(tmp_path / "x.npz", allow_pickle=False) as found:
+        assert found["values"].shape == (2, 32) and found["values"].dtype == np.float32
+        assert found["status"].tolist() == ["ok", "invalid"] and found["columns"][31] == "e31"
+        np.testing.assert_allclose(
+            found["values"][0], embed(regression, ["CCO"]).iloc[0, 3:].astype(float), rtol=1e-6
+        )
+    assert "2 rows (1 ok, 1 invalid)" in capsys.readouterr().err
+
+
+def test_embed_says_what_it_cannot_do(regression, capsys):
+    for arguments, code, words in (
+        (["--weights", "adapted"], 5, "has no backbone.safetensors"),
+        (["--weights", "adpted"], 2, "Did you mean 'adapted'"),
+        (["--format", "npz"], 2, "goes into a file"),
+    ):
+        assert main(["embed", str(regression), "CCO", *arguments]) == code
+        assert words in capsys.readouterr().err
 
 
 # Folders of strangers

@@ -1,10 +1,11 @@
-"""What a trained model is for: predictions for new molecules.
+"""What a trained model is for: predictions for new molecules, and embeddings.
 
     from molweight.inference import load_model, predict
     table = predict(["runs/mine"], ["CCO", "c1ccccc1O"])
 
 ``model`` (a run's folder becomes a model that is ready), ``requests`` (molecules from files, pipes and
-lists), ``prediction`` (draw, run, one row a molecule), ``writers`` (CSV, JSON lines, Parquet), ``command``.
+lists), ``pipeline`` (draw, run, one row a molecule), ``prediction`` and ``embedding`` (what is computed),
+``writers`` (CSV, JSON lines, Parquet, NumPy), ``command``.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from molweight.inference.embedding import embed
     from molweight.inference.model import TrainedModel, load_model
     from molweight.inference.prediction import predict
 
-__all__ = ["TrainedModel", "load_model", "predict"]
-PLACES = {"TrainedModel": "model", "load_model": "model", "predict": "prediction"}
+__all__ = ["TrainedModel", "embed", "load_model", "predict"]
+PLACES = {"TrainedModel": "model", "embed": "embedding", "load_model": "model", "predict": "prediction"}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,28 +1,35 @@
-"""``python -m molweight predict``: its options, and what it says."""
+"""``python -m molweight predict`` and ``embed``: their options, and what they say."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from tqdm import tqdm
 
 from molweight.errors import ConfigError
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from molweight.inference.requests import Request
+
 STATUSES = ("ok", "invalid", "unsupported")
 STRICT = 3  # exit code of --strict where a row has no prediction
-DESCRIPTION = """Predict with the model of a finished run, or with the mean of several.
+PREDICT = """Predict with the model of a finished run, or with the mean of several.
 
 Every row of the input is a row of the output, in its order: row, input, status (ok, invalid, unsupported),
 reason, and a column for each target. A probability is calibrated by temperature scaling on the run's
 validation part; <target>_uncalibrated is the network's own. Of several models <target>_std is the standard
 deviation."""
-EXAMPLES = """examples:
+PREDICT_EXAMPLES = """examples:
   python -m molweight predict runs/mine CCO 'c1ccccc1O'
   python -m molweight predict runs/mine -i molecules.csv --smiles-column SMILES -o predictions.csv
   python -m molweight predict runs/mine -i library.sdf.gz -o predictions.parquet
@@ -31,33 +38,63 @@ EXAMPLES = """examples:
   python -m molweight predict runs/mine -i molecules.csv --strict -o predictions.csv && echo all good
 """
 
+EMBED = """Write the embeddings of a finished run's backbone.
 
-def parser() -> argparse.ArgumentParser:
-    """The options."""
+Every row of the input is a row of the output, in its order: row, input, status (ok, invalid, unsupported),
+reason, and e0, e1, …; in .npz the numbers are one array, values."""
+EMBED_EXAMPLES = """examples:
+  python -m molweight embed runs/mine CCO 'c1ccccc1O'
+  python -m molweight embed runs/mine -i library.smi.gz -o library.npz
+  python -m molweight embed runs/mine -i library.csv -o library.parquet --weights adapted
+"""
+Announce = Callable[[str], None]
+
+
+def predict_parser() -> argparse.ArgumentParser:
+    """The options of ``predict``."""
+    command = shared_parser("predict", PREDICT, PREDICT_EXAMPLES)
+    command.add_argument("--strict", action="store_true", help=f"exit with {STRICT} if a row is not ok")
+    return command
+
+
+def embed_parser() -> argparse.ArgumentParser:
+    """The options of ``embed``."""
+    command = shared_parser("embed", EMBED, EMBED_EXAMPLES)
+    command.add_argument("--strict", action="store_true", help=f"exit with {STRICT} if a row is not ok")
+    command.add_argument(
+        "--weights",
+        default="finetuned",
+        metavar="WEIGHTS",
+        help="finetuned, or adapted: as pretraining left them",
+    )
+    return command
+
+
+def shared_parser(name: str, description: str, examples: str) -> argparse.ArgumentParser:
+    """The options of every command that takes molecules and writes a table."""
     command = argparse.ArgumentParser(
-        prog="molweight predict",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
+        prog=f"molweight {name}",
+        description=description,
+        epilog=examples,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.add_argument(
-        "run_dir", metavar="RUN_DIR", help="folder of a finished run; several in a row are an ensemble"
-    )
+    command.add_argument("run_dir", metavar="RUN_DIR", help="folder of a finished run")
     command.add_argument("more", metavar="SMILES", nargs="*", help="molecules")
     command.add_argument(
         "-i", "--input", metavar="FILE", help=".csv, .tsv, .smi, .sdf, .parquet, also .gz; - is a pipe"
     )
-    command.add_argument("-o", "--output", metavar="FILE", help=".csv, .jsonl, .parquet; default: print CSV")
-    command.add_argument("--format", metavar="FORMAT", help="of the output: csv, jsonl, parquet")
+    command.add_argument(
+        "-o", "--output", metavar="FILE", help=".csv, .jsonl, .parquet, .npz; default: print CSV"
+    )
+    command.add_argument("--format", metavar="FORMAT", help="of the output: csv, jsonl, parquet, npz")
     command.add_argument("--input-format", metavar="FORMAT", help="of the input: csv, tsv, smi, sdf, parquet")
     command.add_argument("--smiles-column", metavar="COLUMN", default="smiles", help="where the SMILES are")
-    command.add_argument("--strict", action="store_true", help=f"exit with {STRICT} if a row is not ok")
     command.add_argument("--workers", metavar="N", type=int, help="processes that draw; default: one a core")
     command.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     return command
 
 
-def predict_command(arguments: Sequence[str], announce: Callable[[str], None]) -> int:
+def predict_command(arguments: Sequence[str], announce: Announce) -> int:
     """Predict; the exit code.
 
     Args:
@@ -68,42 +105,117 @@ def predict_command(arguments: Sequence[str], announce: Callable[[str], None]) -
         MolweightError: the user's input or machine.
         SystemExit: by argparse, for options that it does not know.
     """
-    options = parser().parse_intermixed_args(list(arguments))
+    options = predict_parser().parse_intermixed_args(list(arguments))
     folders = [options.run_dir, *takewhile(lambda one: Path(one).is_dir(), options.more)]
-    smiles = options.more[len(folders) - 1 :]
-    source = chosen_source(smiles, options.input)
-    path = None if options.output in (None, "-") else Path(options.output)
-    if path is not None and isinstance(source, str) and path.resolve() == Path(source).resolve():
-        raise ConfigError(f"{path} is the input as well: give the output another name")
+    places = Places.chosen(options, options.more[len(folders) - 1 :])
     from molweight.inference.model import load_model
-    from molweight.inference.prediction import check_alike, empty, predictions
-    from molweight.inference.requests import requests
-    from molweight.inference.writers import Output, output_format
+    from molweight.inference.prediction import check_alike, predictions, value_columns
     from molweight.training.devices import choose_device
 
-    kind = output_format(path, options.format)
     device = choose_device(options.device)
     models = [load_model(folder).to(device) for folder in folders]
     check_alike(models)
-    asked = requests(source, smiles_column=options.smiles_column, kind=options.input_format)
     units = models[0].units
-    about = {"model": ", ".join(folders), **({"units": units} if units else {})}
-    counts: dict[str, int] = {}
+    return write(
+        places,
+        lambda asked: predictions(models, asked, workers=options.workers),
+        value_columns(models),
+        {"model": ", ".join(folders), **({"units": units} if units else {})},
+        announce,
+        strict=options.strict,
+    )
+
+
+def embed_command(arguments: Sequence[str], announce: Announce) -> int:
+    """Embed; arguments and exit code as of :func:`predict_command`."""
+    options = embed_parser().parse_intermixed_args(list(arguments))
+    places = Places.chosen(options, options.more)
+    from molweight.inference.embedding import embedding_columns, embedding_model, embeddings
+    from molweight.training.devices import choose_device
+
+    model = embedding_model(options.run_dir, options.weights).to(choose_device(options.device))
+    return write(
+        places,
+        lambda asked: embeddings(model, asked, workers=options.workers),
+        embedding_columns(model),
+        {"model": options.run_dir, "weights": options.weights},
+        announce,
+        strict=options.strict,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """Where molecules come from, and where the table goes.
+
+    Args:
+        source: SMILES, or a file, or ``-``.
+        column: of a table, with SMILES.
+        source_kind: format of the source, or None for what its name says.
+        path: of the output; None prints.
+        kind: format of the output.
+    """
+
+    source: list[str] | str
+    column: str
+    source_kind: str | None
+    path: Path | None
+    kind: str
+
+    @classmethod
+    def chosen(cls, options: argparse.Namespace, smiles: list[str]) -> Places:
+        """What the command line says.
+
+        Raises:
+            ConfigError: it contradicts itself.
+        """
+        from molweight.inference.writers import output_format
+
+        source = chosen_source(smiles, options.input)
+        path = None if options.output in (None, "-") else Path(options.output)
+        if path is not None and isinstance(source, str) and path.resolve() == Path(source).resolve():
+            raise ConfigError(f"{path} is the input as well: give the output another name")
+        return cls(
+            source=source,
+            column=options.smiles_column,
+            source_kind=options.input_format,
+            path=path,
+            kind=output_format(path, options.format),
+        )
+
+
+def write(
+    places: Places,
+    tables: Callable[[Iterator[Request]], Iterator[pd.DataFrame]],
+    columns: Sequence[str],
+    about: Mapping[str, str],
+    announce: Announce,
+    *,
+    strict: bool,
+) -> int:
+    """Write a table with a row for every molecule; the exit code."""
+    from molweight.inference.pipeline import empty
+    from molweight.inference.requests import requests
+    from molweight.inference.writers import Output
+
+    asked = requests(places.source, smiles_column=places.column, kind=places.source_kind)
+    counts: Counter[str] = Counter()
     start = time.perf_counter()
-    with Output(path, kind=kind, empty=empty(models), about=about) as output, progress(smiles) as bar:
+    with (
+        Output(places.path, kind=places.kind, empty=empty(columns), about=about) as output,
+        progress(places.source) as bar,
+    ):
         try:
-            for table in predictions(models, asked, workers=options.workers):
+            for table in tables(asked):
                 output.write(table)
-                for status, count in table["status"].value_counts().items():
-                    counts[str(status)] = counts.get(str(status), 0) + count
+                counts.update(table["status"])
                 bar.update(len(table))
         except KeyboardInterrupt:
             if output.partial is not None:
                 announce(f"{output.rows:,} rows are in {output.partial}")
             raise
-    announce(summary(counts, time.perf_counter() - start, units, path))
-    good = counts.get("ok", 0)
-    return STRICT if options.strict and good < sum(counts.values()) else 0
+    announce(summary(counts, time.perf_counter() - start, about.get("units"), places.path))
+    return STRICT if strict and counts["ok"] < counts.total() else 0
 
 
 def chosen_source(smiles: list[str], file: str | None) -> list[str] | str:
@@ -121,9 +233,10 @@ def chosen_source(smiles: list[str], file: str | None) -> list[str] | str:
     return file or "-"
 
 
-def progress(smiles: Sequence[str]) -> tqdm[NoReturn]:
+def progress(source: list[str] | str) -> tqdm[NoReturn]:
     """A bar on a terminal; its length is known for SMILES of the command line only."""
-    return tqdm(total=len(smiles) or None, desc="predict", unit="mol", disable=None, leave=False)
+    total = len(source) if isinstance(source, list) else None
+    return tqdm(total=total, unit="mol", disable=None, leave=False)
 
 
 def summary(counts: Mapping[str, int], seconds: float, units: str | None, path: Path | None) -> str:

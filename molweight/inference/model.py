@@ -65,6 +65,17 @@ class TrainedModel:
         found: Tensor = self.module({"pixels": normalised(pictures).to(device)})
         return found.float().cpu()
 
+    @torch.inference_mode()
+    def embeddings(self, pictures: Tensor) -> Tensor:
+        """What the backbone makes of pictures [b, 3, S, S] uint8: [b, d] float32, on the CPU."""
+        device = self.module.head.weight.device
+        return self.module.embed({"pixels": normalised(pictures).to(device)}).float().cpu()
+
+    @property
+    def recipe(self) -> tuple[int, Standardisation]:
+        """What its pictures depend on besides their molecules."""
+        return self.image_size, self.standardise
+
     def values(self, outputs: Tensor) -> Tensor:
         """Probabilities as the network says them, or values in the targets' units, [b, t]."""
         return self.task.predict(outputs)
@@ -130,6 +141,24 @@ def load_model(run_dir: str | Path) -> TrainedModel:
         units=units,
         temperature=temperature,
     )
+
+
+def with_adapted_backbone(model: TrainedModel) -> TrainedModel:
+    """The same with the backbone as continued pretraining left it, before finetuning.
+
+    Raises:
+        DataError: the run has none, such as after ``method=direct``, or it is damaged.
+    """
+    path = model.path / "backbone.safetensors"
+    if not path.is_file():
+        raise DataError(
+            f"{model.path} has no backbone.safetensors, as its method does not pretrain: take the finetuned "
+            "weights"
+        )
+    model.module.backbone.load_state_dict(
+        read_tensors(path, model.module.backbone, "the backbone of its model.json")
+    )
+    return model
 
 
 def read_card(path: Path) -> dict[str, Any]:

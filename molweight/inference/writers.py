@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Protocol
 
+import numpy as np
 import pandas as pd
 
 from molweight.errors import ConfigError, DataError, unknown
@@ -112,8 +113,42 @@ class Parquet:
             self.waiting = []
 
 
-FORMATS: dict[str, type[Csv | JsonLines | Parquet]] = {"csv": Csv, "jsonl": JsonLines, "parquet": Parquet}
-ENDINGS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
+class Npz:
+    """NumPy arrays: ``row``, ``input``, ``status``, ``reason`` [n], ``columns`` [c], ``values`` [n, c].
+
+    The one format that is held in memory until the end.
+    """
+
+    def __init__(self, file: BinaryIO, empty: pd.DataFrame, about: Mapping[str, str]) -> None:
+        self.file, self.tables = file, [empty]
+
+    def write(self, table: pd.DataFrame) -> None:
+        """Add rows."""
+        self.tables.append(table)
+
+    def close(self) -> None:
+        """Write everything."""
+        table = pd.concat(self.tables)
+        numbers = table.select_dtypes("float64")
+        texts: dict[str, Any] = {
+            str(name): table[name].to_numpy(np.str_) for name in table.columns if table[name].dtype == object
+        }
+        np.savez_compressed(
+            self.file,
+            row=table["row"].to_numpy(np.int64),
+            columns=np.array(list(numbers.columns), dtype=np.str_),
+            values=numbers.to_numpy(np.float32),
+            **texts,
+        )
+
+
+FORMATS: dict[str, type[Csv | JsonLines | Parquet | Npz]] = {
+    "csv": Csv,
+    "jsonl": JsonLines,
+    "parquet": Parquet,
+    "npz": Npz,
+}
+ENDINGS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".npz": "npz"}
 
 
 def output_format(path: Path | None, kind: str | None) -> str:
@@ -131,8 +166,8 @@ def output_format(path: Path | None, kind: str | None) -> str:
     kind = kind or "csv"
     if kind not in FORMATS:
         raise ConfigError(unknown("format", kind, FORMATS))
-    if kind == "parquet" and path is None:
-        raise ConfigError("Parquet goes into a file: name one with -o FILE.parquet")
+    if kind in ("parquet", "npz") and path is None:
+        raise ConfigError(f"{kind} goes into a file: name one with -o FILE.{kind}")
     return kind
 
 

@@ -1,0 +1,73 @@
+"""Embeddings: what a run's backbone makes of molecules, for other people's models and maps.
+
+Letters: n rows, d the length of an embedding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from molweight.errors import ConfigError, unknown
+from molweight.inference.model import TrainedModel, load_model, with_adapted_backbone
+from molweight.inference.pipeline import answers, whole
+from molweight.inference.requests import Request, requests
+from molweight.molecules.readers import Source
+
+WEIGHTS = ("finetuned", "adapted")
+
+
+def embed(
+    run_dir: str | Path,
+    source: Source | pd.Series[str],
+    *,
+    weights: str = "finetuned",
+    smiles_column: str = "smiles",
+    workers: int | None = None,
+) -> pd.DataFrame:
+    """The embedding of every molecule.
+
+    Args:
+        run_dir: folder of a finished run.
+        source, smiles_column, workers: as of :func:`molweight.inference.prediction.predict`.
+        weights: ``finetuned``, or ``adapted``: as pretraining left them, before finetuning.
+
+    Returns:
+        One row for each row of the source, under its index if it has one: ``input``, ``status``, ``reason``,
+        then ``e0`` to ``e<d-1>``, NaN where the status is not ``ok``.
+
+    Raises:
+        ConfigError: unknown ``weights``.
+        DataError: the folder holds no such model, or the source cannot be read.
+    """
+    model = embedding_model(run_dir, weights)
+    asked = requests(source, smiles_column=smiles_column)
+    return whole(embeddings(model, asked, workers=workers), embedding_columns(model), source)
+
+
+def embedding_model(run_dir: str | Path, weights: str) -> TrainedModel:
+    """A run's model with the weights that were asked for."""
+    if weights not in WEIGHTS:
+        raise ConfigError(unknown("weights", weights, WEIGHTS))
+    model = load_model(run_dir)
+    return model if weights == "finetuned" else with_adapted_backbone(model)
+
+
+def embedding_columns(model: TrainedModel) -> list[str]:
+    """``e0`` to ``e<d-1>``."""
+    return [f"e{place}" for place in range(model.module.head.in_features)]
+
+
+def embeddings(
+    model: TrainedModel, asked: Iterable[Request], *, workers: int | None = None
+) -> Iterator[pd.DataFrame]:
+    """Tables of embeddings, a batch of rows each; see :func:`molweight.inference.pipeline.answers`."""
+    yield from answers(
+        asked,
+        [model.recipe],
+        embedding_columns(model),
+        lambda pictures: model.embeddings(pictures[model.recipe]).numpy(),
+        workers=workers,
+    )
