@@ -18,7 +18,7 @@ import pytest
 import torch
 from rdkit import Chem
 from safetensors.torch import load_file, save_file
-from smallest import SMALLEST
+from smallest import SMALLEST, save_labelled
 
 from molweight import embed, load_config, predict, run_experiment
 from molweight.__main__ import main
@@ -59,11 +59,7 @@ def other(tmp_path_factory):
 def labelled(tmp_path_factory):
     """Two yes/no targets; one of them has a name that a spreadsheet would run."""
     folder = tmp_path_factory.mktemp("classification")
-    smiles = [f"{'C' * length}{end}" for length in range(1, 31) for end in ("O", "N", "F", "Cl")]
-    frame = pd.DataFrame({"smiles": smiles})
-    frame["=polar"] = frame.smiles.str.endswith(("O", "N")).astype(int)
-    frame["long"] = (frame.smiles.str.len() > 15).astype(float).where(frame.index % 3 > 0)
-    frame.to_csv(folder / "mine.csv", index=False)
+    save_labelled(folder / "mine.csv", "=polar")
     return run(folder / "run", f"dataset={folder / 'mine.csv'}", "split=random", "split.seed=0")
 
 

@@ -12,7 +12,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 import pytest
-from smallest import SMALLEST
+from smallest import SMALLEST, save_labelled
 
 from molweight import load_config, run_experiment
 from molweight.__main__ import main
@@ -67,11 +67,7 @@ def regression(tmp_path_factory):
 def labelled(tmp_path_factory):
     """Two yes/no targets, one with gaps, a row that is no molecule, no pretraining."""
     folder = tmp_path_factory.mktemp("labelled")
-    smiles = [f"{'C' * length}{end}" for length in range(1, 31) for end in ("O", "N", "F", "Cl")]
-    frame = pd.DataFrame({"smiles": [*smiles, "<script>alert(1)</script>"]})
-    frame["<b>polar</b>"] = frame.smiles.str.endswith(("O", "N")).astype(int)
-    frame["long"] = (frame.smiles.str.len() > 15).astype(float).where(frame.index % 3 > 0)
-    frame.to_csv(folder / "mine.csv", index=False)
+    save_labelled(folder / "mine.csv", "<b>polar</b>", "<script>alert(1)</script>")
     options = (f"dataset={folder / 'mine.csv'}", "method=direct", "split=random", "split.seed=0")
     return finish(folder / "run", *options)
 

@@ -3,9 +3,9 @@
     from molweight.inference import load_model, predict
     table = predict(["runs/mine"], ["CCO", "c1ccccc1O"])
 
-``model`` (a run's folder becomes a model that is ready), ``requests`` (molecules from files, pipes and
-lists), ``pipeline`` (draw, run, one row a molecule), ``prediction`` and ``embedding`` (what is computed),
-``writers`` (CSV, JSON lines, Parquet, NumPy), ``command``.
+``card`` (``model.json``), ``model`` (a folder becomes a model that is ready), ``requests`` (molecules from
+files, pipes and lists), ``pipeline`` (draw, run, one row a molecule), ``prediction`` and ``embedding`` (what
+is computed), ``writers`` (CSV, JSON lines, Parquet, NumPy), ``command``.
 """
 
 from __future__ import annotations

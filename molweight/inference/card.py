@@ -1,0 +1,168 @@
+"""``model.json``, read as a stranger's: as data, and checked field by field."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from molweight.errors import DataError
+
+SCHEMA = 1
+MOST_TARGETS = 100_000
+
+
+def read_card(path: Path) -> dict[str, Any]:
+    """The content of ``model.json``, a model of molecules.
+
+    Raises:
+        DataError: saying what the folder holds instead.
+    """
+    card = path / "model.json"
+    if not card.is_file():
+        raise DataError(f"{path} {what_is_there(path)}")
+    try:
+        content = json.loads(card.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{card} cannot be read ({error}); run again into another run_dir=") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{card} is no model card: expected a table of keys and values")
+    if content.get("schema") != SCHEMA:
+        raise DataError(
+            f"{card} has schema {content.get('schema')!r}, expected {SCHEMA}: was it made by another version?"
+        )
+    if "tokens" in content:
+        raise DataError(
+            f"{path} holds a model of text; predictions are for molecules. AutoModel.from_pretrained reads "
+            f"{path / 'encoder'}"
+        )
+    return content
+
+
+def what_is_there(path: Path) -> str:
+    """The rest of a sentence on a folder without a model, with the cure."""
+    if not path.exists():
+        return "does not exist: give the folder of a finished run"
+    if not path.is_dir():
+        return "is a file: give the folder of a finished run"
+    state = read_status(path / "status.json").get("state")
+    if state is None:
+        return "holds no run: give the folder of a finished one"
+    if state != "ok":
+        return f"holds a run that is not finished (its state is {state!r}); repeat its command to finish it"
+    return "holds a run without a network, such as method=ecfp_rf leaves; predictions need a network"
+
+
+def read_status(path: Path) -> dict[str, Any]:
+    """The content of ``status.json``; empty where it cannot be read."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+@dataclass(frozen=True)
+class Card:
+    """The fields of a ``model.json``, checked as they are asked for.
+
+    Args:
+        path: for messages.
+        content: what it holds.
+    """
+
+    path: Path
+    content: Mapping[str, Any]
+
+    def whole(self, name: str, low: int, high: int) -> int:
+        """A whole number within limits."""
+        return int(
+            self._checked(
+                name, f"a whole number from {low} to {high}", lambda v: is_whole(v) and low <= v <= high
+            )
+        )
+
+    def text(self, name: str) -> str:
+        """A text that is not empty."""
+        return str(self._checked(name, "a text", is_text))
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """Some texts, all different."""
+        found = self._checked(
+            name,
+            f"1 to {MOST_TARGETS} different texts",
+            lambda v: (
+                isinstance(v, list)
+                and 0 < len(v) <= MOST_TARGETS
+                and all(map(is_text, v))
+                and len(set(v)) == len(v)
+            ),
+        )
+        return tuple(found)
+
+    def numbers(self, name: str, count: int, *, positive: bool = False) -> Tensor:
+        """So many finite numbers, as float32."""
+        found = self._checked(
+            name,
+            f"{count} {'positive' if positive else 'finite'} numbers",
+            lambda v: (
+                isinstance(v, list)
+                and len(v) == count
+                and all(is_number(one) and (one > 0 or not positive) for one in v)
+            ),
+        )
+        return torch.tensor(found, dtype=torch.float32)
+
+    def flags(self, name: str, known: Mapping[str, Any]) -> dict[str, bool]:
+        """Known names, each true or false."""
+        found = self._checked(
+            name,
+            f"true or false for {', '.join(known)}",
+            lambda v: (
+                isinstance(v, dict) and all(k in known and isinstance(one, bool) for k, one in v.items())
+            ),
+        )
+        return dict(found)
+
+    def error(self, name: str, expected: str) -> DataError:
+        """What is wrong with a field."""
+        return DataError(
+            f"{self.path}: {name!r} is {shortened(self.content.get(name))}, expected {expected}; "
+            "it is damaged, or was made by another version"
+        )
+
+    def _checked(self, name: str, expected: str, right: Callable[[Any], bool]) -> Any:
+        value = self.content.get(name)
+        if not right(value):
+            raise self.error(name, expected)
+        return value
+
+
+def shortened(value: object) -> str:
+    """A value for a message."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def is_whole(value: object) -> bool:
+    """Whether it is a whole number and no truth value."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def is_number(value: object) -> bool:
+    """Whether it is a finite number that float32 can hold."""
+    return (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and abs(value) <= torch.finfo(torch.float32).max
+    )
+
+
+def is_text(value: object) -> bool:
+    """Whether it is a text that is not empty."""
+    return isinstance(value, str) and value != ""
