@@ -62,7 +62,11 @@ def main(arguments: list[str] | None = None) -> int:
 
         return run(arguments[1:])
     try:
-        if arguments[:1] in (["predict"], ["embed"]):  # SMILES may stand before and after options
+        if arguments[:1] in (
+            ["predict"],
+            ["embed"],
+            ["explain"],
+        ):  # SMILES may stand before and after options
             return answer(arguments[0], arguments[1:])
         options = parser().parse_args(arguments)
         commands = {
@@ -95,6 +99,7 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("run", help="adapt a backbone to a data set (same as python -m molweight.run)")
     commands.add_parser("predict", help="predict molecules with the model of a finished run")
     commands.add_parser("embed", help="embeddings of molecules from a finished run")
+    commands.add_parser("explain", help="which atoms predictions come from")
     command = commands.add_parser("convert", help="turn ImageMol's .pth.tar weights into a .safetensors file")
     command.add_argument("source", type=Path, help="ImageMol.pth.tar")
     command.add_argument("destination", type=Path, help="a new .safetensors file")
@@ -147,10 +152,10 @@ def add_datasets(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def answer(name: str, arguments: list[str]) -> int:
-    """Predict or embed, and say how it went; the exit code."""
-    from molweight.inference.command import embed_command, predict_command
+    """Predict, embed or explain, and say how it went; the exit code."""
+    from molweight.inference.command import embed_command, explain_command, predict_command
 
-    command = {"predict": predict_command, "embed": embed_command}[name]
+    command = {"predict": predict_command, "embed": embed_command, "explain": explain_command}[name]
     return command(arguments, lambda line: print(f"molweight: {printable(line)}", file=sys.stderr))
 
 

@@ -4,8 +4,9 @@
     table = predict(["runs/mine"], ["CCO", "c1ccccc1O"])
 
 ``card`` (``model.json``), ``model`` (a folder becomes a model that is ready), ``requests`` (molecules from
-files, pipes and lists), ``pipeline`` (draw, run, one row a molecule), ``prediction`` and ``embedding`` (what
-is computed), ``writers`` (CSV, JSON lines, Parquet, NumPy), ``command``.
+files, pipes and lists), ``pipeline`` (draw, run, one row a molecule), ``prediction``, ``embedding`` and
+``explanation`` (what is computed), ``writers`` (CSV, JSON lines, Parquet, NumPy), ``gallery`` and
+``atom_pictures`` (explanations to look at), ``command``.
 """
 
 from __future__ import annotations
@@ -15,11 +16,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from molweight.inference.embedding import embed
+    from molweight.inference.explanation import explain
     from molweight.inference.model import TrainedModel, load_model
     from molweight.inference.prediction import predict
 
-__all__ = ["TrainedModel", "embed", "load_model", "predict"]
-PLACES = {"TrainedModel": "model", "embed": "embedding", "load_model": "model", "predict": "prediction"}
+__all__ = ["TrainedModel", "embed", "explain", "load_model", "predict"]
+PLACES = {
+    "TrainedModel": "model",
+    "embed": "embedding",
+    "explain": "explanation",
+    "load_model": "model",
+    "predict": "prediction",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""``python -m molweight predict`` and ``embed``: their options, and what they say."""
+"""``python -m molweight predict``, ``embed`` and ``explain``: their options, and what they say."""
 
 from __future__ import annotations
 
@@ -47,6 +47,16 @@ EMBED_EXAMPLES = """examples:
   python -m molweight embed runs/mine -i library.smi.gz -o library.npz
   python -m molweight embed runs/mine -i library.csv -o library.parquet --weights adapted
 """
+EXPLAIN = """Show which atoms a prediction comes from.
+
+Integrated gradients of the molecule's picture, from a blank one, shared out among the atoms: scores are in
+the units of the prediction (logits for a classification) and add up to its difference from the blank
+picture's. Writes a folder: explanations.html to look at, atoms.csv with a row for every atom, and a picture
+for each molecule and target."""
+EXPLAIN_EXAMPLES = """examples:
+  python -m molweight explain runs/mine 'CC(=O)Oc1ccccc1C(=O)O'
+  python -m molweight explain runs/tox21 -i hits.csv -o why --target NR-AhR --target SR-p53
+"""
 Announce = Callable[[str], None]
 
 
@@ -70,8 +80,32 @@ def embed_parser() -> argparse.ArgumentParser:
     return command
 
 
+def explain_parser() -> argparse.ArgumentParser:
+    """The options of ``explain``."""
+    command = molecule_parser("explain", EXPLAIN, EXPLAIN_EXAMPLES)
+    command.add_argument(
+        "-o", "--output", metavar="FOLDER", default="explanations", help="default: explanations"
+    )
+    command.add_argument(
+        "--target", metavar="NAME", action="append", help="again for more; default: the first"
+    )
+    command.add_argument("--steps", metavar="N", type=int, help="from the blank picture; more are more exact")
+    return command
+
+
 def shared_parser(name: str, description: str, examples: str) -> argparse.ArgumentParser:
     """The options of every command that takes molecules and writes a table."""
+    command = molecule_parser(name, description, examples)
+    command.add_argument(
+        "-o", "--output", metavar="FILE", help=".csv, .jsonl, .parquet, .npz; default: print CSV"
+    )
+    command.add_argument("--format", metavar="FORMAT", help="of the output: csv, jsonl, parquet, npz")
+    command.add_argument("--workers", metavar="N", type=int, help="processes that draw; default: one a core")
+    return command
+
+
+def molecule_parser(name: str, description: str, examples: str) -> argparse.ArgumentParser:
+    """The options of every command that takes molecules."""
     command = argparse.ArgumentParser(
         prog=f"molweight {name}",
         description=description,
@@ -83,13 +117,8 @@ def shared_parser(name: str, description: str, examples: str) -> argparse.Argume
     command.add_argument(
         "-i", "--input", metavar="FILE", help=".csv, .tsv, .smi, .sdf, .parquet, also .gz; - is a pipe"
     )
-    command.add_argument(
-        "-o", "--output", metavar="FILE", help=".csv, .jsonl, .parquet, .npz; default: print CSV"
-    )
-    command.add_argument("--format", metavar="FORMAT", help="of the output: csv, jsonl, parquet, npz")
     command.add_argument("--input-format", metavar="FORMAT", help="of the input: csv, tsv, smi, sdf, parquet")
     command.add_argument("--smiles-column", metavar="COLUMN", default="smiles", help="where the SMILES are")
-    command.add_argument("--workers", metavar="N", type=int, help="processes that draw; default: one a core")
     command.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     return command
 
@@ -142,6 +171,30 @@ def embed_command(arguments: Sequence[str], announce: Announce) -> int:
         announce,
         strict=options.strict,
     )
+
+
+def explain_command(arguments: Sequence[str], announce: Announce) -> int:
+    """Explain; arguments and exit code as of :func:`predict_command`."""
+    options = explain_parser().parse_intermixed_args(list(arguments))
+    source, folder = chosen_source(options.more, options.input), Path(options.output)
+    from molweight.inference.explanation import STEPS, explanations
+    from molweight.inference.gallery import save_gallery
+    from molweight.inference.model import load_model
+    from molweight.inference.requests import requests
+    from molweight.training.devices import choose_device
+
+    model = load_model(options.run_dir).to(choose_device(options.device))
+    asked = requests(source, smiles_column=options.smiles_column, kind=options.input_format)
+    steps = STEPS if options.steps is None else options.steps
+    found = []
+    with progress(source) as bar:
+        for one in explanations(model, asked, targets=options.target, steps=steps):
+            found.append(one)
+            bar.update()
+    page = save_gallery(found, folder, model=model)
+    good = sum(one.status == "ok" for one in found)
+    announce(f"{good:,} explained, {len(found) - good:,} not -> {page}")
+    return 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,6 +32,27 @@ def render(smiles: str, size: int) -> np.ndarray:
         ConfigError: ``size`` is out of range.
         InvalidSmilesError: RDKit cannot read or draw the molecule.
     """
+    _, drawing = _drawn(smiles, size)
+    picture = Image.open(io.BytesIO(drawing.GetDrawingText()))
+    return np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))
+
+
+def atom_places(smiles: str, size: int) -> np.ndarray:
+    """Where the atoms are in the picture of :func:`render`: column and row in px, [atoms, 2] float64.
+
+    Args:
+        smiles, size: as there; atoms in the order of the SMILES.
+
+    Raises:
+        ConfigError, InvalidSmilesError: as there.
+    """
+    mol, drawing = _drawn(smiles, size)
+    places = [drawing.GetDrawCoords(atom) for atom in range(mol.GetNumAtoms())]
+    return np.array([(place.x, place.y) for place in places], dtype=np.float64)
+
+
+def _drawn(smiles: str, size: int) -> tuple[Chem.Mol, rdMolDraw2D.MolDraw2DCairo]:
+    """A molecule, and the canvas on which it is drawn."""
     check_size(size)
     with rdBase.BlockLogs():
         mol = Chem.MolFromSmiles(smiles)
@@ -45,8 +66,7 @@ def render(smiles: str, size: int) -> np.ndarray:
         except (RuntimeError, ValueError) as error:  # what RDKit's C++ exceptions become
             raise InvalidSmilesError(f"cannot be drawn: {error}") from error
         drawing.FinishDrawing()
-    picture = Image.open(io.BytesIO(drawing.GetDrawingText()))
-    return np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))
+    return mol, drawing
 
 
 def check_size(size: int) -> None:
