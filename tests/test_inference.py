@@ -357,6 +357,12 @@ def test_formats_hold_the_same(regression, tmp_path, capsys):
         np.testing.assert_allclose(found["Act"].astype(float), table["Act"], rtol=1e-5)
 
 
+def test_without_pyarrow_nothing_is_left(regression, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    code, _, err = said(capsys, regression, "CCO", "-o", tmp_path / "x.parquet")
+    assert code == 5 and "pip install pyarrow" in err and list(tmp_path.iterdir()) == []
+
+
 def test_an_output_that_was_cut_short_is_not_taken_for_whole(regression, tmp_path):
     path = tmp_path / "out.csv"
     path.write_text("what was there before")

@@ -6,7 +6,7 @@
 ``card`` (``model.json``), ``model`` (a folder becomes a model that is ready), ``requests`` (molecules from
 files, pipes and lists), ``pipeline`` (draw, run, one row a molecule), ``prediction``, ``embedding`` and
 ``explanation`` (what is computed), ``writers`` (CSV, JSON lines, Parquet, NumPy), ``gallery`` and
-``atom_pictures`` (explanations to look at), ``command``.
+``atom_pictures`` (explanations to look at), ``options`` and ``command``.
 """
 
 from __future__ import annotations

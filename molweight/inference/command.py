@@ -1,4 +1,4 @@
-"""``python -m molweight predict``, ``embed`` and ``explain``: their options, and what they say."""
+"""``python -m molweight predict``, ``embed`` and ``explain``."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 from tqdm import tqdm
 
 from molweight.errors import ConfigError
+from molweight.inference.options import STRICT, embed_parser, explain_parser, predict_parser
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,105 +23,7 @@ if TYPE_CHECKING:
     from molweight.inference.requests import Request
 
 STATUSES = ("ok", "invalid", "unsupported")
-STRICT = 3  # exit code of --strict where a row has no prediction
-PREDICT = """Predict with the model of a finished run, or with the mean of several.
-
-Every row of the input is a row of the output, in its order: row, input, status (ok, invalid, unsupported),
-reason, and a column for each target. A probability is calibrated by temperature scaling on the run's
-validation part; <target>_uncalibrated is the network's own. Of several models <target>_std is the standard
-deviation."""
-PREDICT_EXAMPLES = """examples:
-  python -m molweight predict runs/mine CCO 'c1ccccc1O'
-  python -m molweight predict runs/mine -i molecules.csv --smiles-column SMILES -o predictions.csv
-  python -m molweight predict runs/mine -i library.sdf.gz -o predictions.parquet
-  python -m molweight predict results/runs/bbbp/tapweight/* -i new.smi -o ensemble.csv
-  cut -f1 hits.tsv | python -m molweight predict runs/mine -i - --format jsonl
-  python -m molweight predict runs/mine -i molecules.csv --strict -o predictions.csv && echo all good
-"""
-
-EMBED = """Write the embeddings of a finished run's backbone.
-
-Every row of the input is a row of the output, in its order: row, input, status (ok, invalid, unsupported),
-reason, and e0, e1, …; in .npz the numbers are one array, values."""
-EMBED_EXAMPLES = """examples:
-  python -m molweight embed runs/mine CCO 'c1ccccc1O'
-  python -m molweight embed runs/mine -i library.smi.gz -o library.npz
-  python -m molweight embed runs/mine -i library.csv -o library.parquet --weights adapted
-"""
-EXPLAIN = """Show which atoms a prediction comes from.
-
-Integrated gradients of the molecule's picture, from a blank one, shared out among the atoms: scores are in
-the units of the prediction (logits for a classification) and add up to its difference from the blank
-picture's. Writes a folder: explanations.html to look at, atoms.csv with a row for every atom, and a picture
-for each molecule and target."""
-EXPLAIN_EXAMPLES = """examples:
-  python -m molweight explain runs/mine 'CC(=O)Oc1ccccc1C(=O)O'
-  python -m molweight explain runs/tox21 -i hits.csv -o why --target NR-AhR --target SR-p53
-"""
 Announce = Callable[[str], None]
-
-
-def predict_parser() -> argparse.ArgumentParser:
-    """The options of ``predict``."""
-    command = shared_parser("predict", PREDICT, PREDICT_EXAMPLES)
-    command.add_argument("--strict", action="store_true", help=f"exit with {STRICT} if a row is not ok")
-    return command
-
-
-def embed_parser() -> argparse.ArgumentParser:
-    """The options of ``embed``."""
-    command = shared_parser("embed", EMBED, EMBED_EXAMPLES)
-    command.add_argument("--strict", action="store_true", help=f"exit with {STRICT} if a row is not ok")
-    command.add_argument(
-        "--weights",
-        default="finetuned",
-        metavar="WEIGHTS",
-        help="finetuned, or adapted: as pretraining left them",
-    )
-    return command
-
-
-def explain_parser() -> argparse.ArgumentParser:
-    """The options of ``explain``."""
-    command = molecule_parser("explain", EXPLAIN, EXPLAIN_EXAMPLES)
-    command.add_argument(
-        "-o", "--output", metavar="FOLDER", default="explanations", help="default: explanations"
-    )
-    command.add_argument(
-        "--target", metavar="NAME", action="append", help="again for more; default: the first"
-    )
-    command.add_argument("--steps", metavar="N", type=int, help="from the blank picture; more are more exact")
-    return command
-
-
-def shared_parser(name: str, description: str, examples: str) -> argparse.ArgumentParser:
-    """The options of every command that takes molecules and writes a table."""
-    command = molecule_parser(name, description, examples)
-    command.add_argument(
-        "-o", "--output", metavar="FILE", help=".csv, .jsonl, .parquet, .npz; default: print CSV"
-    )
-    command.add_argument("--format", metavar="FORMAT", help="of the output: csv, jsonl, parquet, npz")
-    command.add_argument("--workers", metavar="N", type=int, help="processes that draw; default: one a core")
-    return command
-
-
-def molecule_parser(name: str, description: str, examples: str) -> argparse.ArgumentParser:
-    """The options of every command that takes molecules."""
-    command = argparse.ArgumentParser(
-        prog=f"molweight {name}",
-        description=description,
-        epilog=examples,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    command.add_argument("run_dir", metavar="RUN_DIR", help="folder of a finished run")
-    command.add_argument("more", metavar="SMILES", nargs="*", help="molecules")
-    command.add_argument(
-        "-i", "--input", metavar="FILE", help=".csv, .tsv, .smi, .sdf, .parquet, also .gz; - is a pipe"
-    )
-    command.add_argument("--input-format", metavar="FORMAT", help="of the input: csv, tsv, smi, sdf, parquet")
-    command.add_argument("--smiles-column", metavar="COLUMN", default="smiles", help="where the SMILES are")
-    command.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
-    return command
 
 
 def predict_command(arguments: Sequence[str], announce: Announce) -> int:

@@ -193,7 +193,13 @@ class Output:
             self.file: BinaryIO = sys.stdout.buffer if self.partial is None else self.partial.open("wb")
         except OSError as error:
             raise DataError(f"cannot write {path}: {error.strerror or error}") from error
-        self.encoding: Encoding = FORMATS[kind](self.file, empty, about)
+        try:
+            self.encoding: Encoding = FORMATS[kind](self.file, empty, about)
+        except DataError:
+            if self.partial is not None:
+                self.file.close()
+                self.partial.unlink()
+            raise
 
     def write(self, table: pd.DataFrame) -> None:
         """Add rows; a pipe has them at once.
