@@ -20,6 +20,7 @@ ALLOWED = {
     "signals": (),
     "machine": (),
     "files": ("errors",),
+    "pages": (),
     "schema": ("errors",),
     "composition": ("errors",),
     "tensor_files": ("errors", "files"),
@@ -29,7 +30,7 @@ ALLOWED = {
     "molecules": ("errors", "files", "machine", "tensor_files", "tapweight.typing", "training"),
     "objectives": ("errors", "files", "machine", "molecules", "tapweight", "training"),
     "inference": (
-        *("errors", "files", "machine", "molecules", "tensor_files", "training"),
+        *("errors", "files", "machine", "molecules", "pages", "tensor_files", "training"),
         "objectives.augment",  # how pictures become what a network takes
     ),
     "nlp": ("errors", "files", "tensor_files", "tapweight", "training"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import importlib.util
 import json
 import re
 import shutil
@@ -17,7 +18,7 @@ from smallest import SMALLEST, save_labelled
 from molweight import load_config, run_experiment
 from molweight.__main__ import main
 from molweight.errors import DataError
-from molweight.reporting.examples import COUNT, errors, examples
+from molweight.reporting.examples import COUNT, errors, examples, plain_drawing
 from molweight.reporting.figures import reliability
 from molweight.reporting.page import render, save_page
 from molweight.training.calibration import calibration_error, scaled
@@ -126,6 +127,16 @@ def test_a_run_without_a_network_has_a_page(labelled, tmp_path):
     assert "ecfp_rf" in page.text and len(page.all("img")) > 2
 
 
+def test_molecules_are_explained_where_captum_is_there(regression, monkeypatch):
+    assert "Red atoms raise" in Page(render(regression)).text
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *more: None if name == "captum" else find(name, *more)
+    )
+    plain = Page(render(regression))
+    assert "Red atoms raise" not in plain.text and len(plain.all("img")) == 17
+
+
 # The command
 
 
@@ -202,7 +213,7 @@ def test_the_worst_and_the_best_are_those():
     truth = np.linspace(0, 1, 20)
     offsets = np.arange(20)[::-1] / 10
     test = pd.DataFrame({"row": range(1, 21), "smiles": "CCO", "y": truth + offsets, "y_true": truth})
-    best, worst = examples(test, ["y"], "regression")
+    best, worst = examples(test, ["y"], "regression", plain_drawing)
     assert [one.row for one in best] == list(range(20, 20 - COUNT, -1))
     assert [one.row for one in worst] == list(range(1, COUNT + 1))
     assert worst[0].data.startswith("data:image/svg") and worst[0].values == [("y", 1.9, 0.0)]
@@ -210,7 +221,7 @@ def test_the_worst_and_the_best_are_those():
 
 def test_few_samples_are_not_in_both():
     test = pd.DataFrame({"row": [1, 2, 3], "smiles": "C", "y": [1.0, 2.0, 3.0], "y_true": [1.0, 2.5, np.nan]})
-    best, worst = examples(test, ["y"], "regression")
+    best, worst = examples(test, ["y"], "regression", plain_drawing)
     assert [one.row for one in best] == [1] and [one.row for one in worst] == [2]
 
 

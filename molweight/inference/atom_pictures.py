@@ -14,17 +14,17 @@ UP, DOWN = (
 )  # red, blue
 
 
-def atom_picture(smiles: str, scores: np.ndarray, *, largest: float | None = None) -> str:
+def atom_picture(smiles: str, scores: np.ndarray, *, size: tuple[int, int] = (WIDTH, HEIGHT)) -> str:
     """An SVG picture.
 
     Args:
         smiles: valid.
         scores: [a], one for each of its atoms.
-        largest: score with the full colour; None takes the largest of this molecule.
+        size: width and height, px.
     """
     mol = Chem.MolFromSmiles(smiles)
-    top = largest or float(np.abs(scores).max(initial=0.0)) or 1.0
-    canvas = rdMolDraw2D.MolDraw2DSVG(WIDTH, HEIGHT)
+    top = float(np.abs(scores).max(initial=0.0)) or 1.0
+    canvas = rdMolDraw2D.MolDraw2DSVG(*size)
     atoms = list(range(mol.GetNumAtoms()))
     rdMolDraw2D.PrepareAndDrawMolecule(
         canvas,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from molweight.files import write_text
 from molweight.inference.atom_pictures import atom_picture
 from molweight.inference.explanation import Explanation, atom_table
 from molweight.inference.model import TrainedModel
+from molweight.pages import render_page, svg_address
 
 DIGITS = "%.6g"
 
@@ -28,31 +28,17 @@ def save_gallery(found: Sequence[Explanation], folder: Path, *, model: TrainedMo
     Raises:
         DataError: the folder cannot be written.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("molweight.inference", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     shown = []
     for one in found:
         svg = "" if one.scores is None else atom_picture(one.smiles, one.scores)
         if svg:
             place = list(model.task.names).index(one.target)
             write_text(folder / f"row{one.row}-target{place + 1}.svg", svg)
-        shown.append((one, address(svg) if svg else ""))
+        shown.append((one, svg_address(svg)))
     write_text(folder / "atoms.csv", atom_table(found).to_csv(index=False, float_format=DIGITS))
     classes = model.task.kind == "classification"
     page = folder / "explanations.html"
-    template = environment.get_template("explanations.html.jinja")
     units = "logit" if classes else model.units or ""
-    write_text(page, template.render(shown=shown, units=units, model=str(model.path)))
+    values = {"shown": shown, "units": units, "model": str(model.path)}
+    write_text(page, render_page("molweight.inference", "explanations.html", **values))
     return page
-
-
-def address(svg: str) -> str:
-    """An SVG picture as an address; in an image no script runs."""
-    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()

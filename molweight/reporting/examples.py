@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import importlib.util
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from molweight.reporting.run_pictures import svg_address
+from molweight.pages import svg_address
 
 COUNT = 6  # of the best, and of the worst
 WIDTH, HEIGHT = 260, 180  # of a molecule's picture, px
 MOST_TARGETS = 3  # of a sample's targets that are written beside it
 CERTAIN = 1e-7  # distance of a probability from 0 and 1 below which its cross entropy no longer grows
 
+FEWEST_STEPS, PIXELS = 16, 1 << 20  # of an explanation: some seconds for all of a page's molecules
+
 Array = np.ndarray[Any, np.dtype[np.float64]]
+Illustrate = Callable[[str, str], str]
+"""``(SMILES, target) -> SVG``, empty where there is no picture."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +43,7 @@ class Example:
 
 
 def examples(
-    test: pd.DataFrame, targets: Sequence[str], task_type: str
+    test: pd.DataFrame, targets: Sequence[str], task_type: str, illustrate: Illustrate
 ) -> tuple[list[Example], list[Example]]:
     """The best and the worst predicted samples of the test part; no sample is in both.
 
@@ -45,6 +51,7 @@ def examples(
         test: rows of ``predictions.csv``.
         targets: columns of predictions, each with its truth beside it.
         task_type: of the run.
+        illustrate: draws a molecule.
     """
     if not targets or not len(test):
         return [], []
@@ -65,7 +72,7 @@ def examples(
         return Example(
             row=int(line["row"]),
             text=str(smiles if smiles is not None else line[others[0]]),
-            data=drawn(str(smiles)) if smiles is not None else "",
+            data=svg_address(illustrate(str(smiles), targets[places[0]])) if smiles is not None else "",
             values=[
                 (targets[place], float(predicted[position, place]), float(truth[position, place]))
                 for place in shown
@@ -89,8 +96,8 @@ def errors(truth: Array, predicted: Array, task_type: str) -> Array:
     return np.where(np.isnan(truth), np.nan, (predicted != truth).astype(np.float64))
 
 
-def drawn(smiles: str) -> str:
-    """A molecule's picture as an address; empty where there is none."""
+def plain_drawing(smiles: str, target: str) -> str:
+    """A molecule as SVG; the target plays no part. Empty for what cannot be drawn."""
     from rdkit.Chem.Draw import rdMolDraw2D
 
     from molweight.molecules.smiles import InvalidSmilesError, parse
@@ -102,4 +109,27 @@ def drawn(smiles: str) -> str:
     canvas = rdMolDraw2D.MolDraw2DSVG(WIDTH, HEIGHT)
     rdMolDraw2D.PrepareAndDrawMolecule(canvas, mol)
     canvas.FinishDrawing()
-    return svg_address(canvas.GetDrawingText().encode())
+    return str(canvas.GetDrawingText())
+
+
+def explaining(run_dir: Path) -> Illustrate | None:
+    """Drawings whose atoms show what a run's prediction comes from; None where they cannot be had.
+
+    Those need the run's model and captum.
+    """
+    if importlib.util.find_spec("captum") is None or not (run_dir / "model.json").is_file():
+        return None
+    from molweight.inference.atom_pictures import atom_picture
+    from molweight.inference.explanation import STEPS, explanations
+    from molweight.inference.model import load_model
+
+    model = load_model(run_dir)
+    steps = max(FEWEST_STEPS, min(STEPS, PIXELS // model.image_size**2))
+
+    def illustrate(smiles: str, target: str) -> str:
+        (found,) = explanations(model, [smiles], targets=[target], steps=steps)
+        if found.scores is None:
+            return ""
+        return atom_picture(found.smiles, found.scores, size=(WIDTH, HEIGHT))
+
+    return illustrate

@@ -13,7 +13,8 @@ import numpy as np
 
 from molweight.errors import DataError
 from molweight.files import write_text
-from molweight.reporting.examples import examples
+from molweight.pages import render_page
+from molweight.reporting.examples import examples, explaining, plain_drawing
 from molweight.reporting.markdown import backbone_line, data_line, method_line, number
 from molweight.reporting.predictions import read_predictions
 from molweight.reporting.run_files import RunFiles, read_run
@@ -43,19 +44,9 @@ def save_page(run_dir: str | Path) -> Path:
 
 def render(folder: Path) -> str:
     """The page."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("molweight.reporting", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["number"] = number
     run = read_run(folder)
     try:
-        return environment.get_template("report.html.jinja").render(**contents(run, folder))
+        return render_page("molweight.reporting", "report.html", **contents(run, folder))
     except (KeyError, TypeError, AttributeError, IndexError) as error:
         raise DataError(
             f"{folder} does not hold the report of this version ({type(error).__name__}: {error}); run again "
@@ -68,9 +59,11 @@ def contents(run: RunFiles, folder: Path) -> dict[str, Any]:
     report = run.report
     metric = METRICS[report["metric"]]
     ranked = sorted(report["weights"].items(), key=lambda item: -item[1])
-    best, worst = examples(run.test, run.targets, report["task_type"])
+    explained = explaining(folder) if report["modality"] == "molecules" else None
+    best, worst = examples(run.test, run.targets, report["task_type"], explained or plain_drawing)
     return {
         "report": report,
+        "number": number,
         "label": metric.label,
         "better": "higher" if metric.higher_is_better else "lower",
         "units": report["units"] if report["units"] and report["task_type"] == "regression" else "",
@@ -84,6 +77,7 @@ def contents(run: RunFiles, folder: Path) -> dict[str, Any]:
         "predictions": prediction_pictures(run),
         "best": best,
         "worst": worst,
+        "explained": explained is not None,
         "excluded": run.excluded[:MOST_EXCLUDED],
         "excluded_more": max(0, len(run.excluded) - MOST_EXCLUDED),
         "config": run.config,

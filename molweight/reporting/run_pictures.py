@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from molweight.pages import svg_address
 from molweight.reporting import figures
 from molweight.reporting.run_files import RunFiles
 from molweight.training.calibration import calibration_error, scaled
@@ -151,8 +151,3 @@ def picture(
     width = int(size[0] * 96)  # as large as its letters are meant
     data = svg_address(figures.drawn(draw, size=size))
     return Picture(title=title, alt=alt, data=data, width=width, caption=caption)
-
-
-def svg_address(svg: bytes) -> str:
-    """An SVG picture as an address; in an image no script runs."""
-    return "data:image/svg+xml;base64," + base64.b64encode(svg).decode()
