@@ -110,6 +110,7 @@ def prediction_pictures(run: RunFiles) -> list[Picture]:
     ]
     truth, kinds = pooled(run)
     if len(truth):
+        together = "All targets together. " if len(pairs) > 1 else ""
         errors = ", ".join(f"{calibration_error(truth, p):.3f} {name}" for name, p in kinds.items())
         found.append(
             picture(
@@ -117,7 +118,7 @@ def prediction_pictures(run: RunFiles) -> list[Picture]:
                 "Share of positives against mean probability, in ten bins",
                 partial(figures.plot_reliability, truth, kinds),
                 SQUARE,
-                caption=f"All targets together. Expected calibration error: {errors}.",
+                caption=f"{together}Expected calibration error: {errors}.",
             )
         )
     return found
