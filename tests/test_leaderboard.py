@@ -463,6 +463,19 @@ def test_the_interval_of_the_seeds_whose_predictions_are_known(made, tmp_path):
     assert "need not lie in its middle. equal: 0." in board.page.read_text()
 
 
+def test_seeds_of_intervals_are_listed_briefly(made, tmp_path):
+    methods = ["equal", "tapweight", "direct"]
+    leaderboard(["esol"], methods=methods, seeds=[0, 1], out=tmp_path, resamples=100)
+    shutil.rmtree(tmp_path / "runs")
+    (tmp_path / "predictions.npz").unlink()
+    board = leaderboard(["esol"], methods=methods, seeds=[2], out=tmp_path, resamples=100)
+    assert "in its middle. every method: 2." in board.page.read_text()
+    (tmp_path / "predictions.npz").unlink()
+    shutil.rmtree(tmp_path / "runs" / "esol" / "direct")
+    board = leaderboard_tables(tmp_path, resamples=100)
+    assert "in its middle. direct: none; all others: 2." in board.page.read_text()
+
+
 def test_kept_predictions_that_cannot_be_read_are_named(made, tmp_path):
     leaderboard(["esol"], seeds=[0], out=tmp_path, resamples=100)
     kept = tmp_path / "predictions.npz"

@@ -136,10 +136,11 @@ def interval_sentence(dataset: Summary) -> str:
     for entry in lost:
         seeds = ", ".join(str(seed) for seed in entry["interval_seeds"]) or "none"
         groups.setdefault(seeds, []).append(entry["method"])
-    listed = "; ".join(
-        f"{'every method' if len(names) == len(dataset['methods']) else ', '.join(names)}: {seeds}"
-        for seeds, names in groups.items()
-    )
+    if len(lost) == len(dataset["methods"]):  # a long list of names says less than who is left
+        most = max(groups, key=lambda seeds: len(groups[seeds]))
+        groups[most] = ["all others" if len(groups) > 1 else "every method"]
+        groups = {seeds: groups[seeds] for seeds in sorted(groups, key=lambda seeds: seeds == most)}
+    listed = "; ".join(f"{', '.join(names)}: {seeds}" for seeds, names in groups.items())
     return (
         "**CI is of fewer seeds than the mean**, those whose predictions are still here, so that the mean "
         f"need not lie in its middle. {listed}."
