@@ -1,11 +1,12 @@
 """Tables of predictions into a file or a pipe, batch by batch.
 
-A file is whole, or it is not there: rows go into ``<name>.partial``, which takes the name in the end and
-stays where writing was cut short.
+A file is whole, or it is not there: rows go into ``<name>.partial``, which takes the name in the end. Where
+writing was cut short it stays if it can be read, as CSV and JSON lines can.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -25,7 +26,9 @@ GROUP = 65_536  # rows of a Parquet row group
 
 
 class Encoding(Protocol):
-    """How tables become bytes."""
+    """How tables become bytes; ``growing`` if what is written so far can be read."""
+
+    growing: bool
 
     def write(self, table: pd.DataFrame) -> None:
         """Add rows."""
@@ -33,9 +36,14 @@ class Encoding(Protocol):
     def close(self) -> None:
         """Add what belongs at the end."""
 
+    def abandon(self) -> None:
+        """Let go of the file, which will not be whole."""
+
 
 class Csv:
     """Comma-separated text, NaN as an empty cell; no text is a formula for a spreadsheet."""
+
+    growing = True
 
     def __init__(self, file: BinaryIO, empty: pd.DataFrame, about: Mapping[str, str]) -> None:
         self.file = file
@@ -50,6 +58,9 @@ class Csv:
     def close(self) -> None:
         """Nothing belongs at the end."""
 
+    def abandon(self) -> None:
+        """Nothing is held."""
+
     def _encoded(self, table: pd.DataFrame, *, header: bool) -> bytes:
         text = table.to_csv(index=False, header=header, float_format=f"%.{DIGITS}g", lineterminator="\n")
         return text.encode("utf-8", "backslashreplace")
@@ -57,6 +68,8 @@ class Csv:
 
 class JsonLines:
     """An object a row, NaN as null."""
+
+    growing = True
 
     def __init__(self, file: BinaryIO, empty: pd.DataFrame, about: Mapping[str, str]) -> None:
         self.file = file
@@ -70,6 +83,9 @@ class JsonLines:
     def close(self) -> None:
         """Nothing belongs at the end."""
 
+    def abandon(self) -> None:
+        """Nothing is held."""
+
     @staticmethod
     def _value(value: Any) -> Any:
         if not isinstance(value, float):
@@ -79,6 +95,8 @@ class JsonLines:
 
 class Parquet:
     """Columns of int64, string and float64, with what there is to know about them as metadata."""
+
+    growing = False
 
     def __init__(self, file: BinaryIO, empty: pd.DataFrame, about: Mapping[str, str]) -> None:
         try:
@@ -106,6 +124,11 @@ class Parquet:
         self._flush()
         self.writer.close()
 
+    def abandon(self) -> None:
+        """Close the writer before its file is: otherwise it does so when it is deleted."""
+        self.waiting = []
+        self.writer.close()
+
     def _flush(self) -> None:
         if self.waiting:
             rows = pd.concat(self.waiting)
@@ -118,6 +141,8 @@ class Npz:
 
     The one format that is held in memory until the end.
     """
+
+    growing = False
 
     def __init__(self, file: BinaryIO, empty: pd.DataFrame, about: Mapping[str, str]) -> None:
         self.file, self.tables = file, [empty]
@@ -140,6 +165,10 @@ class Npz:
             values=numbers.to_numpy(np.float32),
             **texts,
         )
+
+    def abandon(self) -> None:
+        """Forget the rows."""
+        self.tables = []
 
 
 FORMATS: dict[str, type[Csv | JsonLines | Parquet | Npz]] = {
@@ -180,6 +209,8 @@ class Output:
         empty: the table of no rows: names and types of the columns.
         about: what else is known, by name; kept where the format has a place for it.
 
+    ``left`` says whether rows stay in ``partial`` when writing is cut short.
+
     Raises:
         DataError: it cannot be written.
     """
@@ -193,6 +224,7 @@ class Output:
             self.file: BinaryIO = sys.stdout.buffer if self.partial is None else self.partial.open("wb")
         except OSError as error:
             raise DataError(f"cannot write {path}: {error.strerror or error}") from error
+        self.left = self.partial is not None and FORMATS[kind].growing
         try:
             self.encoding: Encoding = FORMATS[kind](self.file, empty, about)
         except DataError:
@@ -225,18 +257,29 @@ class Output:
     ) -> None:
         if self.partial is None or self.path is None:
             return
+        if kind is not None:
+            self._abandon()
+            return
         try:
-            if kind is None:
-                self.encoding.close()
-                self.file.flush()
-                os.fsync(self.file.fileno())
+            self.encoding.close()
+            self.file.flush()
+            os.fsync(self.file.fileno())
             self.file.close()
-            if kind is None:
-                self.partial.replace(self.path)
+            self.partial.replace(self.path)
         except OSError as problem:
-            if kind is None:
-                raise self._failure(problem) from problem
+            self._abandon()
+            raise self._failure(problem) from problem
+
+    def _abandon(self) -> None:
+        """Close the file that will not be whole, and remove it unless it is worth keeping."""
+        assert self.partial is not None
+        with contextlib.suppress(OSError):  # the disk is full, as is known already
+            self.encoding.abandon()
+        with contextlib.suppress(OSError):
+            self.file.close()
+        if not self.left:
+            self.partial.unlink(missing_ok=True)
 
     def _failure(self, error: OSError) -> DataError:
-        rest = "" if self.partial is None else f"; what was written is in {self.partial}"
+        rest = f"; what was written is in {self.partial}" if self.left else ""
         return DataError(f"could not write {self.path or 'standard output'}: {error.strerror or error}{rest}")
