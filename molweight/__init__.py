@@ -1,6 +1,6 @@
 """Learned task-adaptive pretraining for molecule images.
 
-    from molweight import load_config, run_experiment
+    from molweight import load_config, predict, run_experiment
     report = run_experiment(load_config("dataset=my.csv", "run_dir=runs/mine"))
     table = predict("runs/mine", ["CCO", "c1ccccc1O"])
 

@@ -53,6 +53,9 @@ examples:
   python -m molweight leaderboard --tables-only out=results reference=equal
 """
 
+ANSWERS = ("predict", "embed", "explain")
+"""Commands with a parser of their own: SMILES stand anywhere among their options, which subparsers forbid."""
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse, run a command; the exit code."""
@@ -62,11 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
 
         return run(arguments[1:])
     try:
-        if arguments[:1] in (
-            ["predict"],
-            ["embed"],
-            ["explain"],
-        ):  # SMILES may stand before and after options
+        if arguments and arguments[0] in ANSWERS:
             return answer(arguments[0], arguments[1:])
         options = parser().parse_args(arguments)
         commands = {

@@ -7,11 +7,9 @@ from rdkit import Chem
 from rdkit.Chem.Draw import rdMolDraw2D
 
 WIDTH, HEIGHT = 420, 320  # px
-RADIUS = 0.45  # of a highlight, in bonds' lengths of about 1.5
-UP, DOWN = (
-    np.array([0.84, 0.19, 0.15]),
-    np.array([0.13, 0.40, 0.67]),
-)  # red, blue
+RADIUS = 0.45  # of a highlight; a bond is about 1.5 long
+UP = np.array([0.84, 0.19, 0.15])  # red
+DOWN = np.array([0.13, 0.40, 0.67])  # blue
 
 
 def atom_picture(smiles: str, scores: np.ndarray, *, size: tuple[int, int] = (WIDTH, HEIGHT)) -> str:

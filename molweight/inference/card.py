@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -118,7 +118,7 @@ class Card:
         )
         return torch.tensor(found, dtype=torch.float32)
 
-    def flags(self, name: str, known: Mapping[str, Any]) -> dict[str, bool]:
+    def flags(self, name: str, known: Sequence[str]) -> dict[str, bool]:
         """Known names, each true or false."""
         found = self._checked(
             name,

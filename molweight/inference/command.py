@@ -41,16 +41,15 @@ def predict_command(arguments: Sequence[str], announce: Announce) -> int:
     folders = [options.run_dir, *takewhile(lambda one: Path(one).is_dir(), options.more)]
     places = Places.chosen(options, options.more[len(folders) - 1 :])
     from molweight.inference.model import load_model
-    from molweight.inference.prediction import check_alike, predictions, value_columns
+    from molweight.inference.prediction import predictions, value_columns
     from molweight.training.devices import choose_device
 
     device = choose_device(options.device)
     models = [load_model(folder).to(device) for folder in folders]
-    check_alike(models)
     units = models[0].units
     return write(
         places,
-        lambda asked: predictions(models, asked, workers=options.workers),
+        predictions(models, places.requests(), workers=options.workers),
         value_columns(models),
         {"model": ", ".join(folders), **({"units": units} if units else {})},
         announce,
@@ -68,7 +67,7 @@ def embed_command(arguments: Sequence[str], announce: Announce) -> int:
     model = embedding_model(options.run_dir, options.weights).to(choose_device(options.device))
     return write(
         places,
-        lambda asked: embeddings(model, asked, workers=options.workers),
+        embeddings(model, places.requests(), workers=options.workers),
         embedding_columns(model),
         {"model": options.run_dir, "weights": options.weights},
         announce,
@@ -139,10 +138,16 @@ class Places:
             kind=output_format(path, options.format),
         )
 
+    def requests(self) -> Iterator[Request]:
+        """What is asked for."""
+        from molweight.inference.requests import requests
+
+        return requests(self.source, smiles_column=self.column, kind=self.source_kind)
+
 
 def write(
     places: Places,
-    tables: Callable[[Iterator[Request]], Iterator[pd.DataFrame]],
+    tables: Iterator[pd.DataFrame],
     columns: Sequence[str],
     about: Mapping[str, str],
     announce: Announce,
@@ -151,10 +156,8 @@ def write(
 ) -> int:
     """Write a table with a row for every molecule; the exit code."""
     from molweight.inference.pipeline import empty
-    from molweight.inference.requests import requests
     from molweight.inference.writers import Output
 
-    asked = requests(places.source, smiles_column=places.column, kind=places.source_kind)
     counts: Counter[str] = Counter()
     start = time.perf_counter()
     with (
@@ -162,12 +165,12 @@ def write(
         progress(places.source) as bar,
     ):
         try:
-            for table in tables(asked):
+            for table in tables:
                 output.write(table)
                 counts.update(table["status"])
                 bar.update(len(table))
         except KeyboardInterrupt:
-            if output.partial is not None:
+            if output.left:
                 announce(f"{output.rows:,} rows are in {output.partial}")
             raise
     announce(summary(counts, time.perf_counter() - start, about.get("units"), places.path))

@@ -64,7 +64,7 @@ def embeddings(
     model: TrainedModel, asked: Iterable[Request], *, workers: int | None = None
 ) -> Iterator[pd.DataFrame]:
     """Tables of embeddings, a batch of rows each; see :func:`molweight.inference.pipeline.answers`."""
-    yield from answers(
+    return answers(
         asked,
         [model.recipe],
         embedding_columns(model),

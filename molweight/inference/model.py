@@ -1,12 +1,12 @@
 """A finished run's folder becomes a model that predicts.
 
 Everything in the folder may come from a stranger: ``model.json`` is read as data and checked field by field,
-tensors come from safetensors and must be exactly those of the network, and nothing else is opened.
+tensors come from safetensors and must be exactly those of the network.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import torch
@@ -76,9 +76,10 @@ class TrainedModel:
         """Probabilities as the network says them, or values in the targets' units, [b, t]."""
         return self.task.predict(outputs)
 
-    def calibrated(self, outputs: Tensor) -> Tensor | None:
-        """Probabilities after temperature scaling, [b, t]; None for a regression."""
-        return None if self.temperature is None else (outputs / self.temperature).sigmoid()
+    def calibrated(self, outputs: Tensor) -> Tensor:
+        """Probabilities of a classification after temperature scaling, [b, t]."""
+        assert self.temperature is not None, "a regression has no probabilities"
+        return (outputs / self.temperature).sigmoid()
 
     def to(self, device: torch.device) -> TrainedModel:
         """This model, moved."""
@@ -121,7 +122,9 @@ def load_model(run_dir: str | Path) -> TrainedModel:
         with torch.device("meta"):  # without memory: how large it is, a stranger may have written
             backbone = ResNet18(width=checked.whole("width", 1, WIDEST))
             module = PictureModel(backbone, outputs=len(targets), dropout=0.0, seed=0)
-        standardise = Standardisation(**checked.flags("standardise", Standardisation.__dataclass_fields__))
+        standardise = Standardisation(
+            **checked.flags("standardise", [one.name for one in fields(Standardisation)])
+        )
         units = None if card.get("units") is None else checked.text("units")
     except ConfigError as error:
         raise DataError(f"{path / 'model.json'}: {error}") from error

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice, tee
 from typing import Any, TypeVar
@@ -31,9 +32,27 @@ Recipe = tuple[int, Standardisation]
 Asked = tuple[Request, tuple[Drawn, ...]]
 """A row, and what became of its molecule under every recipe."""
 
+Compute = Callable[[Mapping[Recipe, Tensor]], np.ndarray]
+"""``(pictures [b, 3, S, S] uint8 by recipe) -> numbers [b, c]``"""
+
 PIXELS = 1 << 20  # of a batch: 256 pictures of 64 px, 21 of 224 px
 TEXT = ("input", "status", "reason")
 """Columns of text; ``row`` stands before them, numbers after them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Rows that are answered together.
+
+    Args:
+        inputs: as they stood there.
+        fates: status and reason of each.
+        pictures: by recipe, [b, 3, S, S] uint8, of those whose status is ``ok``.
+    """
+
+    inputs: list[str]
+    fates: list[tuple[str, str]]
+    pictures: dict[Recipe, Tensor]
 
 
 def empty(columns: Sequence[str]) -> pd.DataFrame:
@@ -48,7 +67,7 @@ def answers(
     asked: Iterable[Request],
     recipes: Sequence[Recipe],
     columns: Sequence[str],
-    compute: Callable[[Mapping[Recipe, Tensor]], np.ndarray],
+    compute: Compute,
     *,
     workers: int | None = None,
 ) -> Iterator[pd.DataFrame]:
@@ -58,7 +77,7 @@ def answers(
         asked: read as needed.
         recipes: of the pictures that are needed, all different.
         columns: of numbers.
-        compute: ``(pictures [b, 3, S, S] uint8 by recipe) -> numbers [b, c]``.
+        compute: what the numbers are.
         workers: processes that draw; None: one for each core, none for a few molecules.
 
     Returns:
@@ -66,7 +85,7 @@ def answers(
         is not ``ok``.
 
     Raises:
-        ConfigError: ``workers`` is less than one.
+        ConfigError: ``workers`` is less than one; at once, not with the first table.
     """
     if workers is not None and workers < 1:
         raise ConfigError(f"workers must be at least 1, got {workers}")
@@ -84,11 +103,9 @@ def answers(
             drawn.append(draw_all(texts, size, canonicalise=True, workers=each, standardise=standardise))
     together = zip(rows, zip(*drawn, strict=True), strict=True)
     batch = max(1, PIXELS // max(size * size for size, _ in recipes))
-    count = 0
     chunks = iter(lambda: list(islice(together, batch)), [])
-    for chunk, pictures in ahead((chunk, unpacked(chunk, recipes)) for chunk in chunks):
-        yield answered(chunk, pictures, columns, compute, first=count + 1)
-        count += len(chunk)
+    batches = ahead(unpacked(chunk, recipes) for chunk in chunks)
+    return tables(batches, columns, compute)
 
 
 def ahead(items: Generator[Item]) -> Iterator[Item]:
@@ -104,44 +121,37 @@ def ahead(items: Generator[Item]) -> Iterator[Item]:
             items.close()
 
 
-def unpacked(chunk: Sequence[Asked], recipes: Sequence[Recipe]) -> dict[Recipe, Tensor]:
-    """By recipe the pictures [b, 3, S, S] of the rows that have them all."""
-    good = [drawn for request, drawn in chunk if fate(request, drawn)[0] == "ok"]
-    return {
-        recipe: pictures_of([drawn[place] for drawn in good], recipe[0])
-        for place, recipe in enumerate(recipes)
-    }
+def unpacked(chunk: Sequence[Asked], recipes: Sequence[Recipe]) -> Batch:
+    """What became of the rows of a chunk, with the pictures of those that have them all."""
+    fates = [fate(request, drawn) for request, drawn in chunk]
+    good = [drawn for (_, drawn), (status, _) in zip(chunk, fates, strict=True) if status == "ok"]
+    return Batch(
+        inputs=[one.text if isinstance(one, Misshapen) else one for one, _ in chunk],
+        fates=fates,
+        pictures={
+            recipe: pictures_of([drawn[place] for drawn in good], recipe[0])
+            for place, recipe in enumerate(recipes)
+        },
+    )
 
 
-def answered(
-    chunk: Sequence[Asked],
-    pictures: Mapping[Recipe, Tensor],
-    columns: Sequence[str],
-    compute: Callable[[Mapping[Recipe, Tensor]], np.ndarray],
-    *,
-    first: int,
-) -> pd.DataFrame:
-    """The table of one batch.
-
-    Args:
-        chunk: what was asked, and what became of it under every recipe.
-        pictures: of its good rows, by recipe.
-        columns, compute: as of :func:`answers`.
-        first: number of its first row.
-    """
-    fates = [fate(one, drawn) for one, drawn in chunk]
-    good = [row for row, (status, _) in enumerate(fates) if status == "ok"]
-    values = np.full((len(chunk), len(columns)), np.nan)
-    if good:
-        values[good] = compute(pictures)
-    texts: dict[str, Any] = {
-        "row": np.arange(first, first + len(chunk)),
-        "input": [one.text if isinstance(one, Misshapen) else one for one, _ in chunk],
-        "status": [status for status, _ in fates],
-        "reason": [reason for _, reason in fates],
-    }
-    numbers = pd.DataFrame(values, columns=pd.Index(columns))
-    return pd.concat([pd.DataFrame(texts), numbers], axis=1)
+def tables(batches: Iterator[Batch], columns: Sequence[str], compute: Compute) -> Iterator[pd.DataFrame]:
+    """The table of every batch; arguments as of :func:`answers`."""
+    count = 0
+    for batch in batches:
+        good = [status == "ok" for status, _ in batch.fates]
+        values = np.full((len(good), len(columns)), np.nan)
+        if any(good):
+            values[good] = compute(batch.pictures)
+        texts: dict[str, Any] = {
+            "row": np.arange(count + 1, count + 1 + len(good)),
+            "input": batch.inputs,
+            "status": [status for status, _ in batch.fates],
+            "reason": [reason for _, reason in batch.fates],
+        }
+        numbers = pd.DataFrame(values, columns=pd.Index(columns))
+        yield pd.concat([pd.DataFrame(texts), numbers], axis=1)
+        count += len(good)
 
 
 def fate(asked: Request, drawn: Sequence[Drawn]) -> tuple[str, str]:
@@ -160,9 +170,9 @@ def pictures_of(drawn: Sequence[Drawn], size: int) -> Tensor:
     return torch.from_numpy(pixels)
 
 
-def whole(tables: Iterable[pd.DataFrame], columns: Sequence[str], source: object) -> pd.DataFrame:
+def whole(parts: Iterable[pd.DataFrame], columns: Sequence[str], source: object) -> pd.DataFrame:
     """All tables as one: under the index of the source if it has one, else under ``row``."""
-    table = pd.concat([empty(columns), *tables])
+    table = pd.concat([empty(columns), *parts])
     if isinstance(source, pd.Series | pd.DataFrame):
         table.index = source.index
         return table.drop(columns="row")

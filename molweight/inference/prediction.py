@@ -104,7 +104,7 @@ def predictions(
     def compute(pictures: Mapping[Recipe, Tensor]) -> np.ndarray:
         return combined(models, [model.outputs(pictures[model.recipe]) for model in models])
 
-    yield from answers(asked, recipes, value_columns(models), compute, workers=workers)
+    return answers(asked, recipes, value_columns(models), compute, workers=workers)
 
 
 def combined(models: Sequence[TrainedModel], outputs: Sequence[Tensor]) -> np.ndarray:
@@ -113,8 +113,7 @@ def combined(models: Sequence[TrainedModel], outputs: Sequence[Tensor]) -> np.nd
     if models[0].temperature is None:
         kinds, shown = [raw.mean(0)], raw
     else:
-        scaled = [model.calibrated(one) for model, one in zip(models, outputs, strict=True)]
-        shown = torch.stack([one for one in scaled if one is not None]).double()
+        shown = torch.stack([m.calibrated(one) for m, one in zip(models, outputs, strict=True)]).double()
         kinds = [shown.mean(0), raw.mean(0)]
     if len(models) > 1:
         kinds.append(shown.std(0))
