@@ -43,15 +43,20 @@ class Example:
 
 
 def examples(
-    test: pd.DataFrame, targets: Sequence[str], task_type: str, illustrate: Illustrate
+    test: pd.DataFrame,
+    inputs: Sequence[str],
+    targets: Sequence[str],
+    task_type: str,
+    illustrate: Illustrate | None,
 ) -> tuple[list[Example], list[Example]]:
     """The best and the worst predicted samples of the test part; no sample is in both.
 
     Args:
         test: rows of ``predictions.csv``.
+        inputs: columns that say what a sample is.
         targets: columns of predictions, each with its truth beside it.
         task_type: of the run.
-        illustrate: draws a molecule.
+        illustrate: draws a molecule; None for sentences.
     """
     if not targets or not len(test):
         return [], []
@@ -67,12 +72,11 @@ def examples(
         line = test.iloc[position]
         places = np.argsort(-np.nan_to_num(each[position], nan=-1.0), kind="stable")[:MOST_TARGETS]
         shown = [place for place in places if known[position, place]]
-        smiles = line.get("smiles")
-        others = [name for name in test.columns if name not in ("row", "part")]
+        text = " / ".join(str(line[name]) for name in inputs)
         return Example(
             row=int(line["row"]),
-            text=str(smiles if smiles is not None else line[others[0]]),
-            data=svg_address(illustrate(str(smiles), targets[places[0]])) if smiles is not None else "",
+            text=text,
+            data=svg_address(illustrate(text, targets[places[0]])) if illustrate else "",
             values=[
                 (targets[place], float(predicted[position, place]), float(truth[position, place]))
                 for place in shown

@@ -16,7 +16,7 @@ from molweight.files import write_text
 from molweight.pages import render_page
 from molweight.reporting.examples import examples, explaining, plain_drawing
 from molweight.reporting.markdown import backbone_line, data_line, method_line, number
-from molweight.reporting.predictions import read_predictions
+from molweight.reporting.predictions import tested
 from molweight.reporting.run_files import RunFiles, read_run
 from molweight.reporting.run_pictures import prediction_pictures, training_pictures
 from molweight.separation import sentence
@@ -44,10 +44,15 @@ def save_page(run_dir: str | Path) -> Path:
 
 def render(folder: Path) -> str:
     """The page."""
+    from jinja2 import TemplateError
+
     run = read_run(folder)
     try:
         return render_page("molweight.reporting", "report.html", **contents(run, folder))
-    except (KeyError, TypeError, AttributeError, IndexError) as error:
+    except (
+        *(LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError),
+        TemplateError,
+    ) as error:  # whatever a stranger may have written into the files
         raise DataError(
             f"{folder} does not hold the report of this version ({type(error).__name__}: {error}); run again "
             "into another run_dir="
@@ -59,18 +64,22 @@ def contents(run: RunFiles, folder: Path) -> dict[str, Any]:
     report = run.report
     metric = METRICS[report["metric"]]
     ranked = sorted(report["weights"].items(), key=lambda item: -item[1])
-    explained = explaining(folder) if report["modality"] == "molecules" else None
-    best, worst = examples(run.test, run.targets, report["task_type"], explained or plain_drawing)
+    molecules = report["modality"] == "molecules"
+    explained = explaining(folder) if molecules else None
+    illustrate = explained or (plain_drawing if molecules else None)
+    best, worst = examples(run.test, run.inputs, run.targets, report["task_type"], illustrate)
+    heads = ("target", f"validation {metric.label}", f"test {metric.label}")
     return {
         "report": report,
         "number": number,
         "label": metric.label,
         "better": "higher" if metric.higher_is_better else "lower",
         "units": report["units"] if report["units"] and report["task_type"] == "regression" else "",
-        "interval": test_interval(folder, report["metric"]),
+        "interval": test_interval(run, report["metric"]),
         "resamples": RESAMPLES,
         "facts": facts(report),
         "weights": ranked,
+        "heads": ("metric", "validation", "test") if metric.parts else heads,
         "largest": max((value for _, value in ranked), default=1.0),
         "meaning": sentence(report["separation"], report["updates"]).replace("**", "").replace("`", ""),
         "training": training_pictures(run),
@@ -84,10 +93,10 @@ def contents(run: RunFiles, folder: Path) -> dict[str, Any]:
     }
 
 
-def test_interval(folder: Path, metric: str) -> tuple[float, float] | None:
+def test_interval(run: RunFiles, metric: str) -> tuple[float, float] | None:
     """The bootstrap interval of the test score over test samples; None where it does not exist."""
-    found = read_predictions(folder / "predictions.csv")
-    if found is None or not len(found.rows):
+    found = tested(run.predictions)
+    if not len(found.rows):
         return None
     low, high = interval(bootstrap(metric, [found], resamples=RESAMPLES)[0])
     return None if np.isnan(low) else (low, high)

@@ -33,13 +33,27 @@ def save_predictions(path: Path, setup: Setup, parts: dict[str, tuple[Tensor, Te
 def read_predictions(path: Path) -> Predictions | None:
     """The test part of a run's ``predictions.csv``; None where there is none that can be read."""
     try:
-        table = pd.read_csv(path, float_precision="round_trip")
-        table = table[table["part"] == "test"]
-        targets = [name for name in table.columns if f"{name}_true" in table.columns]
-        return Predictions(
-            rows=table["row"].to_numpy(np.int64),
-            predicted=table[targets].to_numpy(np.float32).astype(np.float64),
-            truth=table[[f"{name}_true" for name in targets]].to_numpy(np.float64),
-        )
+        return tested(pd.read_csv(path, float_precision="round_trip"))
     except (OSError, ValueError, KeyError):
         return None
+
+
+def tested(table: pd.DataFrame) -> Predictions:
+    """The test part of the rows of ``predictions.csv``.
+
+    Raises:
+        KeyError: a column is missing.
+        ValueError: a number is none.
+    """
+    test, targets = table[table["part"] == "test"], target_columns(table)
+    return Predictions(
+        rows=test["row"].to_numpy(np.int64),
+        predicted=test[targets].to_numpy(np.float32).astype(np.float64),
+        truth=test[[f"{name}_true" for name in targets]].to_numpy(np.float64),
+    )
+
+
+def target_columns(table: pd.DataFrame) -> list[str]:
+    """Columns of predictions: those that have their truth beside them."""
+    names = [str(name) for name in table.columns]
+    return [name for name in names if f"{name}_true" in names]

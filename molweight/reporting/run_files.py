@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from molweight.errors import DataError
+from molweight.reporting.predictions import target_columns
 
 LABEL_COLUMN = "probability of "
 """What begins the columns of a task with several labels."""
@@ -38,9 +39,8 @@ class RunFiles:
 
     @property
     def targets(self) -> list[str]:
-        """Columns of predictions that have their truth beside them."""
-        names = [str(name) for name in self.predictions.columns]
-        return [name for name in names if f"{name}_true" in names]
+        """Columns of predictions."""
+        return target_columns(self.predictions)
 
     @property
     def test(self) -> pd.DataFrame:
@@ -52,6 +52,13 @@ class RunFiles:
         """Names of the labels of a task with several; else none."""
         names = [str(name) for name in self.predictions.columns]
         return [name.removeprefix(LABEL_COLUMN) for name in names if name.startswith(LABEL_COLUMN)]
+
+    @property
+    def inputs(self) -> list[str]:
+        """Columns that say what a sample is: a SMILES, or sentences."""
+        others = {"row", "part", *self.targets, *(f"{name}_true" for name in self.targets)}
+        names = [str(name) for name in self.predictions.columns]
+        return [name for name in names if name not in others and not name.startswith(LABEL_COLUMN)]
 
     def column(self, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
         """Numbers of the test part, [n]."""
@@ -73,7 +80,7 @@ def read_run(folder: Path) -> RunFiles:
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         records = [json.loads(line) for line in lines]
         path = folder / "predictions.csv"
-        predictions = pd.read_csv(path, float_precision="round_trip", keep_default_na=True)
+        predictions = pd.read_csv(path, float_precision="round_trip")
         path = folder / "model.json"
         card = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         path = folder / "config.yaml"
