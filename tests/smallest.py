@@ -2,6 +2,8 @@
 
 import pandas as pd
 
+from molweight import load_config, run_experiment
+
 SMALLEST = (
     *("experiment=smoke", "corpus.limit=200"),
     *("backbone.width=4", "backbone.image_size=32", "backbone.init=random"),
@@ -21,3 +23,9 @@ def save_labelled(path, name, *more):
     frame[name] = frame.smiles.str.endswith(("O", "N")).astype(int)
     frame["long"] = (frame.smiles.str.len() > 15).astype(float).where(frame.index % 3 > 0)
     frame.to_csv(path, index=False)
+
+
+def run_smallest(folder, *options):
+    """A finished run of some seconds; its folder."""
+    run_experiment(load_config(*SMALLEST, *options, f"run_dir={folder}"), command="run me")
+    return folder

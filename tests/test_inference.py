@@ -18,9 +18,9 @@ import pytest
 import torch
 from rdkit import Chem
 from safetensors.torch import load_file, save_file
-from smallest import SMALLEST, save_labelled
+from smallest import run_smallest, save_labelled
 
-from molweight import embed, load_config, predict, run_experiment
+from molweight import embed, predict
 from molweight.__main__ import main
 from molweight.errors import ConfigError, DataError
 from molweight.inference import pipeline
@@ -38,10 +38,8 @@ BAD = {"C1CC": "invalid", "not a molecule": "invalid", "": "invalid", "C" * 6_00
 GOOD = ["CCO", "c1ccccc1O", "CC(=O)Oc1ccccc1C(=O)O", "[Na+].[Cl-]"]
 
 
-def run(folder, *overrides):
-    options = (*SMALLEST, "method=direct", "finetune.epochs=1", f"run_dir={folder}", *overrides)
-    run_experiment(load_config(*options))
-    return folder
+def run(folder, *options):
+    return run_smallest(folder, "method=direct", "finetune.epochs=1", *options)
 
 
 @pytest.fixture(scope="module")
@@ -372,6 +370,21 @@ def test_an_output_that_was_cut_short_is_not_taken_for_whole(regression, tmp_pat
         raise KeyboardInterrupt
     assert path.read_text() == "what was there before"
     assert len(pd.read_csv(tmp_path / "out.csv.partial")) == len(GOOD)
+
+
+@pytest.mark.parametrize("name", ["x.parquet", "x.npz"])
+def test_what_cannot_be_read_in_parts_does_not_stay(regression, tmp_path, name):
+    table = next(predictions([load_model(regression)], GOOD))
+    with pytest.raises(KeyboardInterrupt), open_output(regression, tmp_path / name) as output:
+        output.write(table)
+        assert not output.left
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_wrong_option_leaves_nothing(regression, tmp_path, capsys):
+    code, _, _ = said(capsys, regression, "CCO", "--workers", "0", "-o", tmp_path / "x.csv")
+    assert code == 2 and list(tmp_path.iterdir()) == []
 
 
 def test_a_full_disk_is_said_and_loses_nothing(regression, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
@@ -19,6 +20,7 @@ from molweight.files import sha256_file
 from molweight.leaderboard.rows import read_rows
 from molweight.nlp import load_config
 from molweight.nlp.run import main
+from molweight.reporting.page import render
 from molweight.stages import steps
 from molweight.training.metrics import METRICS
 
@@ -47,6 +49,14 @@ def finished(folder, glue, tmp_path_factory):
     options = ("task=rte", f"task.path={glue / 'RTE'}", f"backbone={folder}", "solver=native")
     run_experiment(load_config(*SMALL, *options, f"run_dir={out}"))
     return out
+
+
+def test_a_run_of_text_has_a_page(finished):
+    page = render(finished)
+    assert "How often each label was predicted" in page and "Worst predicted" in page
+    report = json.loads((finished / "report.json").read_text())
+    assert f"{report['test']:.3f}" in page and "Red atoms" not in page
+    assert len(re.findall(r'<code title="[^"]+ / [^"]+">', page)) == 12  # both sentences of a pair
 
 
 def same_result(one, two):

@@ -13,11 +13,11 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 import pytest
-from smallest import SMALLEST, save_labelled
+from smallest import run_smallest, save_labelled
 
-from molweight import load_config, run_experiment
 from molweight.__main__ import main
 from molweight.errors import DataError
+from molweight.reporting import page, run_pictures
 from molweight.reporting.examples import COUNT, errors, examples, plain_drawing
 from molweight.reporting.figures import reliability
 from molweight.reporting.page import render, save_page
@@ -53,10 +53,7 @@ class Page(HTMLParser):
 
 
 def finish(folder, *options):
-    run_experiment(
-        load_config(*SMALLEST, "finetune.epochs=2", f"run_dir={folder}", *options), command="run me"
-    )
-    return folder
+    return run_smallest(folder, "finetune.epochs=2", *options)
 
 
 @pytest.fixture(scope="module")
@@ -171,6 +168,32 @@ def test_a_damaged_file_is_named(regression, tmp_path, name, content, words):
         save_page(spoiled(regression, tmp_path, name, content))
 
 
+def test_no_content_of_a_report_is_a_traceback(labelled, tmp_path, monkeypatch):
+    """Every key of ``report.json`` with values that nobody expects: a page, or a sentence."""
+    blank = run_pictures.Picture(title="", alt="", data="", width=1)
+    monkeypatch.setattr(run_pictures, "picture", lambda *arguments, **more: blank)
+    monkeypatch.setattr(page, "explaining", lambda folder: None)
+    report = json.loads((labelled / "report.json").read_text())
+    sentences = 0
+    for key in report:
+        for value in (None, [], {"a": []}, "x", -1, float("inf")):
+            folder = spoiled(labelled, tmp_path, "report.json", json.dumps(report | {key: value}))
+            try:
+                save_page(folder)
+            except DataError as error:
+                sentences += 1
+                assert "does not hold the report" in str(error)
+            shutil.rmtree(folder)
+    assert sentences > 50
+
+
+@pytest.mark.parametrize("temperature", ["x", [1.0], [1.0, 0.0], {}, [None, None]])
+def test_no_temperature_of_a_model_card_is_a_traceback(labelled, tmp_path, temperature):
+    card = json.loads((labelled / "model.json").read_text()) | {"temperature": temperature}
+    with pytest.raises(DataError):
+        save_page(spoiled(labelled, tmp_path, "model.json", json.dumps(card)))
+
+
 def test_a_folder_without_a_run_is_told(tmp_path, capsys):
     assert main(["report", str(tmp_path)]) == 5
     assert "holds no finished run" in capsys.readouterr().err
@@ -213,7 +236,7 @@ def test_the_worst_and_the_best_are_those():
     truth = np.linspace(0, 1, 20)
     offsets = np.arange(20)[::-1] / 10
     test = pd.DataFrame({"row": range(1, 21), "smiles": "CCO", "y": truth + offsets, "y_true": truth})
-    best, worst = examples(test, ["y"], "regression", plain_drawing)
+    best, worst = examples(test, ["smiles"], ["y"], "regression", plain_drawing)
     assert [one.row for one in best] == list(range(20, 20 - COUNT, -1))
     assert [one.row for one in worst] == list(range(1, COUNT + 1))
     assert worst[0].data.startswith("data:image/svg") and worst[0].values == [("y", 1.9, 0.0)]
@@ -221,7 +244,7 @@ def test_the_worst_and_the_best_are_those():
 
 def test_few_samples_are_not_in_both():
     test = pd.DataFrame({"row": [1, 2, 3], "smiles": "C", "y": [1.0, 2.0, 3.0], "y_true": [1.0, 2.5, np.nan]})
-    best, worst = examples(test, ["y"], "regression", plain_drawing)
+    best, worst = examples(test, ["smiles"], ["y"], "regression", plain_drawing)
     assert [one.row for one in best] == [1] and [one.row for one in worst] == [2]
 
 
