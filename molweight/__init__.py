@@ -16,15 +16,28 @@ if TYPE_CHECKING:
     from molweight.config import load_config
     from molweight.experiment import run_experiment
     from molweight.inference.embedding import embed
+    from molweight.inference.exporting import export
     from molweight.inference.model import load_model
     from molweight.inference.prediction import predict
+    from molweight.molecules.drawing import draw_pictures
     from molweight.reporting.content import Report
 
-__all__ = ["Report", "embed", "load_config", "load_model", "predict", "run_experiment"]
+__all__ = [
+    "Report",
+    "draw_pictures",
+    "embed",
+    "export",
+    "load_config",
+    "load_model",
+    "predict",
+    "run_experiment",
+]
 
 _HOMES = {
     "Report": "reporting.content",
+    "draw_pictures": "molecules.drawing",
     "embed": "inference.embedding",
+    "export": "inference.exporting",
     "load_config": "config",
     "load_model": "inference.model",
     "predict": "inference.prediction",

@@ -25,6 +25,14 @@ DATASETS_EXAMPLES = """examples:
   python -m molweight datasets fetch esol bbbp
   python -m molweight datasets verify --all
 """
+CONVERT_EXAMPLES = """examples:
+  python -m molweight convert ImageMol.pth.tar imagemol.safetensors
+  python -m molweight convert runs/mine mine.pth.tar
+"""
+EXPORT_EXAMPLES = """examples:
+  python -m molweight export runs/mine model.onnx      # onnxruntime
+  python -m molweight export runs/mine model.pt2       # torch.export.load
+"""
 
 LEADERBOARD_HELP = """Run every data set with every method and every seed, and rank the methods.
 
@@ -71,6 +79,7 @@ def main(arguments: list[str] | None = None) -> int:
         commands = {
             "convert": convert,
             "datasets": datasets,
+            "export": export,
             "leaderboard": leaderboard,
             "report": report,
         }
@@ -99,9 +108,26 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("predict", help="predict molecules with the model of a finished run")
     commands.add_parser("embed", help="embeddings of molecules from a finished run")
     commands.add_parser("explain", help="which atoms predictions come from")
-    command = commands.add_parser("convert", help="turn ImageMol's .pth.tar weights into a .safetensors file")
-    command.add_argument("source", type=Path, help="ImageMol.pth.tar")
-    command.add_argument("destination", type=Path, help="a new .safetensors file")
+    command = commands.add_parser(
+        "convert",
+        help="turn ImageMol's .pth.tar weights into a .safetensors file, or ours into theirs",
+        description="Turn ImageMol's weights into a file for backbone.init=, or a backbone of full width "
+        "into a file for finetune.py --resume of ImageMol. The names of the files say which.",
+        epilog=CONVERT_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("source", type=Path, help="ImageMol.pth.tar; or a .safetensors file, or a RUN_DIR")
+    command.add_argument("destination", type=Path, help="a new .safetensors file; or a new .pth.tar file")
+    command = commands.add_parser(
+        "export",
+        help="write the model of a finished run for other programs: ONNX, torch.export",
+        description="Write a finished run's model as one file, from pictures [b, 3, S, S] uint8 to what "
+        "predict writes, after comparing the two on some molecules.",
+        epilog=EXPORT_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("run_dir", metavar="RUN_DIR", help="folder of a finished run")
+    command.add_argument("destination", metavar="FILE", help="a new file, .onnx or .pt2")
     command = commands.add_parser(
         "report",
         help="write the page of a finished run",
@@ -160,13 +186,26 @@ def answer(name: str, arguments: list[str]) -> int:
 
 def convert(options: argparse.Namespace) -> int:
     """Convert a checkpoint and say what was kept."""
-    from molweight.molecules.convert import convert_imagemol
+    from molweight.molecules.convert import convert_imagemol, convert_to_imagemol
 
+    if options.source.is_dir() or options.source.suffix == ".safetensors":
+        count = convert_to_imagemol(options.source, options.destination)
+        print(f"{options.destination}: {count} tensors of the backbone, for ImageMol's finetune.py --resume")
+        return 0
     found = convert_imagemol(options.source, options.destination)
     print(
         f"{options.destination}: {found['tensors']} tensors of the backbone "
         f"({found['heads']} of the pretraining heads left behind)"
     )
+    return 0
+
+
+def export(options: argparse.Namespace) -> int:
+    """Write a model for other programs and say how close it is."""
+    from molweight.inference.exporting import export as write
+
+    difference = write(options.run_dir, options.destination)
+    say(f"{options.destination}: differs from predict by {difference:.1g} at most, on eight molecules")
     return 0
 
 

@@ -25,6 +25,13 @@ def save_labelled(path, name, *more):
     frame.to_csv(path, index=False)
 
 
+def run_labelled(folder, *options):
+    """A finished run on :func:`save_labelled`'s table; a spreadsheet would run the name of a target."""
+    save_labelled(folder / "mine.csv", "=polar")
+    table = (f"dataset={folder / 'mine.csv'}", "split=random", "split.seed=0")
+    return run_smallest(folder / "run", *table, *options)
+
+
 def run_smallest(folder, *options):
     """A finished run of some seconds; its folder."""
     run_experiment(load_config(*SMALLEST, *options, f"run_dir={folder}"), command="run me")

@@ -51,7 +51,7 @@ TOP = (
     "__main__",
 )
 COMMANDS = ("nlp/config.py", "nlp/run.py")  # stand at the top, with the text they are for
-HEAVY = ("deepchem", "transformers", "captum", "matplotlib", "jinja2", "betty", "mol_ga", "pyarrow")
+HEAVY = ("deepchem", "transformers", "captum", "onnxruntime", "matplotlib", "jinja2", "betty", "mol_ga", "pyarrow")
 MAY_PRINT = ("run_command.py", "__main__.py")
 GENERATORS = ("default_rng", "RandomState", "Generator")
 

@@ -14,7 +14,7 @@ from molweight.config import load_config
 from molweight.errors import ConfigError, DataError
 from molweight.files import sha256_file
 from molweight.molecules.backbone import SHIPPED, ResNet18, make_backbone, shipped
-from molweight.molecules.convert import convert_imagemol
+from molweight.molecules.convert import convert_imagemol, convert_to_imagemol
 from molweight.molecules.datasets import load_dataset
 from molweight.molecules.model import PictureModel
 from molweight.molecules.pictures import Pictures
@@ -83,6 +83,35 @@ def test_convert_command(tmp_path, capsys):
     assert "120 tensors of the backbone" in capsys.readouterr().out
     assert main(["convert", str(tmp_path / "none"), str(tmp_path / "o.safetensors")]) == 5
     assert "there is no file" in capsys.readouterr().err
+
+
+def test_our_weights_are_read_as_imagemol_reads_its_own_and_come_back(tmp_path, capsys):
+    torch.manual_seed(4)
+    backbone = ResNet18().eval()
+    (tmp_path / "run").mkdir()
+    save_tensors(backbone, tmp_path / "run" / "backbone.safetensors")
+    assert main(["convert", str(tmp_path / "run"), str(tmp_path / "ours.pth.tar")]) == 0
+    assert "120 tensors" in capsys.readouterr().out
+    content = torch.load(tmp_path / "ours.pth.tar", weights_only=True)
+    network = resnet18(num_classes=3)  # ImageMol, finetune.py: the first 120, by their order
+    theirs = network.state_dict()
+    for name, tensor in zip(list(theirs)[:120], content["state_dict"].values(), strict=True):
+        theirs[name] = tensor
+    network.load_state_dict(theirs)
+    network.fc = torch.nn.Identity()
+    x = torch.randn(2, 3, 64, 64)
+    torch.testing.assert_close(network.eval()(x), backbone(x))
+    convert_imagemol(tmp_path / "ours.pth.tar", tmp_path / "back.safetensors")
+    back = make_backbone(width=64, init=str(tmp_path / "back.safetensors"), seed=0)
+    assert all(torch.equal(tensor, back.state_dict()[name]) for name, tensor in backbone.state_dict().items())
+
+
+def test_only_the_full_width_becomes_imagemols(tmp_path):
+    with pytest.raises(DataError, match=r"backbone=resnet18"):
+        convert_to_imagemol(SHIPPED / f"{shipped()[0]}.safetensors", tmp_path / "x.pth.tar")
+    with pytest.raises(DataError, match="cannot read"):
+        convert_to_imagemol(tmp_path / "gone.safetensors", tmp_path / "x.pth.tar")
+    assert not (tmp_path / "x.pth.tar").exists()
 
 
 def test_a_checkpoint_that_would_run_code_is_refused(tmp_path):

@@ -18,7 +18,7 @@ import pytest
 import torch
 from rdkit import Chem
 from safetensors.torch import load_file, save_file
-from smallest import run_smallest, save_labelled
+from smallest import run_labelled, run_smallest
 
 from molweight import embed, predict
 from molweight.__main__ import main
@@ -56,9 +56,7 @@ def other(tmp_path_factory):
 @pytest.fixture(scope="module")
 def labelled(tmp_path_factory):
     """Two yes/no targets; one of them has a name that a spreadsheet would run."""
-    folder = tmp_path_factory.mktemp("classification")
-    save_labelled(folder / "mine.csv", "=polar")
-    return run(folder / "run", f"dataset={folder / 'mine.csv'}", "split=random", "split.seed=0")
+    return run_labelled(tmp_path_factory.mktemp("classification"), "method=direct", "finetune.epochs=1")
 
 
 def scored_rows(folder, part):

@@ -6,7 +6,8 @@
 ``card`` (``model.json``), ``model`` (a folder becomes a model that is ready), ``requests`` (molecules from
 files, pipes and lists), ``pipeline`` (draw, run, one row a molecule), ``prediction``, ``embedding`` and
 ``explanation`` (what is computed), ``writers`` (CSV, JSON lines, Parquet, NumPy), ``gallery`` and
-``atom_pictures`` (explanations to look at), ``options`` and ``command``.
+``atom_pictures`` (explanations to look at), ``exporting`` (the model for other programs), ``options`` and
+``command``.
 """
 
 from __future__ import annotations
@@ -17,14 +18,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from molweight.inference.embedding import embed
     from molweight.inference.explanation import explain
+    from molweight.inference.exporting import export
     from molweight.inference.model import TrainedModel, load_model
     from molweight.inference.prediction import predict
 
-__all__ = ["TrainedModel", "embed", "explain", "load_model", "predict"]
+__all__ = ["TrainedModel", "embed", "explain", "export", "load_model", "predict"]
 PLACES = {
     "TrainedModel": "model",
     "embed": "embedding",
     "explain": "explanation",
+    "export": "exporting",
     "load_model": "model",
     "predict": "prediction",
 }

@@ -1,7 +1,8 @@
-"""ImageMol's ``ImageMol.pth.tar`` into our safetensors."""
+"""ImageMol's ``ImageMol.pth.tar`` into our safetensors, and back."""
 
 from __future__ import annotations
 
+import io
 import pickle
 from pathlib import Path
 
@@ -9,12 +10,14 @@ import torch
 from torch import Tensor
 
 from molweight.errors import DataError
+from molweight.files import write_bytes
 from molweight.molecules.backbone import ResNet18
-from molweight.tensor_files import save_tensors
+from molweight.tensor_files import plain, read_tensors, save_tensors
 
 # ImageMol, model/model.py: embedding_layer = Sequential(*list(resnet18.children())[:-1])
 POSITIONS = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}
 PREFIX = "embedding_layer."
+ARCHITECTURE = "ResNet18"  # ImageMol, finetune.py: printed as it loads
 
 
 def convert_imagemol(source: Path, destination: Path) -> dict[str, int]:
@@ -48,6 +51,42 @@ def convert_imagemol(source: Path, destination: Path) -> dict[str, int]:
     backbone.load_state_dict(renamed)
     save_tensors(backbone, destination)
     return {"tensors": len(renamed), "heads": len(state) - len(renamed)}
+
+
+def convert_to_imagemol(source: Path, destination: Path) -> int:
+    """Write a backbone of full width as a checkpoint that ImageMol's ``finetune.py --resume`` reads.
+
+    It takes the first 120 tensors by their order, whatever their names; the names are those of its own
+    checkpoints as well, so that :func:`convert_imagemol` gives the same backbone back.
+
+    Args:
+        source: a ``.safetensors`` file, or the folder of a run, whose adapted backbone is taken.
+        destination: a new ``.pth.tar`` file.
+
+    Returns:
+        The number of tensors written.
+
+    Raises:
+        DataError: not such a file, or a backbone of another width.
+    """
+    if source.is_dir():
+        source = source / "backbone.safetensors"
+    backbone = ResNet18()
+    try:
+        backbone.load_state_dict(read_tensors(source, backbone, "ImageMol's ResNet-18"))
+    except DataError as error:
+        raise DataError(
+            f"{error}; ImageMol knows the backbone of full width only (backbone=resnet18)"
+        ) from error
+    positions = {name: position for position, name in POSITIONS.items()}
+    state = {}
+    for name, tensor in backbone.state_dict().items():
+        layer, _, rest = name.partition(".")
+        state[f"{PREFIX}{positions[layer]}.{rest}"] = plain(tensor)
+    content = io.BytesIO()
+    torch.save({"arch": ARCHITECTURE, "state_dict": state}, content)
+    write_bytes(destination, content.getvalue())
+    return len(state)
 
 
 def read_state(source: Path) -> dict[str, Tensor]:

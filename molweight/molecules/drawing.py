@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,6 +51,31 @@ def draw(text: str, size: int, *, canonicalise: bool, standardise: Standardisati
     except InvalidSmilesError as error:
         return Drawn(error.status, str(error))
     return Drawn("ok", "", smiles, compress(pixels))
+
+
+def draw_pictures(smiles: Iterable[str], size: int, *, standardise: Standardisation = AS_GIVEN) -> np.ndarray:
+    """The pictures that a model sees, for programs that run an exported one.
+
+    Args:
+        smiles: n molecules, spelled in any way.
+        size: S, side of the pictures, px, of the model.
+        standardise: of the model.
+
+    Returns:
+        [n, 3, S, S] uint8, RGB.
+
+    Raises:
+        ConfigError: ``size`` is out of range.
+        DataError: a string has no picture; naming it and why.
+    """
+    pictures = []
+    for text in smiles:
+        drawn = draw(text, size, canonicalise=True, standardise=standardise)
+        if drawn.status != "ok":
+            raise DataError(f"{text!r} has no picture: {drawn.reason}")
+        pictures.append(np.empty((3, size, size), dtype=np.uint8))
+        decompress(drawn.frame, pictures[-1])
+    return np.stack(pictures) if pictures else np.empty((0, 3, size, size), dtype=np.uint8)
 
 
 def compress(pixels: np.ndarray) -> bytes:

@@ -1,0 +1,168 @@
+"""A finished run's model as one file for other programs: ONNX, or torch.export's.
+
+Both take the pictures as they are drawn, [b, 3, S, S] uint8, and return what ``predict`` writes:
+probabilities after temperature scaling, or values in the units of the labels, [b, t].
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import tempfile
+import warnings
+from copy import deepcopy
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from molweight.errors import ConfigError, DataError
+from molweight.files import write_bytes
+from molweight.inference.model import TrainedModel, load_model
+from molweight.molecules.drawing import draw_pictures
+from molweight.objectives.augment import normalised
+
+TOLERANCE = 1e-4  # largest difference from predict's probabilities, or from its values in standard deviations
+FORMATS = {".onnx": "ONNX", ".pt2": "torch.export"}
+SAMPLES = (
+    *(
+        "CCO",
+        "c1ccccc1O",
+        "CC(=O)Oc1ccccc1C(=O)O",
+        "Cn1cnc2c1c(=O)n(C)c(=O)n2C",
+        "CC(C)Cc1ccc(cc1)C(C)C(=O)O",
+    ),
+    *("C1CCCCC1", "OC(=O)CC(O)(CC(O)=O)C(O)=O", "[Na+].[Cl-]"),
+)
+
+
+class Whole(nn.Module):
+    """Pictures in, predictions out: nothing is left to do for who calls it.
+
+    Args:
+        model: moved to the CPU and copied.
+    """
+
+    def __init__(self, model: TrainedModel) -> None:
+        super().__init__()
+        self.module = deepcopy(model.module).cpu().to(memory_format=torch.contiguous_format)
+        scale = model.task.std if model.temperature is None else 1 / model.temperature
+        self.classification = model.temperature is not None
+        self.register_buffer("scale", scale.clone())
+        self.register_buffer(
+            "shift", torch.zeros_like(scale) if self.classification else model.task.mean.clone()
+        )
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """[b, 3, S, S] uint8 -> [b, t]."""
+        outputs = self.module({"pixels": normalised(pictures)}) * self.scale + self.shift
+        found: Tensor = outputs.sigmoid() if self.classification else outputs
+        return found
+
+
+def export(run_dir: str | Path, destination: str | Path) -> float:
+    """Write the model of a run as one file, after comparing what it says with what the model says.
+
+    Args:
+        run_dir: of a finished run on molecules.
+        destination: a new ``.onnx`` file (read by onnxruntime and others), or ``.pt2``
+            (``torch.export.load``). Its input is called ``pictures``, its output ``predictions``; what they
+            are stands in the file's metadata, under ``molweight``.
+
+    Returns:
+        The largest difference between the two on some molecules: of probabilities, or of values in standard
+        deviations of the training labels.
+
+    Raises:
+        ConfigError: another ending.
+        DataError: the folder holds no model, a package is missing, the file cannot be written, or the two
+            differ by more than :data:`TOLERANCE`; then no file is left.
+    """
+    destination = Path(destination)
+    if destination.suffix not in FORMATS:
+        raise ConfigError(f"{destination}: the name of the file must end with {' or '.join(FORMATS)}")
+    if destination.suffix == ".onnx":
+        for package in ("onnxscript", "onnxruntime"):
+            needed(package)
+    model = load_model(run_dir)
+    whole, samples = Whole(model).eval(), sample_pictures(model)
+    with torch.inference_mode():
+        expected = model.values(model.outputs(samples))
+        if model.temperature is not None:
+            expected = model.calibrated(model.outputs(samples))
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the exporters, on their own insides
+        path = Path(folder) / f"model{destination.suffix}"
+        save = save_onnx if destination.suffix == ".onnx" else save_exported
+        found = save(whole, samples, json.dumps(about(model)), path)
+        content = path.read_bytes()
+    difference = float(
+        ((found - expected) / (model.task.std if model.temperature is None else 1)).abs().max()
+    )
+    if not difference <= TOLERANCE:
+        raise DataError(
+            f"{destination} was not written: its predictions would differ by {difference:.2g}, more than "
+            f"{TOLERANCE:g}; other versions of the exporter may do better: pip install -U 'molweight[export]'"
+        )
+    write_bytes(destination, content)
+    return difference
+
+
+def about(model: TrainedModel) -> dict[str, Any]:
+    """What somebody must know who has the file alone."""
+    return {
+        "targets": list(model.task.names),
+        "kind": model.task.kind,
+        "units": model.units,
+        "pictures": [3, model.image_size, model.image_size],
+        "drawn by": "molweight.draw_pictures",
+        "standardise": asdict(model.standardise),
+    }
+
+
+def save_onnx(whole: Whole, samples: Tensor, metadata: str, path: Path) -> Tensor:
+    """Write ONNX; what onnxruntime makes of the samples, [b, t]."""
+    program = torch.onnx.export(
+        whole,
+        (samples,),
+        input_names=["pictures"],
+        output_names=["predictions"],
+        dynamic_shapes=({0: torch.export.Dim("rows")},),
+        dynamo=True,
+        verbose=False,
+    )
+    assert program is not None
+    program.model.metadata_props["molweight"] = metadata
+    program.save(path, external_data=False)
+    session = needed("onnxruntime").InferenceSession(path, providers=["CPUExecutionProvider"])
+    (found,) = session.run(["predictions"], {"pictures": samples.numpy()})
+    return torch.from_numpy(found)
+
+
+def save_exported(whole: Whole, samples: Tensor, metadata: str, path: Path) -> Tensor:
+    """Write torch.export's file; what it makes of the samples when loaded, [b, t]."""
+    program = torch.export.export(whole, (samples,), dynamic_shapes=({0: torch.export.Dim("rows")},))
+    torch.export.save(program, path, extra_files={"molweight": metadata})
+    with torch.inference_mode():
+        found: Tensor = torch.export.load(path).module()(samples)
+    return found
+
+
+def sample_pictures(model: TrainedModel) -> Tensor:
+    """Some well-known molecules as the model sees them, [8, 3, S, S] uint8."""
+    size, standardise = model.recipe
+    return torch.from_numpy(draw_pictures(SAMPLES, size, standardise=standardise))
+
+
+def needed(package: str) -> Any:
+    """A package of the extra ``export``.
+
+    Raises:
+        DataError: it is not installed.
+    """
+    try:
+        return importlib.import_module(package)
+    except ImportError as error:
+        raise DataError(f"ONNX needs {package}: pip install 'molweight[export]'") from error
