@@ -14,34 +14,44 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from molweight.config import load_config
+    from molweight.estimators import MolWeightClassifier, MolWeightRegressor
     from molweight.experiment import run_experiment
     from molweight.inference.embedding import embed
     from molweight.inference.exporting import export
     from molweight.inference.model import load_model
     from molweight.inference.prediction import predict
+    from molweight.molecules.deepchem_data import from_deepchem, to_deepchem
     from molweight.molecules.drawing import draw_pictures
     from molweight.reporting.content import Report
 
 __all__ = [
+    "MolWeightClassifier",
+    "MolWeightRegressor",
     "Report",
     "draw_pictures",
     "embed",
     "export",
+    "from_deepchem",
     "load_config",
     "load_model",
     "predict",
     "run_experiment",
+    "to_deepchem",
 ]
 
 _HOMES = {
+    "MolWeightClassifier": "estimators",
+    "MolWeightRegressor": "estimators",
     "Report": "reporting.content",
     "draw_pictures": "molecules.drawing",
     "embed": "inference.embedding",
     "export": "inference.exporting",
+    "from_deepchem": "molecules.deepchem_data",
     "load_config": "config",
     "load_model": "inference.model",
     "predict": "inference.prediction",
     "run_experiment": "experiment",
+    "to_deepchem": "molecules.deepchem_data",
 }
 
 

@@ -44,7 +44,7 @@ LEADERBOARD_EXAMPLES = """options (defaults):
   tasks=rte,mrpc           text: tasks of GLUE
   methods=equal,tapweight  of method=
   seeds=0,1,2              or a range, 0-4
-  out=results              folder of the runs and of leaderboard.md, .csv, .json and ranks.png
+  out=results              folder of the runs and of leaderboard.html, .md, .csv, .json
   jobs=1                   runs at the same time, each in a process with its share of the cores
   launcher=                a launcher of Hydra instead of jobs=: joblib, submitit_local, submitit_slurm; its
                            options begin with hydra.launcher. (pip install 'molweight[launchers]')

@@ -84,7 +84,7 @@ def compose_config(overrides: Sequence[str], tree: Tree = MOLECULES) -> DictConf
 
 
 def spelled_out(overrides: Sequence[str], tree: Tree = MOLECULES) -> list[str]:
-    """``dataset=my.csv``, ``method=tapweight:paper``, ``task=rte`` as Hydra needs them."""
+    """``dataset=my.csv``, ``split=deepchem:ButinaSplitter``, … as Hydra needs them."""
     result = []
     for override in overrides:
         group, _, value = override.partition("=")
@@ -92,6 +92,8 @@ def spelled_out(overrides: Sequence[str], tree: Tree = MOLECULES) -> list[str]:
             result += [f"{tree.group(group)}={tree.files[group]}", f"{group}.path={quoted(value)}"]
         elif group in tree.others and value not in ("", "null", *tree.options(group)) and "," not in value:
             result += [f"{tree.group(group)}={tree.others[group]}", f"{group}.name={quoted(value)}"]
+        elif group == "split" and value.startswith("deepchem:") and "split" in tree.files:
+            result += ["split=deepchem", f"split.kind={quoted(value)}"]
         elif group == "method" and value.startswith("tapweight:"):
             result += [override, f"hypergradient={value.removeprefix('tapweight:')}"]
         else:

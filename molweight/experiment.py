@@ -15,10 +15,10 @@ from torch import Tensor
 
 from molweight.errors import MolweightError
 from molweight.files import write_json, write_text
+from molweight.predictions_file import save_predictions
 from molweight.recipes import RunConfig
 from molweight.reporting.content import Report, build_report
 from molweight.reporting.figures import save_weights_plot
-from molweight.reporting.predictions import save_predictions
 from molweight.run_directory import RunDirectory
 from molweight.signals import Interrupted, interruptible
 from molweight.stages.finetuning import retrain
@@ -174,12 +174,16 @@ def judge(
         checked: predictions [n, t] and labels [n, t] of the validation part.
 
     Returns:
-        Both scores, and positions [n], predictions [n, t] and labels [n, t] by part.
+        Both scores, NaN without a test part, and positions [n], predictions [n, t] and labels [n, t] by part.
     """
-    predictions = {"valid": (setup.valid.positions, *checked)}
+    predicted, truth = checked
+    predictions = {"valid": (setup.valid.positions, predicted, truth)}
     setup.test.unlock()
-    positions, batches = setup.test.read()
-    predictions["test"] = (positions, *predict(positions, batches))
+    if len(setup.test):
+        positions, batches = setup.test.read()
+        predictions["test"] = (positions, *predict(positions, batches))
+    else:
+        predictions["test"] = (setup.valid.positions[:0], predicted[:0], truth[:0])
     scores = [setup.task.score(predicted, truth) for _, predicted, truth in predictions.values()]
     return scores[0], scores[1], predictions
 

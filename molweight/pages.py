@@ -7,23 +7,32 @@ from typing import Any
 
 
 def render_page(package: str, name: str, **values: Any) -> str:
-    """A page from ``templates/<name>.jinja`` of a package.
+    """A page from ``templates/<name>.jinja`` of a package, which may build on ``molweight/templates``.
 
     Args:
         package: dotted name.
         name: of the page, such as ``report.html``.
         values: what the template shows; text is escaped, and what it asks for in vain is an error.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader(package, "templates"),
+        loader=ChoiceLoader([PackageLoader(package), PackageLoader("molweight")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     return environment.get_template(f"{name}.jinja").render(**values)
+
+
+def from_markdown(text: str) -> Any:
+    """Markdown with tables as HTML for a template; HTML inside it is text, and so are links that run."""
+    from markdown_it import MarkdownIt
+    from markupsafe import Markup
+
+    converter = MarkdownIt("commonmark", {"html": False}).enable("table")
+    return Markup(converter.render(text))
 
 
 def svg_address(svg: bytes | str) -> str:

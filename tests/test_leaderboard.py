@@ -189,9 +189,8 @@ def test_nothing_but_failures_is_still_a_page(made, tmp_path):
 
     made.change = change
     board = leaderboard(["esol"], seeds=[0], out=tmp_path, resamples=100)
-    assert (
-        board.exit_code == 5 and "no such file" in board.page.read_text() and "2 runs failed" in shown(board)
-    )
+    assert board.exit_code == 5 and "no such file" in board.markdown.read_text()
+    assert "2 runs failed" in shown(board)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -323,7 +322,7 @@ def test_seeds_may_have_their_own_splits_if_methods_share_them(made, tmp_path):
     board = leaderboard(["esol"], seeds=[0, 1], out=tmp_path, resamples=100)
     dataset = board.summary["datasets"][0]
     assert dataset["test"] == "corrected_t" and len(dataset["split_hashes"]) == 2
-    assert "Nadeau and Bengio" in board.page.read_text()
+    assert "Nadeau and Bengio" in board.markdown.read_text()
 
 
 def test_a_seed_that_changes_a_fixed_split_is_refused(made, tmp_path):
@@ -334,7 +333,7 @@ def test_a_seed_that_changes_a_fixed_split_is_refused(made, tmp_path):
 
 def test_the_page_and_the_json_say_the_same(made, tmp_path):
     board = leaderboard(DATASETS, seeds=range(5), out=tmp_path, resamples=100)
-    page, summary = board.page.read_text(), json.loads((tmp_path / "leaderboard.json").read_text())
+    page, summary = board.markdown.read_text(), json.loads((tmp_path / "leaderboard.json").read_text())
     esol = summary["datasets"][0]
     assert [one["method"] for one in esol["methods"]] == ["tapweight", "equal"], "best first; lower is better"
     best, other = esol["methods"]
@@ -350,7 +349,7 @@ def test_the_page_and_the_json_say_the_same(made, tmp_path):
     assert [one["rank"] for one in summary["ranks"]["methods"]] == [1.0, 2.0]
     assert "![Average ranks" in page and (tmp_path / "ranks.png").read_bytes().startswith(b"\x89PNG")
     overview = page[page.index("## Overview") : page.index("## esol")].splitlines()
-    assert overview[2] == "| method | esol RMSE ↓ | bbbp ROC-AUC ↑ |"
+    assert overview[2] == "| method | esol RMSE\N{NO-BREAK SPACE}↓ | bbbp ROC-AUC\N{NO-BREAK SPACE}↑ |"
     assert overview[4].startswith("| tapweight | **0.982 ± 0.002** | **")
     assert overview[5].startswith("| equal | 1.002")
     learned = summary["learned"]
@@ -380,7 +379,7 @@ def test_one_data_set_has_no_ranks_and_no_old_picture(made, tmp_path):
     for name in ("ranks.png", "weights.png"):
         (tmp_path / name).write_bytes(b"old")
     board = leaderboard(["esol"], methods=["equal"], seeds=[0], out=tmp_path, resamples=100)
-    page = board.page.read_text()
+    page = board.markdown.read_text()
     assert "Average ranks need at least two methods" in page and not (tmp_path / "ranks.png").exists()
     assert board.summary["learned"] is None and not (tmp_path / "weights.png").exists()
     assert "## Overview" not in page
@@ -391,14 +390,14 @@ def test_only_data_sets_with_every_method_are_ranked(made, tmp_path):
     leaderboard(DATASETS, seeds=[0], out=tmp_path, resamples=100)
     board = leaderboard(["lipo"], methods=["equal"], seeds=[0], out=tmp_path, resamples=100)
     assert board.summary["ranks"]["datasets"] == list(DATASETS) and board.summary["ranks"]["of"] == 3
-    assert "over the 2 of 3 data sets" in board.page.read_text()
+    assert "over the 2 of 3 data sets" in board.markdown.read_text()
 
 
 def test_methods_with_other_seeds_are_pointed_out(made, tmp_path):
     board = leaderboard(DATASETS, seeds=[0, 1], out=tmp_path, resamples=100)
-    assert "same seeds" not in board.page.read_text()
+    assert "same seeds" not in board.markdown.read_text()
     board = leaderboard(["esol"], methods=["equal"], seeds=[2], out=tmp_path, resamples=100)
-    assert "**Not all methods have the same seeds on esol**" in board.page.read_text()
+    assert "**Not all methods have the same seeds on esol**" in board.markdown.read_text()
 
 
 def test_a_table_is_continued_without_the_folders_of_its_runs(made, tmp_path):
@@ -419,7 +418,7 @@ def test_a_table_without_the_folders_of_its_runs_has_the_same_intervals(made, tm
     shutil.rmtree(tmp_path / "runs")
     leaderboard_tables(tmp_path, resamples=100)
     assert [(tmp_path / name).read_bytes() for name in files] == before
-    assert "[" in first.page.read_text() and "CI is of fewer seeds" not in first.page.read_text()
+    assert "[" in first.markdown.read_text() and "CI is of fewer seeds" not in first.markdown.read_text()
     leaderboard(["esol"], methods=["equal"], seeds=[2], out=tmp_path, resamples=100)
     entries = by_method(leaderboard_tables(tmp_path, resamples=100))
     assert entries["equal"]["interval_seeds"] == [0, 1, 2] and entries["tapweight"]["interval_seeds"] == [
@@ -449,7 +448,7 @@ def test_lost_predictions_cost_the_interval_only(made, tmp_path):
     methods = by_method(board)
     assert methods["equal"]["interval"] is None and methods["tapweight"]["interval"] is not None
     assert methods["equal"]["difference"] is not None and methods["equal"]["difference_interval"] is None
-    assert "**CI is of fewer seeds than the mean**" in board.page.read_text()
+    assert "**CI is of fewer seeds than the mean**" in board.markdown.read_text()
 
 
 def test_the_interval_of_the_seeds_whose_predictions_are_known(made, tmp_path):
@@ -460,7 +459,7 @@ def test_the_interval_of_the_seeds_whose_predictions_are_known(made, tmp_path):
     alone = leaderboard(["esol"], seeds=[0], out=tmp_path / "alone", resamples=100)
     assert by_method(board)["equal"]["interval"] == by_method(alone)["equal"]["interval"]
     assert by_method(board)["equal"]["test"]["n"] == 2
-    assert "need not lie in its middle. equal: 0." in board.page.read_text()
+    assert "need not lie in its middle. equal: 0." in board.markdown.read_text()
 
 
 def test_seeds_of_intervals_are_listed_briefly(made, tmp_path):
@@ -469,11 +468,11 @@ def test_seeds_of_intervals_are_listed_briefly(made, tmp_path):
     shutil.rmtree(tmp_path / "runs")
     (tmp_path / "predictions.npz").unlink()
     board = leaderboard(["esol"], methods=methods, seeds=[2], out=tmp_path, resamples=100)
-    assert "in its middle. every method: 2." in board.page.read_text()
+    assert "in its middle. every method: 2." in board.markdown.read_text()
     (tmp_path / "predictions.npz").unlink()
     shutil.rmtree(tmp_path / "runs" / "esol" / "direct")
     board = leaderboard_tables(tmp_path, resamples=100)
-    assert "in its middle. direct: none; all others: 2." in board.page.read_text()
+    assert "in its middle. direct: none; all others: 2." in board.markdown.read_text()
 
 
 def test_kept_predictions_that_cannot_be_read_are_named(made, tmp_path):
@@ -488,7 +487,7 @@ def test_a_score_that_does_not_exist_is_not_counted(made, tmp_path):
     made.change = lambda config, report: report.update(test=None) if config.seed == 1 else None
     board = leaderboard(["bbbp"], seeds=[0, 1], out=tmp_path, resamples=100)
     assert [one["test"]["n"] for one in board.summary["datasets"][0]["methods"]] == [1, 1]
-    assert "not defined, and not counted, in: runs/bbbp/equal/1" in board.page.read_text()
+    assert "not defined, and not counted, in: runs/bbbp/equal/1" in board.markdown.read_text()
 
 
 def test_a_bare_report_is_enough(made, tmp_path):
@@ -496,7 +495,7 @@ def test_a_bare_report_is_enough(made, tmp_path):
         report.pop(name) for name in ("images", "weights", "corpus", "versions", "seconds")
     ]
     board = leaderboard(["esol"], seeds=[0, 1], out=tmp_path, resamples=100)
-    assert "| – |" in board.page.read_text() and board.summary["agreement"] == []
+    assert "| – |" in board.markdown.read_text() and board.summary["agreement"] == []
 
 
 def test_names_become_folders():
@@ -580,7 +579,7 @@ def test_real_runs_through_the_command(tmp_path, capsys):
     tokens += [f"out={tmp_path}", "resamples=200", *SMALL]
     assert main(tokens) == 0, capsys.readouterr()
     out = capsys.readouterr().out
-    assert "chembl2321810 tapweight seed 0: valid" in out and "leaderboard.md" in out
+    assert "chembl2321810 tapweight seed 0: valid" in out and "leaderboard.html" in out
     rows = table(tmp_path)
     assert [row["method"] for row in rows] == ["equal", "tapweight"]
     assert rows[0]["split_hash"] == rows[1]["split_hash"] and int(rows[0]["images"]) > 0
@@ -610,16 +609,13 @@ def test_names_in_the_picture_do_not_overlap(count):
     assert len(bars) >= 1
 
 
-def test_every_weight_is_inside_the_picture(tmp_path, monkeypatch):
-    figures = []
-    monkeypatch.setattr(pictures, "write_picture", lambda figure, path: figures.append(figure))
+def test_every_weight_is_inside_the_picture():
     datasets = [
         {"dataset": "esol", "weights": [{"a": 0.6, "b": 0.4}]},
         {"dataset": "bace", "weights": [{"a": 0.05, "b": 0.95}]},
     ]
     learned = {"method": "tapweight", "objectives": ["a", "b"], "datasets": datasets}
-    pictures.save_learned(learned, tmp_path / "weights.png")
-    for axes in figures[0].axes:
+    for axes in pictures.learned_figure(learned).axes:
         assert axes.get_xlim()[0] == 0 and axes.get_xlim()[1] > 0.95
 
 

@@ -7,12 +7,11 @@ import importlib.util
 import json
 import re
 import shutil
-import subprocess
-from html.parser import HTMLParser
 
 import numpy as np
 import pandas as pd
 import pytest
+from html_pages import Page, shown_by_a_browser
 from smallest import run_smallest, save_labelled
 
 from molweight.__main__ import main
@@ -22,34 +21,6 @@ from molweight.reporting.examples import COUNT, errors, examples, plain_drawing
 from molweight.reporting.figures import reliability
 from molweight.reporting.page import render, save_page
 from molweight.training.calibration import calibration_error, scaled
-
-VOID = {"meta", "img", "br"}
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-
-
-class Page(HTMLParser):
-    """Tags, attributes and text; tags must be closed in order."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.tags, self.text = [], [], ""
-        self.feed(text)
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if "style" not in self.open:
-            self.text += f" {data}"
-
-    def all(self, tag):
-        return [attributes for name, attributes in self.tags if name == tag]
 
 
 def finish(folder, *options):
@@ -122,6 +93,16 @@ def test_a_run_without_a_network_has_a_page(labelled, tmp_path):
     options = (f"dataset={labelled.parent / 'mine.csv'}", "split=random", "split.seed=0")
     page = Page(render(finish(tmp_path / "run", *options, "method=ecfp_rf")))
     assert "ecfp_rf" in page.text and len(page.all("img")) > 2
+
+
+def test_a_run_without_a_test_part_has_a_page_that_says_so(tmp_path):
+    fractions = "split.fractions=[0.9,0.1,0]"
+    folder = finish(tmp_path / "run", "split=random", "split.seed=0", fractions, "method=direct")
+    report, page = json.loads((folder / "report.json").read_text()), Page(render(folder))
+    assert report["test"] is None and report["test_evaluations"] == 0
+    assert f"{report['valid']:.3f} validation RMSE" in " ".join(page.text.split())
+    assert "No part was held back" in page.text and "Worst predicted" not in page.text
+    assert (folder / "report.md").read_text().splitlines()[0].endswith("pIC50, not tested")
 
 
 def test_molecules_are_explained_where_captum_is_there(regression, monkeypatch):
@@ -201,32 +182,7 @@ def test_a_folder_without_a_run_is_told(tmp_path, capsys):
 
 @pytest.mark.parametrize("width", [390, 1280])
 def test_a_browser_shows_it(labelled, tmp_path, width):
-    """A real one: the page is no wider than its window, and every picture has a size."""
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if browser is None:
-        pytest.skip(f"needs a browser: one of {', '.join(BROWSERS)}")
-    probe = """<script>addEventListener("load", () => {
-        const pictures = [...document.images];
-        document.title = JSON.stringify({
-            wide: document.documentElement.scrollWidth - innerWidth,
-            pictures: pictures.length,
-            shown: pictures.filter(one => one.naturalWidth > 0 && one.clientWidth > 60).length,
-        });
-    });</script>"""
-    # Our own look at it needs a script, which the page itself forbids.
-    text = re.sub(r"<meta http-equiv=[^>]*>", "", render(labelled)).replace("</head>", f"{probe}</head>")
-    frame = tmp_path / "frame.html"
-    (tmp_path / "page.html").write_text(text)
-    frame.write_text(
-        f'<iframe src="page.html" width="{width}" height="900" style="border:0"></iframe><script>'
-        'addEventListener("load", () => setTimeout(() => { document.title = '
-        "document.querySelector('iframe').contentDocument.title }, 300))</script>"
-    )
-    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files"]
-    command += [f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=5000", "--dump-dom"]
-    done = subprocess.run([*command, frame.as_uri()], capture_output=True, text=True, timeout=120)
-    found = json.loads(re.search(r"<title>(.*?)</title>", done.stdout).group(1))
-    assert found["wide"] <= 0 and found["shown"] == found["pictures"] > 5
+    shown_by_a_browser(render(labelled), tmp_path, width, pictures=6)
 
 
 # The numbers in it

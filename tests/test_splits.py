@@ -491,11 +491,31 @@ def test_path_belongs_to_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "fractions", [(0.8, 0.1), (0.8, 0.2, 0.0), (0.9, 0.2, -0.1), (0.8, 0.1, 0.2), "abc", (float("nan"),) * 3]
+    "fractions",
+    [
+        (0.8, 0.1),
+        (0.8, 0.0, 0.2),
+        (0.0, 0.5, 0.5),
+        (0.9, 0.2, -0.1),
+        (0.8, 0.1, 0.2),
+        "abc",
+        (float("nan"),) * 3,
+    ],
 )
 def test_fractions(fractions: tuple[float, float, float]) -> None:
     with pytest.raises(ConfigError, match="three positive numbers with sum 1"):
         split(TOY, None, kind="random", seed=0, fractions=fractions)
+
+
+@pytest.mark.parametrize("kind", ["random", "stratified", "scaffold", "scaffold_balanced", "random_scaffold"])
+@pytest.mark.parametrize("fractions", [(0.8, 0.2, 0.0), (0.67, 0.33, 0.0)])
+def test_a_test_part_can_be_left_out(
+    bace: tuple[list[str], np.ndarray], kind: str, fractions: tuple[float, float, float]
+) -> None:
+    smiles, target = bace
+    found = split(smiles, target, kind=kind, seed=0 if kind in SEEDED else None, fractions=fractions)
+    sizes = found.sizes()
+    assert sizes["test"] == 0 and sizes["valid"] == pytest.approx(fractions[1] * len(smiles), rel=0.1)
 
 
 def test_stratified_needs_targets() -> None:

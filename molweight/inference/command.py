@@ -41,16 +41,17 @@ def predict_command(arguments: Sequence[str], announce: Announce) -> int:
     folders = [options.run_dir, *takewhile(lambda one: Path(one).is_dir(), options.more)]
     places = Places.chosen(options, options.more[len(folders) - 1 :])
     from molweight.inference.model import load_model
-    from molweight.inference.prediction import predictions, value_columns
+    from molweight.inference.prediction import Predictor
     from molweight.training.devices import choose_device
 
     device = choose_device(options.device)
     models = [load_model(folder).to(device) for folder in folders]
+    predictor = Predictor(models, options.confidence, similarity=options.similarity)
     units = models[0].units
     return write(
         places,
-        predictions(models, places.requests(), workers=options.workers),
-        value_columns(models),
+        predictor.tables(places.requests(), workers=options.workers),
+        predictor.columns,
         {"model": ", ".join(folders), **({"units": units} if units else {})},
         announce,
         strict=options.strict,

@@ -68,6 +68,6 @@ def embeddings(
         asked,
         [model.recipe],
         embedding_columns(model),
-        lambda pictures: model.embeddings(pictures[model.recipe]).numpy(),
+        lambda batch: model.embeddings(batch.pictures[model.recipe]).numpy(),
         workers=workers,
     )

@@ -10,12 +10,14 @@ PREDICT = """Predict with the model of a finished run, or with the mean of sever
 Every row of the input is a row of the output, in its order: row, input, status (ok, invalid, unsupported),
 reason, and a column for each target. A probability is calibrated by temperature scaling on the run's
 validation part; <target>_uncalibrated is the network's own. Of several models <target>_std is the standard
-deviation."""
+deviation. With --confidence a value has its interval, <target>_low to <target>_high, and a probability says
+which classes the molecule may have, <target>_may_be_0 and <target>_may_be_1."""
 PREDICT_EXAMPLES = """examples:
   python -m molweight predict runs/mine CCO 'c1ccccc1O'
   python -m molweight predict runs/mine -i molecules.csv --smiles-column SMILES -o predictions.csv
   python -m molweight predict runs/mine -i library.sdf.gz -o predictions.parquet
   python -m molweight predict results/runs/bbbp/tapweight/* -i new.smi -o ensemble.csv
+  python -m molweight predict runs/mine -i new.csv --confidence 0.9 --similarity -o careful.csv
   cut -f1 hits.tsv | python -m molweight predict runs/mine -i - --format jsonl
   python -m molweight predict runs/mine -i molecules.csv --strict -o predictions.csv && echo all good
 """
@@ -43,7 +45,16 @@ EXPLAIN_EXAMPLES = """examples:
 
 def predict_parser() -> argparse.ArgumentParser:
     """The options of ``predict``."""
-    return table_parser("predict", PREDICT, PREDICT_EXAMPLES)
+    command = table_parser("predict", PREDICT, PREDICT_EXAMPLES)
+    command.add_argument(
+        "--confidence", metavar="SHARE", type=float, help="add conformal intervals that hold this share: 0.9"
+    )
+    command.add_argument(
+        "--similarity",
+        action="store_true",
+        help="add the Tanimoto similarity to the nearest training molecule",
+    )
+    return command
 
 
 def embed_parser() -> argparse.ArgumentParser:

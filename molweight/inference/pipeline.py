@@ -5,7 +5,7 @@ Letters: b rows of a batch, S a picture's side in px, c columns of numbers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -32,9 +32,6 @@ Recipe = tuple[int, Standardisation]
 Asked = tuple[Request, tuple[Drawn, ...]]
 """A row, and what became of its molecule under every recipe."""
 
-Compute = Callable[[Mapping[Recipe, Tensor]], np.ndarray]
-"""``(pictures [b, 3, S, S] uint8 by recipe) -> numbers [b, c]``"""
-
 PIXELS = 1 << 20  # of a batch: 256 pictures of 64 px, 21 of 224 px
 TEXT = ("input", "status", "reason")
 """Columns of text; ``row`` stands before them, numbers after them."""
@@ -47,12 +44,18 @@ class Batch:
     Args:
         inputs: as they stood there.
         fates: status and reason of each.
-        pictures: by recipe, [b, 3, S, S] uint8, of those whose status is ``ok``.
+        smiles: what was drawn under the first recipe, of those whose status is ``ok``.
+        pictures: by recipe, [b, 3, S, S] uint8, of the same.
     """
 
     inputs: list[str]
     fates: list[tuple[str, str]]
+    smiles: list[str]
     pictures: dict[Recipe, Tensor]
+
+
+Compute = Callable[[Batch], np.ndarray]
+"""``batch -> numbers [b, c]`` of those whose status is ``ok``."""
 
 
 def empty(columns: Sequence[str]) -> pd.DataFrame:
@@ -128,6 +131,7 @@ def unpacked(chunk: Sequence[Asked], recipes: Sequence[Recipe]) -> Batch:
     return Batch(
         inputs=[one.text if isinstance(one, Misshapen) else one for one, _ in chunk],
         fates=fates,
+        smiles=[drawn[0].smiles for drawn in good],
         pictures={
             recipe: pictures_of([drawn[place] for drawn in good], recipe[0])
             for place, recipe in enumerate(recipes)
@@ -142,7 +146,7 @@ def tables(batches: Iterator[Batch], columns: Sequence[str], compute: Compute) -
         good = [status == "ok" for status, _ in batch.fates]
         values = np.full((len(good), len(columns)), np.nan)
         if any(good):
-            values[good] = compute(batch.pictures)
+            values[good] = compute(batch)
         texts: dict[str, Any] = {
             "row": np.arange(count + 1, count + 1 + len(good)),
             "input": batch.inputs,

@@ -5,17 +5,17 @@ Letters: b rows of a batch, t targets, m models, c columns of numbers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 from torch import Tensor
 
 from molweight.errors import ConfigError
 from molweight.inference.model import TrainedModel, load_model
-from molweight.inference.pipeline import TEXT, Recipe, answers, whole
+from molweight.inference.pipeline import TEXT, Batch, answers, whole
+from molweight.inference.reliability import SIMILARITY, Conformal, training_neighbours
 from molweight.inference.requests import Request, requests
 from molweight.molecules.readers import Source
 
@@ -26,6 +26,8 @@ def predict(
     *,
     smiles_column: str = "smiles",
     workers: int | None = None,
+    confidence: float | None = None,
+    similarity: bool = False,
 ) -> pd.DataFrame:
     """Predictions of one model, or the mean of several.
 
@@ -34,39 +36,103 @@ def predict(
         source: SMILES in a list or series, a data frame, or a file.
         smiles_column: of a table with several columns.
         workers: processes that draw; None: one for each core, none for a few molecules.
+        confidence: of split-conformal intervals, (0, 1); None: no intervals.
+        similarity: add the Tanimoto similarity to the nearest training molecule.
 
     Returns:
         One row for each row of the source, under its index if it has one: ``input``, ``status`` (``ok``,
-        ``invalid``, ``unsupported``), ``reason``, then the columns of :func:`value_columns`, NaN where the
+        ``invalid``, ``unsupported``), ``reason``, then the columns of :class:`Predictor`, NaN where the
         status is not ``ok``.
 
     Raises:
-        ConfigError: the models do not predict the same.
+        ConfigError: the models do not predict the same, or cannot promise the confidence.
         DataError: a folder holds no model, or the source cannot be read.
     """
     folders = [run_dirs] if isinstance(run_dirs, str | Path) else run_dirs
-    models = [load_model(folder) for folder in folders]
+    predictor = Predictor([load_model(folder) for folder in folders], confidence, similarity=similarity)
     asked = requests(source, smiles_column=smiles_column)
-    return whole(predictions(models, asked, workers=workers), value_columns(models), source)
+    return whole(predictor.tables(asked, workers=workers), predictor.columns, source)
 
 
-def value_columns(models: Sequence[TrainedModel]) -> list[str]:
-    """Columns of numbers: for each target its prediction.
+class Predictor:
+    """Models that answer together.
 
-    A classification has the probability after temperature scaling under the target's name, and the one that
-    the network says under ``<target>_uncalibrated``. Several models: their means, and ``<target>_std``, the
-    standard deviation over them (ddof=1).
+    Columns are, for each target: its value, or its probability after temperature scaling;
+    ``_uncalibrated``, the probability that the network says; ``_std``, of several models, around whose mean
+    all is (ddof=1); with a confidence ``_low`` and ``_high``, or ``_may_be_0`` and ``_may_be_1``, 1 where the
+    class is in the set. The last column is ``similarity``.
+
+    Args:
+        models: one or more, of one task.
+        confidence, similarity: as of :func:`predict`.
+
+    Raises:
+        ConfigError, DataError: as there.
     """
-    first = models[0]
-    extra = [*(["_uncalibrated"] if first.temperature is not None else []), *(["_std"] if models[1:] else [])]
-    return [name + ending for name in first.task.names for ending in ("", *extra)]
+
+    def __init__(
+        self, models: Sequence[TrainedModel], confidence: float | None = None, *, similarity: bool = False
+    ) -> None:
+        self.models = models
+        check_one_task(models)
+        self.conformal = None if confidence is None else Conformal.of(models, confidence)
+        self.neighbours = training_neighbours(models) if similarity else None
+        names = ["row", *TEXT, *self.columns]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ConfigError(
+                f"{models[0].path}: two columns of the predictions would have the name {twice[0]!r}"
+            )
+
+    @property
+    def columns(self) -> list[str]:
+        """Columns of numbers."""
+        endings = [
+            "",
+            *(["_uncalibrated"] if self.models[0].temperature is not None else []),
+            *(["_std"] if self.models[1:] else []),
+            *(self.conformal.endings if self.conformal else []),
+        ]
+        last = [] if self.neighbours is None else [SIMILARITY]
+        return [name + ending for name in self.models[0].task.names for ending in endings] + last
+
+    def tables(self, asked: Iterable[Request], *, workers: int | None = None) -> Iterator[pd.DataFrame]:
+        """Tables of predictions, a batch of rows each; see :func:`molweight.inference.pipeline.answers`.
+
+        Raises:
+            ConfigError: there are no ``workers``.
+        """
+        recipes = list(dict.fromkeys(model.recipe for model in self.models))
+        return answers(asked, recipes, self.columns, self.numbers, workers=workers)
+
+    def numbers(self, batch: Batch) -> np.ndarray:
+        """Of :attr:`columns`, [b, c]."""
+        outputs = [model.outputs(batch.pictures[model.recipe]) for model in self.models]
+        raw = together(outputs, [model.values for model in self.models])  # [m, b, t]
+        shown, kinds = raw, [raw.mean(0)]
+        if self.models[0].temperature is not None:
+            shown = together(outputs, [model.calibrated for model in self.models])
+            kinds = [shown.mean(0), raw.mean(0)]
+        if len(self.models) > 1:
+            kinds.append(shown.std(0, ddof=1))
+        if self.conformal:
+            kinds.extend(np.moveaxis(self.conformal.numbers(raw.mean(0)), 2, 0))
+        found = np.stack(kinds, axis=2).reshape(len(batch.smiles), -1)  # targets one after the other
+        if self.neighbours is None:
+            return found
+        return np.concatenate([found, self.neighbours.similarity(batch.smiles)[:, None]], axis=1)
 
 
-def check_alike(models: Sequence[TrainedModel]) -> None:
+def together(outputs: Sequence[Tensor], meanings: Sequence[Callable[[Tensor], Tensor]]) -> np.ndarray:
+    """What outputs [b, t] of m models mean, [m, b, t] float64."""
+    return np.stack([mean(one).double().numpy() for mean, one in zip(meanings, outputs, strict=True)])
+
+
+def check_one_task(models: Sequence[TrainedModel]) -> None:
     """Refuse models whose predictions have no mean.
 
     Raises:
-        ConfigError: naming two and what differs; or a target whose columns another one has.
+        ConfigError: naming two and what differs.
     """
     first = models[0]
     for other in models[1:]:
@@ -80,41 +146,3 @@ def check_alike(models: Sequence[TrainedModel]) -> None:
                     f"{first.path} and {other.path} do not predict the same: their {what} are {ours} and "
                     f"{theirs}; give models of one task"
                 )
-    names = ["row", *TEXT, *value_columns(models)]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ConfigError(f"{first.path}: two columns of the predictions would have the name {twice[0]!r}")
-
-
-def predictions(
-    models: Sequence[TrainedModel], asked: Iterable[Request], *, workers: int | None = None
-) -> Iterator[pd.DataFrame]:
-    """Tables of predictions, a batch of rows each; see :func:`molweight.inference.pipeline.answers`.
-
-    Args:
-        models: one or more, of one task.
-        asked, workers: as there.
-
-    Raises:
-        ConfigError: the models do not predict the same, or there are no ``workers``.
-    """
-    check_alike(models)
-    recipes = list(dict.fromkeys(model.recipe for model in models))
-
-    def compute(pictures: Mapping[Recipe, Tensor]) -> np.ndarray:
-        return combined(models, [model.outputs(pictures[model.recipe]) for model in models])
-
-    return answers(asked, recipes, value_columns(models), compute, workers=workers)
-
-
-def combined(models: Sequence[TrainedModel], outputs: Sequence[Tensor]) -> np.ndarray:
-    """The numbers of :func:`value_columns`, [b, c], from the outputs [b, t] of every model."""
-    raw = torch.stack([m.values(one) for m, one in zip(models, outputs, strict=True)]).double()  # [m, b, t]
-    if models[0].temperature is None:
-        kinds, shown = [raw.mean(0)], raw
-    else:
-        shown = torch.stack([m.calibrated(one) for m, one in zip(models, outputs, strict=True)]).double()
-        kinds = [shown.mean(0), raw.mean(0)]
-    if len(models) > 1:
-        kinds.append(shown.std(0))
-    return torch.stack(kinds, dim=2).flatten(1).numpy()  # targets one after the other

@@ -80,7 +80,7 @@ def shown(board: Leaderboard) -> str:
         lines += columns(rows, align="<>><")
     if failed := len(board.summary["failed"]):
         lines.append(f"{counted(failed, 'run')} failed; the same command tries again")
-    return "\n".join([*lines, f"tables: {board.page}"])
+    return "\n".join([*lines, f"page: {board.page}"])
 
 
 def split_tokens(tokens: Iterable[str]) -> tuple[dict[str, str], list[str]]:

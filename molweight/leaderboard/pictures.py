@@ -1,4 +1,4 @@
-"""The leaderboard's pictures: average ranks, joined where methods do not differ, and learned weights."""
+"""The leaderboard's pictures: average ranks, joined where methods do not differ, scores, learned weights."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from molweight.errors import DataError
 from molweight.files import write_bytes
 from molweight.leaderboard.statistics import cliques
-from molweight.reporting.figures import COLOURS
+from molweight.reporting.figures import COLOURS, encoded
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -94,14 +94,12 @@ def plot_learned(one: dict[str, Any], objectives: Sequence[str], axes: Axes) -> 
     return axes
 
 
-def save_learned(learned: dict[str, Any] | None, path: Path) -> None:
-    """Write :func:`plot_learned` of every data set as a PNG file, or remove one that has become wrong.
+def learned_figure(learned: dict[str, Any]) -> Figure:
+    """:func:`plot_learned` of every data set.
 
-    Raises:
-        DataError: the file cannot be written or removed.
+    Args:
+        learned: of the summary.
     """
-    if learned is None:
-        return remove(path)
     from matplotlib.figure import Figure
 
     datasets, names = learned["datasets"], learned["objectives"]
@@ -125,7 +123,49 @@ def save_learned(learned: dict[str, Any] | None, path: Path) -> None:
         x=0.01,
         ha="left",
     )
-    write_picture(figure, path)
+    return figure
+
+
+def ranks_figure(ranks: dict[str, Any]) -> Figure:
+    """:func:`plot_ranks` with its title.
+
+    Args:
+        ranks: of the summary, not skipped.
+    """
+    from matplotlib.figure import Figure
+
+    lines = (len(ranks["methods"]) + 1) // 2
+    figure = Figure(figsize=(8.5, 1.9 + 0.32 * lines))  # names outside the axes widen the file
+    axes = plot_ranks(ranks, figure.add_axes((0.2, 0.05, 0.6, 0.9)))
+    title = f"Average rank over {len(ranks['datasets'])} data sets, 1 is best"
+    axes.text(1, 1.32, title, ha="left", va="bottom", fontsize=11, color=INK)
+    return figure
+
+
+def plot_scores(dataset: dict[str, Any], reference: str | None, axes: Axes) -> Axes:
+    """Draw every method's test scores: dots are seeds, the large one their mean, the line the interval.
+
+    Args:
+        dataset: of the summary.
+        reference: method that is drawn in another colour.
+        axes: to draw on.
+    """
+    entries = dataset["methods"]
+    for i, entry in enumerate(entries):
+        colour = BAR if entry["method"] == reference else COLOURS[0]
+        if entry["interval"] is not None and not np.isnan(entry["interval"][0]):
+            ends = entry["interval"]
+            axes.plot(ends, [i, i], color=colour, alpha=0.35, linewidth=3, solid_capstyle="round")
+        axes.scatter(entry["scores"], [i] * len(entry["scores"]), s=9, color=colour, alpha=0.55, linewidths=0)
+        axes.scatter([entry["test"]["mean"]], [i], s=34, color=colour, zorder=3)
+    axes.set_yticks(range(len(entries)), [entry["method"] for entry in entries])
+    axes.set_ylim(len(entries) - 0.5, -0.5)
+    axes.set_xlabel(f"test {dataset['label']}")
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x", color="#EEEEEE")
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    return axes
 
 
 def remove(path: Path) -> None:
@@ -140,31 +180,12 @@ def remove(path: Path) -> None:
         raise DataError(f"could not remove {path}: {error.strerror or error}") from error
 
 
-def write_picture(figure: Figure, path: Path) -> None:
-    """A figure as a PNG file, as wide as what is on it."""
-    import io
-
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    FigureCanvasAgg(figure)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=150, bbox_inches="tight")
-    write_bytes(path, buffer.getvalue())
-
-
-def save_ranks(ranks: dict[str, Any], path: Path) -> None:
-    """Write the picture as a PNG file; where there are no ranks, remove one that an earlier call left.
+def save_picture(figure: Figure | None, path: Path) -> None:
+    """Write a PNG file, as wide as what is on it; without a figure, remove one that has become wrong.
 
     Raises:
         DataError: the file cannot be written or removed.
     """
-    if ranks["skipped"]:
+    if figure is None:
         return remove(path)
-    from matplotlib.figure import Figure
-
-    lines = (len(ranks["methods"]) + 1) // 2
-    figure = Figure(figsize=(8.5, 1.9 + 0.32 * lines))  # names outside the axes widen the file
-    axes = plot_ranks(ranks, figure.add_axes((0.2, 0.05, 0.6, 0.9)))
-    title = f"Average rank over {len(ranks['datasets'])} data sets, 1 is best"
-    axes.text(1, 1.32, title, ha="left", va="bottom", fontsize=11, color=INK)
-    write_picture(figure, path)
+    write_bytes(path, encoded(figure, kind="png"))

@@ -16,7 +16,7 @@ import numpy as np
 from molweight.errors import DataError
 from molweight.files import write_bytes
 from molweight.leaderboard.rows import Row
-from molweight.reporting.predictions import read_predictions
+from molweight.predictions_file import read_predictions
 from molweight.training.bootstrap import Predictions
 
 FILE = "predictions.npz"

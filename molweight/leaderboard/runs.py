@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from molweight.files import write_json, write_text
 from molweight.leaderboard.execution import Outcome, execute
 from molweight.leaderboard.launchers import Launcher, choose_launcher
 from molweight.leaderboard.launching import launch
-from molweight.leaderboard.pictures import save_learned, save_ranks
+from molweight.leaderboard.page import save_page
+from molweight.leaderboard.pictures import learned_figure, ranks_figure, save_picture
 from molweight.leaderboard.plan import Run, is_finished, plan
 from molweight.leaderboard.rows import (
     FILE,
@@ -43,13 +44,15 @@ class Leaderboard:
     Args:
         rows: of ``leaderboard.csv``.
         summary: of ``leaderboard.json``.
-        page: ``leaderboard.md``.
+        page: ``leaderboard.html``.
+        markdown: ``leaderboard.md``, the same as text.
         exit_code: 0 if every run of this call is ok, else the highest exit code of those that failed.
     """
 
     rows: list[Row]
     summary: dict[str, Any]
     page: Path
+    markdown: Path
     exit_code: int = 0
 
 
@@ -110,13 +113,13 @@ def leaderboard(
         say(f"{counted(len(waiting), 'run')} handed to launcher={chosen.name}; logs in {folder / 'launcher'}")
     code = run_all(folder, rows, waiting, jobs=jobs, launcher=chosen, progress=progress, say=say)
     made = leaderboard_tables(folder, reference=reference, resamples=resamples)
-    return Leaderboard(rows=made.rows, summary=made.summary, page=made.page, exit_code=code)
+    return replace(made, exit_code=code)
 
 
 def leaderboard_tables(
     out: str | Path = "results", *, reference: str | None = None, resamples: int = 1000
 ) -> Leaderboard:
-    """Make ``leaderboard.md`` and ``.json``, ``ranks.png`` and ``weights.png`` from a ``leaderboard.csv``.
+    """Make ``leaderboard.html``, ``.md`` and ``.json``, and their pictures, from a ``leaderboard.csv``.
 
     Args:
         out: folder of the runs and the tables.
@@ -137,10 +140,13 @@ def leaderboard_tables(
     compared = reference or (REFERENCE if REFERENCE in with_scores else None)
     summary = summarise(rows, folder, reference=compared, resamples=resamples)
     write_json(folder / "leaderboard.json", summary)
-    save_ranks(summary["ranks"], folder / "ranks.png")
-    save_learned(summary["learned"], folder / "weights.png")
-    write_text(folder / "leaderboard.md", markdown(summary))
-    return Leaderboard(rows=rows, summary=summary, page=folder / "leaderboard.md")
+    ranks, learned = summary["ranks"], summary["learned"]
+    save_picture(None if ranks["skipped"] else ranks_figure(ranks), folder / "ranks.png")
+    save_picture(None if learned is None else learned_figure(learned), folder / "weights.png")
+    text, page = folder / "leaderboard.md", folder / "leaderboard.html"
+    write_text(text, markdown(summary))
+    save_page(summary, page)
+    return Leaderboard(rows=rows, summary=summary, page=page, markdown=text)
 
 
 def collect(folder: Path, runs: Sequence[Run]) -> tuple[dict[tuple[str, str, int], Row | None], list[Run]]:

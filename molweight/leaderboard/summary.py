@@ -92,6 +92,7 @@ def one_dataset(
             {
                 "method": name,
                 "seeds": [row["seed"] for row in own],
+                "scores": column(own, "test").tolist(),
                 "test": asdict(spread(column(own, "test"))),
                 "valid": asdict(spread(column(own, "valid"))),
                 **intervals[name],

@@ -51,7 +51,10 @@ def overview(summary: Summary) -> list[str]:
         return []
     scores = {(d["dataset"], e["method"]): e for d in datasets for e in d["methods"]}
     head = ["method"]
-    head += [f"{d['dataset']} {d['label']} {'↑' if d['higher_is_better'] else '↓'}" for d in datasets]
+    head += [
+        f"{d['dataset']} {d['label']}\N{NO-BREAK SPACE}{'↑' if d['higher_is_better'] else '↓'}"
+        for d in datasets
+    ]
     rows = []
     for one in by_rank(summary):
         found = [scores.get((d["dataset"], one["method"])) for d in datasets]

@@ -7,14 +7,12 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from rdkit import Chem, rdBase
-from rdkit.Chem import rdFingerprintGenerator
 from torch import Tensor
 
 from molweight.machine import cores
+from molweight.molecules.fingerprints import ecfp_array
 from molweight.tapweight.typing import Batch
 
-RADIUS, BITS = 2, 2048  # ECFP4 (Rogers and Hahn 2010), folded
 TREES = 500
 
 
@@ -41,7 +39,7 @@ class Forest:
         from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
         chosen = RandomForestClassifier if kind == "classification" else RandomForestRegressor
-        features = ecfp(smiles)
+        features = ecfp_array(smiles)
         self.models: list[Any] = []  # a forest, or a constant
         for labels in targets.T:
             known = ~np.isnan(labels)
@@ -53,7 +51,7 @@ class Forest:
 
     def predict(self, smiles: Sequence[str]) -> np.ndarray:
         """Probabilities in [0, 1] or values, [n, t] float32."""
-        features = ecfp(smiles)
+        features = ecfp_array(smiles)
         columns = []
         for model in self.models:
             if isinstance(model, float):
@@ -93,15 +91,3 @@ def forest_predictor(
         return torch.from_numpy(forest.predict([smiles[i] for i in positions.tolist()])), labels
 
     return predict
-
-
-def ecfp(smiles: Sequence[str]) -> np.ndarray:
-    """Morgan fingerprints of radius 2, [n, 2048] uint8.
-
-    Args:
-        smiles: valid, n of them.
-    """
-    generator = rdFingerprintGenerator.GetMorganGenerator(radius=RADIUS, fpSize=BITS)
-    with rdBase.BlockLogs():
-        rows = [generator.GetFingerprintAsNumPy(Chem.MolFromSmiles(one)) for one in smiles]
-    return np.stack(rows) if rows else np.zeros((0, BITS), dtype=np.uint8)

@@ -14,6 +14,8 @@ from molweight.molecules.split_rules import Fractions
 
 SEEDED = ("scaffold_balanced", "random_scaffold", "random", "stratified")
 SEEDLESS = ("scaffold", "scaffold_achiral", "file")
+DEEPCHEM = "deepchem:"
+"""What the kinds begin with that name a splitter of DeepChem; those that draw take a seed."""
 # How a kind groups: by scaffold with or without chirality; a kind not listed groups repeated molecules.
 # ImageMol's balanced split calls generate_scaffold with its default, without chirality.
 CHIRALITY = {
@@ -27,6 +29,12 @@ CHIRALITY = {
 
 def check_arguments(kind: str, seed: int | None, path: Path | None) -> None:
     """Raise :class:`ConfigError` unless the kind exists and has the seed and path that it needs."""
+    if kind.startswith(DEEPCHEM):
+        if seed is not None:
+            check_seed(seed)
+        if path is not None:
+            raise ConfigError(f"split {kind!r} takes no path, found {path}")
+        return
     if kind not in SEEDED + SEEDLESS:
         raise ConfigError(errors.unknown("split", kind, SEEDED + SEEDLESS))
     if kind in SEEDLESS and seed is not None:
@@ -50,16 +58,16 @@ def check_seed(seed: int) -> None:
 
 
 def checked_fractions(fractions: Sequence[float]) -> Fractions:
-    """Three positive numbers with sum 1.
+    """Three numbers with sum 1: train and valid positive, test positive or 0.
 
     Raises:
         ConfigError: anything else.
     """
-    expected = "fractions must be three positive numbers with sum 1 (train, valid, test)"
+    expected = "fractions must be three positive numbers with sum 1 (train, valid, test; test may be 0)"
     try:
         train, valid, test = (float(fraction) for fraction in fractions)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{expected}, found {fractions!r}") from error
-    if not (min(train, valid, test) > 0 and math.isclose(train + valid + test, 1.0)):
+    if not (min(train, valid) > 0 and test >= 0 and math.isclose(train + valid + test, 1.0)):
         raise ConfigError(f"{expected}, found {(train, valid, test)}")
     return train, valid, test

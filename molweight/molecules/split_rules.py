@@ -56,7 +56,7 @@ def big_first(groups: Sequence[Group], fractions: Fractions, seed: int) -> Three
     ``scaffold_balanced``). Those shuffle with Python's global ``random``; this one with a generator of its
     own, so one seed gives another, equally valid order.
     """
-    half = min(fractions[1], fractions[2]) * count(groups) / 2
+    half = min(fraction for fraction in fractions[1:] if fraction) * count(groups) / 2
     rng = np.random.default_rng(seed)
     big = shuffled([group for group in groups if len(group) > half], rng)
     small = shuffled([group for group in groups if len(group) <= half], rng)

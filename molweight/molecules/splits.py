@@ -16,9 +16,16 @@ import numpy as np
 from molweight import files
 from molweight.errors import ConfigError, DataError
 from molweight.molecules import split_files, split_rules
+from molweight.molecules.deepchem_data import deepchem_split
 from molweight.molecules.scaffold import scaffold
 from molweight.molecules.split_files import PARTS
-from molweight.molecules.split_kinds import CHIRALITY, check_arguments, check_seed, checked_fractions
+from molweight.molecules.split_kinds import (
+    CHIRALITY,
+    DEEPCHEM,
+    check_arguments,
+    check_seed,
+    checked_fractions,
+)
 from molweight.molecules.split_rules import Fractions, Group
 
 logger = logging.getLogger(__name__)
@@ -126,6 +133,7 @@ def split(
     random               molecules at random
     stratified           molecules at random within a class or decile of the first target
     file                 as a file says: our JSON or chemprop's ``splits.json``
+    deepchem:<Name>      as a splitter of DeepChem divides them, such as ``deepchem:ButinaSplitter``
     ===================  ==========================================================================
 
     Args:
@@ -134,7 +142,8 @@ def split(
             by class if its values are 0 and 1, by decile otherwise, the unlabelled apart.
         kind: one of the names above.
         seed: in 0..2**32-1 for a seeded kind (the range of ImageMol's generator), None for the others.
-        fractions: of train, valid and test, positive, with sum 1; ``file`` has its own.
+        fractions: of train, valid and test, positive, with sum 1; test may be 0, for a model that learns
+            from everything and is tested elsewhere; ``file`` has its own.
         path: the file of kind ``file``.
         rows: for each molecule its 0-based data row in the original file; None = 0..n-1.
         n_rows: data rows of the original file, so that a file may name unusable rows at its end;
@@ -152,11 +161,14 @@ def split(
         splits = _from_file(path, smiles, range(len(smiles)) if rows is None else rows, n_rows)
     else:
         three = _three(smiles, targets, kind, seed, fractions)
+        if not fractions[2]:  # what rounding has put there
+            three = (three[0], [*three[1], *three[2]], [])
         splits = Splits(kind, seed, fractions, *(np.asarray(part, dtype=np.int64) for part in three))
     placed = np.sort(np.concatenate(list(splits.parts().values())))
     assert np.array_equal(placed, np.arange(len(smiles))), "a split must place every molecule once"
     sizes = splits.sizes()
-    if not all(sizes[part] for part in PARTS[:3]):
+    needed = PARTS[:3] if fractions[2] else PARTS[:2]
+    if not all(sizes[part] for part in needed):
         listed = ", ".join(f"{part} {sizes[part]}" for part in PARTS[:3])
         raise DataError(
             f"split {kind!r} leaves a part empty ({listed}); use another split, other fractions or more data"
@@ -205,6 +217,8 @@ def _three(
 ) -> split_rules.Three:
     """Train, valid and test by the rule that ``kind`` names."""
     groups = _groups(smiles, kind)
+    if kind.startswith(DEEPCHEM):
+        return deepchem_split(kind.removeprefix(DEEPCHEM), smiles, targets, groups, fractions, seed)
     if kind in ("scaffold", "scaffold_achiral"):
         return split_rules.largest_first(groups, fractions)
     assert seed is not None, "checked by check_arguments"

@@ -15,19 +15,23 @@ from molweight.training.draws import derived_generator
 
 @dataclass(frozen=True, kw_only=True)
 class CarveRecipe:
-    """The validation part.
+    """The validation part, and how many of the other rows are trained on.
 
     Args:
         valid: its share of GLUE's train part, (0, 1).
-        seed: of the draw; the same for all runs that are compared.
+        seed: of the draws; the same for all runs that are compared.
+        train: at most so many of the others, drawn at random, >= 10; None takes all.
     """
 
     valid: float
     seed: int
+    train: int | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.valid < 1:
             raise ConfigError(f"split.valid must be between 0 and 1, got {self.valid}")
+        if self.train is not None and self.train < 10:
+            raise ConfigError(f"split.train must be >= 10 or null, got {self.train}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,13 +61,14 @@ def carve(n_train: int, n_test: int, recipe: CarveRecipe, *, meta: float | None,
 
     Args:
         n_train, n_test: rows of the two files.
-        recipe: of the validation part.
+        recipe: of the validation part, and of how many train.
         meta: share of the rest that becomes ``meta``, under protocol ``strict``; None: none.
         seed: of the run, for ``meta``.
     """
     order = torch.randperm(n_train, generator=derived_generator("glue", "valid", recipe.seed))
     size = min(max(2, round(recipe.valid * n_train)), n_train - 2)
-    valid, rest = order[:size].sort().values, order[size:].sort().values
+    last = None if recipe.train is None else size + recipe.train
+    valid, rest = order[:size].sort().values, order[size:last].sort().values
     carved = rest[:0]
     if meta is not None:
         order = rest[torch.randperm(len(rest), generator=derived_generator("glue", "meta", seed))]

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from molweight.errors import ConfigError
+from molweight.files import write_text
 from molweight.molecules.backbone import ResNet18, make_backbone, weights_sha256
 from molweight.molecules.cards import CorpusCard, DatasetCard
 from molweight.molecules.corpora import Corpus, load_corpus
@@ -133,7 +134,8 @@ def image_setup(
     unlabelled: Source | None = None,
     progress: bool = False,
 ) -> Setup:
-    """Prepare the data and the models; writes ``splits.json``, ``excluded.csv``, ``excluded_corpus.csv``.
+    """Prepare the data and the models; writes ``splits.json``, ``training.smi`` and the
+    excluded rows of both.
 
     Args:
         recipe: the choices.
@@ -157,6 +159,7 @@ def image_setup(
     dataset.save_excluded(run_dir / "excluded.csv")
     splits = split_dataset(dataset, recipe)
     splits.save(run_dir / "splits.json", dataset.smiles, dataset.rows.tolist())
+    save_training_molecules(run_dir / "training.smi", dataset, splits)
     targets = torch.from_numpy(dataset.targets).float()
     task = Task.fit(
         kind=dataset.task_type,  # type: ignore[arg-type]
@@ -273,6 +276,12 @@ def split_dataset(dataset: MoleculeDataset, recipe: ImageRecipe) -> Splits:
     if recipe.protocol == "strict":
         return carve_meta(splits, dataset.smiles, fraction=recipe.meta_fraction, seed=recipe.seed)
     return replace(splits, train=np.concatenate([splits.train, splits.meta]), meta=splits.meta[:0])
+
+
+def save_training_molecules(path: Path, dataset: MoleculeDataset, splits: Splits) -> None:
+    """Write the molecules whose labels are learned from: a SMILES and its row, from 1, on every line."""
+    own = np.concatenate([splits.train, splits.meta])
+    write_text(path, "".join(f"{dataset.smiles[i]} {dataset.rows[i] + 1}\n" for i in own))
 
 
 def corpus_candidates(dataset: MoleculeDataset, splits: Splits) -> list[str]:

@@ -16,6 +16,7 @@ from molweight.training.calibration import reliability
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -217,14 +218,20 @@ def drawn(draw: Callable[[Axes], object], *, size: tuple[float, float], kind: st
         size: in inches.
         kind: ``svg`` or ``png``.
     """
-    import matplotlib as mpl
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    figure = Figure(figsize=size, layout="constrained")
+    draw(figure.subplots())
+    return encoded(figure, kind=kind)
+
+
+def encoded(figure: Figure, *, kind: str) -> bytes:
+    """A figure as ``svg`` or ``png``, as large as what is on it; the same bytes for the same figure."""
+    import matplotlib as mpl
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     with mpl.rc_context({"svg.hashsalt": "molweight", "svg.fonttype": "path"}):
-        figure = Figure(figsize=size, layout="constrained")
         FigureCanvasAgg(figure)
-        draw(figure.subplots())
         buffer, metadata = io.BytesIO(), {"Date": None} if kind == "svg" else None
         figure.savefig(buffer, format=kind, dpi=150, bbox_inches="tight", metadata=metadata)
     return buffer.getvalue()

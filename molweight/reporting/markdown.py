@@ -21,7 +21,7 @@ def markdown(content: dict[str, Any]) -> str:
     sizes = ", ".join(f"{name} {size}" for name, size in split["sizes"].items() if size)
     units = f" {content['units']}" if content["units"] and content["task_type"] == "regression" else ""
     lines = [
-        f"# {content['dataset']}: test {label} {number(content['test'])}{units}",
+        f"# {content['dataset']}: {headline(content, units)}",
         "",
         *table(
             ("", ""),
@@ -70,6 +70,14 @@ def markdown(content: dict[str, Any]) -> str:
             lines += ["", f"– : {label} does not exist, because the part holds one class only or no label."]
     lines += ["", "## Reproduce", "", "```", content["command"], "```", ""]
     return "\n".join(lines)
+
+
+def headline(content: dict[str, Any], units: str = "") -> str:
+    """The score to name first: that of the test part, if there is one."""
+    label = METRICS[content["metric"]].label
+    if not content["split"]["sizes"]["test"]:
+        return f"validation {label} {number(content['valid'])}{units}, not tested"
+    return f"test {label} {number(content['test'])}{units}"
 
 
 def data_line(content: dict[str, Any]) -> str:

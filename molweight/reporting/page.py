@@ -14,9 +14,10 @@ import numpy as np
 from molweight.errors import DataError
 from molweight.files import write_text
 from molweight.pages import render_page
+from molweight.predictions_file import part_of
+from molweight.reporting.coverage import CONFIDENCE, coverage, coverage_line
 from molweight.reporting.examples import examples, explaining, plain_drawing
 from molweight.reporting.markdown import backbone_line, data_line, method_line, number
-from molweight.reporting.predictions import tested
 from molweight.reporting.run_files import RunFiles, read_run
 from molweight.reporting.run_pictures import prediction_pictures, training_pictures
 from molweight.separation import sentence
@@ -63,18 +64,23 @@ def contents(run: RunFiles, folder: Path) -> dict[str, Any]:
     """What the template shows."""
     report = run.report
     metric = METRICS[report["metric"]]
+    tested = bool(report["split"]["sizes"]["test"])
     ranked = sorted(report["weights"].items(), key=lambda item: -item[1])
     molecules = report["modality"] == "molecules"
     explained = explaining(folder) if molecules else None
     illustrate = explained or (plain_drawing if molecules else None)
     best, worst = examples(run.test, run.inputs, run.targets, report["task_type"], illustrate)
+    covering = coverage(run)
+    units = report["units"] if report["units"] and report["task_type"] == "regression" else ""
     heads = ("target", f"validation {metric.label}", f"test {metric.label}")
     return {
         "report": report,
         "number": number,
+        "percent": lambda share: "–" if np.isnan(share) else f"{share:.0%}",
         "label": metric.label,
+        "tested": tested,
         "better": "higher" if metric.higher_is_better else "lower",
-        "units": report["units"] if report["units"] and report["task_type"] == "regression" else "",
+        "units": units,
         "interval": test_interval(run, report["metric"]),
         "resamples": RESAMPLES,
         "facts": facts(report),
@@ -82,8 +88,13 @@ def contents(run: RunFiles, folder: Path) -> dict[str, Any]:
         "heads": ("metric", "validation", "test") if metric.parts else heads,
         "largest": max((value for _, value in ranked), default=1.0),
         "meaning": sentence(report["separation"], report["updates"]).replace("**", "").replace("`", ""),
+        "coverage": covering if len(covering) > 1 else {},
+        "coverage_head": f"inside {CONFIDENCE:.0%}",
+        "coverage_line": coverage_line(
+            covering, classification=report["task_type"] == "classification", units=units
+        ),
         "training": training_pictures(run),
-        "predictions": prediction_pictures(run),
+        "predictions": prediction_pictures(run) if tested else [],
         "best": best,
         "worst": worst,
         "explained": explained is not None,
@@ -95,7 +106,7 @@ def contents(run: RunFiles, folder: Path) -> dict[str, Any]:
 
 def test_interval(run: RunFiles, metric: str) -> tuple[float, float] | None:
     """The bootstrap interval of the test score over test samples; None where it does not exist."""
-    found = tested(run.predictions)
+    found = part_of(run.predictions, "test")
     if not len(found.rows):
         return None
     low, high = interval(bootstrap(metric, [found], resamples=RESAMPLES)[0])

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from molweight.errors import DataError
-from molweight.reporting.predictions import target_columns
+from molweight.predictions_file import target_columns
 
 LABEL_COLUMN = "probability of "
 """What begins the columns of a task with several labels."""

@@ -2,44 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from molweight.pages import svg_address
 from molweight.reporting import figures
+from molweight.reporting.embedded import Picture, picture
 from molweight.reporting.run_files import RunFiles
 from molweight.training.calibration import calibration_error, scaled
 from molweight.training.metrics import METRICS
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 MOST_PLOTS = 12  # scatter plots; a page with hundreds helps nobody
 WIDE, SQUARE = (5.0, 3.2), (4.4, 4.2)  # inches
 Array = np.ndarray[Any, np.dtype[np.float64]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Picture:
-    """A figure of the page.
-
-    Args:
-        title: above it.
-        alt: what it shows, for those who cannot see it.
-        data: an address that holds the picture itself.
-        width: px.
-        caption: below it.
-    """
-
-    title: str
-    alt: str
-    data: str
-    width: int
-    caption: str = ""
 
 
 def training_pictures(run: RunFiles) -> list[Picture]:
@@ -143,12 +120,3 @@ def pooled(run: RunFiles) -> tuple[Array, dict[str, Array]]:
         ]
     truths = np.concatenate([truth for truth, _ in known])
     return truths, {name: np.concatenate(values) for name, values in kinds.items()}
-
-
-def picture(
-    title: str, alt: str, draw: Callable[[Axes], object], size: tuple[float, float], caption: str = ""
-) -> Picture:
-    """A figure as an image of its own."""
-    width = int(size[0] * 96)  # as large as its letters are meant
-    data = svg_address(figures.drawn(draw, size=size))
-    return Picture(title=title, alt=alt, data=data, width=width, caption=caption)

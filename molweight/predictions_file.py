@@ -33,23 +33,27 @@ def save_predictions(path: Path, setup: Setup, parts: dict[str, tuple[Tensor, Te
 def read_predictions(path: Path) -> Predictions | None:
     """The test part of a run's ``predictions.csv``; None where there is none that can be read."""
     try:
-        return tested(pd.read_csv(path, float_precision="round_trip"))
+        return part_of(pd.read_csv(path, float_precision="round_trip"), "test")
     except (OSError, ValueError, KeyError):
         return None
 
 
-def tested(table: pd.DataFrame) -> Predictions:
-    """The test part of the rows of ``predictions.csv``.
+def part_of(table: pd.DataFrame, part: str) -> Predictions:
+    """One part of the rows of ``predictions.csv``.
+
+    Args:
+        table: the whole.
+        part: ``valid`` or ``test``.
 
     Raises:
         KeyError: a column is missing.
         ValueError: a number is none.
     """
-    test, targets = table[table["part"] == "test"], target_columns(table)
+    own, targets = table[table["part"] == part], target_columns(table)
     return Predictions(
-        rows=test["row"].to_numpy(np.int64),
-        predicted=test[targets].to_numpy(np.float32).astype(np.float64),
-        truth=test[[f"{name}_true" for name in targets]].to_numpy(np.float64),
+        rows=own["row"].to_numpy(np.int64),
+        predicted=own[targets].to_numpy(np.float32).astype(np.float64),
+        truth=own[[f"{name}_true" for name in targets]].to_numpy(np.float64),
     )
 
 

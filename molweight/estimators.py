@@ -1,0 +1,433 @@
+"""The whole run as scikit-learn estimators: SMILES in, predictions out.
+
+    from molweight import MolWeightRegressor
+    model = MolWeightRegressor(steps=40).fit(smiles, y)
+    model.predict(["CCO"])
+
+``fit`` holds a validation part back, on which the weights are learned and the epoch is chosen, and no test
+part: testing is the caller's, such as ``cross_val_score``'s.
+
+Letters: n molecules, t targets, d the length of an embedding.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.utils.validation import check_is_fitted
+
+from molweight.composition import quoted
+from molweight.config import load_config
+from molweight.errors import ConfigError, DataError
+from molweight.experiment import run_experiment
+from molweight.files import write_bytes, write_json
+from molweight.inference.embedding import embedding_columns, embeddings
+from molweight.inference.model import TrainedModel, load_model
+from molweight.inference.pipeline import whole
+from molweight.inference.prediction import Predictor
+from molweight.inference.requests import requests
+from molweight.methods import NO_NETWORK
+from molweight.reporting.content import Report
+
+SMILES = "smiles"
+KEPT = ("model.json", "model.safetensors", "report.json", "predictions.csv", "training.smi", "config.yaml")
+"""Files of a run that a saved estimator consists of, besides its own."""
+OWN = "estimator.json"
+SCHEMA = 1
+
+
+class MolWeightEstimator(BaseEstimator):  # type: ignore[misc]
+    """What regressors and classifiers share.
+
+    Args:
+        method: how objectives are weighed: ``tapweight`` learns it; ``equal``, ``direct``, …
+        backbone: ``tiny``, or ``resnet18`` with ``backbone_init``.
+        backbone_init: ``random``, shipped weights, or a safetensors file; None: what comes with the backbone.
+        objectives: ``imagemol``, ``tapweight``, ``tapt_min``, …
+        corpus: unlabelled molecules: ``rdkit``, ``nci``, ``task``, … or a file.
+        steps: outer steps of continued pretraining.
+        epochs: of the final finetuning, at most.
+        validation_fraction: of the molecules of ``fit``, (0, 1).
+        split: how they are chosen: ``random``, ``stratified``, ``scaffold``, ``scaffold_balanced``, …
+        random_state: seed of everything, a whole number.
+        device: ``auto``, ``cpu``, ``cuda``, ``mps``.
+        run_dir: new folder in which the run is kept, and continued if it was cut short; None keeps none.
+        options: further options of ``python -m molweight.run``, such as ``["standardise.uncharge=true"]``.
+        verbose: show progress.
+    """
+
+    kind = ""
+
+    def __init__(
+        self,
+        method: str = "tapweight",
+        *,
+        backbone: str = "tiny",
+        backbone_init: str | None = None,
+        objectives: str = "imagemol",
+        corpus: str = "rdkit",
+        steps: int = 100,
+        epochs: int = 60,
+        validation_fraction: float = 0.1,
+        split: str = "random",
+        random_state: int = 0,
+        device: str = "auto",
+        run_dir: str | Path | None = None,
+        options: Sequence[str] = (),
+        verbose: bool = False,
+    ) -> None:
+        self.method = method
+        self.backbone = backbone
+        self.backbone_init = backbone_init
+        self.objectives = objectives
+        self.corpus = corpus
+        self.steps = steps
+        self.epochs = epochs
+        self.validation_fraction = validation_fraction
+        self.split = split
+        self.random_state = random_state
+        self.device = device
+        self.run_dir = run_dir
+        self.options = options
+        self.verbose = verbose
+
+    def _fit(self, X: Any, labels: np.ndarray, names: list[str] | None) -> None:
+        """Run, and set what ends with an underscore.
+
+        Args:
+            X: molecules.
+            labels: [n, t], NaN where missing.
+            names: of the targets; None if there is one, without a second axis.
+        """
+        smiles = as_smiles(X)
+        if len(smiles) != len(labels):
+            raise DataError(f"X has {len(smiles)} molecules and y {len(labels)} rows: they must be as many")
+        columns = [f"y{j}" for j in range(labels.shape[1])]
+        frame = pd.DataFrame(labels, columns=columns)
+        frame.insert(0, SMILES, smiles)
+        with self._folder() as folder:
+            config = load_config(*self._overrides(columns), f"run_dir={quoted(str(folder))}")
+            self.report_: Report = run_experiment(config, table=frame, progress=self.verbose)
+            self._read(folder)
+        self.target_names_ = names
+        self.n_features_in_ = 1
+
+    @contextmanager
+    def _folder(self) -> Iterator[Path]:
+        """Where the run goes."""
+        if self.run_dir is not None:
+            yield Path(self.run_dir)
+            return
+        with tempfile.TemporaryDirectory(prefix="molweight-") as folder:
+            yield Path(folder) / "run"
+
+    def _overrides(self, columns: Sequence[str]) -> list[str]:
+        """The options of the run."""
+        valid = self.validation_fraction
+        if not 0 < valid < 1:
+            raise ConfigError(f"validation_fraction must lie between 0 and 1, got {valid}")
+        if self.method in NO_NETWORK:
+            raise ConfigError(f"method={self.method!r} leaves no network; scikit-learn has it as it is")
+        seeded = self.split not in ("scaffold", "scaffold_achiral")
+        return [
+            *("dataset=csv", f"dataset.smiles_column={SMILES}", f"dataset.targets=[{','.join(columns)}]"),
+            *(f"dataset.task_type={self.kind}", f"method={self.method}", f"backbone={self.backbone}"),
+            *([] if self.backbone_init is None else [f"backbone.init={quoted(self.backbone_init)}"]),
+            *(f"objectives={self.objectives}", f"corpus={self.corpus}", f"seed={self.random_state}"),
+            *(f"split={self.split}", f"split.fractions=[{1 - valid},{valid},0]"),
+            *([f"split.seed={self.random_state}"] if seeded else []),
+            *(f"learn.steps={self.steps}", f"finetune.epochs={self.epochs}", f"device={self.device}"),
+            *self.options,
+        ]
+
+    def _read(self, folder: Path) -> None:
+        """Take over what a run has left."""
+        self.model_: TrainedModel = load_model(folder)
+        self.files_ = {name: (folder / name).read_bytes() for name in KEPT if (folder / name).is_file()}
+        self.weights_ = dict(json.loads(self.files_["report.json"])["weights"])
+        self.validation_score_ = float(json.loads(self.files_["report.json"])["valid"])
+
+    def _values(self, X: Any) -> np.ndarray:
+        """Calibrated probabilities, or values, [n, t].
+
+        Raises:
+            DataError: naming molecules without a prediction.
+        """
+        table = self._table(X)
+        refuse_gaps(table)
+        return table[list(self.model_.task.names)].to_numpy()
+
+    def _table(self, X: Any) -> pd.DataFrame:
+        """Predictions of the run's targets."""
+        check_is_fitted(self, "model_")
+        predictor = Predictor([self.model_])
+        smiles = as_smiles(X)
+        return whole(predictor.tables(requests(smiles)), predictor.columns, with_index(X, smiles))
+
+    def predict_table(self, X: Any) -> pd.DataFrame:
+        """Predictions with a row for every molecule, whatever it is.
+
+        Args:
+            X: as of ``fit``.
+
+        Returns:
+            As of :func:`molweight.predict`, under the index of ``X`` if it has one. Targets have the names of
+            the columns of ``y``, or ``y`` if there is one.
+        """
+        table = self._table(X)
+        ours, theirs = self.model_.task.names, self.target_names_ or ["y"]
+        renamed = {
+            f"{own}{ending}": f"{name}{ending}"
+            for own, name in zip(ours, theirs, strict=True)
+            for ending in ("", "_uncalibrated")
+        }
+        return table.rename(columns=renamed)
+
+    def embed(self, X: Any) -> np.ndarray:
+        """What the finetuned backbone makes of molecules, [n, d].
+
+        Raises:
+            DataError: naming molecules that cannot be drawn.
+        """
+        check_is_fitted(self, "model_")
+        columns = embedding_columns(self.model_)
+        table = whole(embeddings(self.model_, requests(as_smiles(X))), columns, None)
+        refuse_gaps(table)
+        return table[columns].to_numpy()
+
+    def save(self, folder: str | Path) -> None:
+        """Write the fitted model as safetensors and JSON, for ``load`` and ``python -m molweight predict``.
+
+        Raises:
+            DataError: the folder cannot be written.
+        """
+        check_is_fitted(self, "model_")
+        folder = Path(folder)
+        for name, content in self.files_.items():
+            write_bytes(folder / name, content)
+        parameters = {name: plain(value) for name, value in self.get_params().items()}
+        write_json(
+            folder / OWN, {"schema": SCHEMA, "kind": self.kind, "parameters": parameters, **self._own()}
+        )
+
+    def _own(self) -> dict[str, Any]:
+        """What else there is to save."""
+        return {"target_names": self.target_names_}
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """A fitted model from what :meth:`save` wrote, or from the folder of any finished run.
+
+        Raises:
+            DataError: there is no such model, or it is damaged or of the other kind.
+        """
+        folder = Path(folder)
+        model = load_model(folder)
+        if model.task.kind != cls.kind:
+            raise DataError(f"{folder} holds a {model.task.kind}; {cls.__name__} is for a {cls.kind}")
+        own: dict[str, Any] = {}
+        if (folder / OWN).is_file():
+            try:
+                own = json.loads((folder / OWN).read_text(encoding="utf-8"))
+                made = cls(**own["parameters"])
+            except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+                raise DataError(f"{folder / OWN} cannot be read ({error})") from error
+        else:
+            made = cls()
+        made._read(folder)
+        made.report_ = Report(content=json.loads(made.files_["report.json"]))
+        made._restore(own)
+        return made
+
+    def _restore(self, own: dict[str, Any]) -> None:
+        """Take over what :meth:`_own` has saved, or what stands for it in other runs."""
+        names = list(self.model_.task.names)
+        self.target_names_ = own.get("target_names", names if len(names) > 1 else None)
+        self.n_features_in_ = 1
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = tags.input_tags.one_d_array = True
+        tags.input_tags.two_d_array = False
+        tags.target_tags.multi_output = True
+        return tags
+
+
+class MolWeightRegressor(RegressorMixin, MolWeightEstimator):  # type: ignore[misc]
+    """Numbers from pictures of molecules; arguments as of :class:`MolWeightEstimator`.
+
+    After ``fit``: ``weights_`` of the objectives, ``validation_score_``, ``report_``, ``model_``.
+    """
+
+    kind = "regression"
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Adapt the backbone, and finetune it.
+
+        Args:
+            X: n SMILES: a list, a series, an array, or a data frame with one column or one called ``smiles``.
+                Those that cannot be read or drawn are left out (``report_.content["n_invalid"]``).
+            y: [n] or [n, t] numbers, NaN where missing.
+
+        Raises:
+            MolweightError: what is wrong with the options or the data.
+        """
+        labels, names = targets_of(y)
+        self._fit(X, labels, names)
+        return self
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Values in the units of ``y``, [n] or [n, t].
+
+        Raises:
+            DataError: naming molecules without a prediction; :meth:`predict_table` keeps every row.
+        """
+        values = self._values(X)
+        return values[:, 0] if self.target_names_ is None else values
+
+
+class MolWeightClassifier(ClassifierMixin, MolWeightEstimator):  # type: ignore[misc]
+    """Two classes, or several yes/no targets; arguments as of :class:`MolWeightEstimator`.
+
+    After ``fit``: ``classes_``, ``weights_`` of the objectives, ``validation_score_``, ``report_``,
+    ``model_``.
+    """
+
+    kind = "classification"
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Adapt the backbone, and finetune it.
+
+        Args:
+            X: as of :meth:`MolWeightRegressor.fit`.
+            y: [n] labels of two classes, or [n, t] of 0 and 1, NaN where missing.
+
+        Raises:
+            DataError: more or fewer than two classes.
+            MolweightError: what else is wrong with the options or the data.
+        """
+        if np.ndim(y) == 1:
+            labels, names = np.asarray(y, dtype=object), None
+            known = ~pd.isna(labels)
+            self.classes_ = np.unique(np.asarray(list(labels[known])))
+            if len(self.classes_) != 2:
+                raise DataError(
+                    f"y must have two classes, found {len(self.classes_)}; for more, pass y [n, t]"
+                )
+            targets = np.full((len(labels), 1), np.nan)
+            targets[known, 0] = np.asarray(list(labels[known])) == self.classes_[1]
+        else:
+            targets, names = targets_of(y)
+            if not np.isin(targets[~np.isnan(targets)], (0.0, 1.0)).all():
+                raise DataError("y [n, t] must hold 0 and 1, and NaN where a label is missing")
+            self.classes_ = np.array([0, 1])
+        self._fit(X, targets, names)
+        return self
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Calibrated probabilities: of both classes, [n, 2]; of several targets, that of 1, [n, t].
+
+        Raises:
+            DataError: as of :meth:`predict`.
+        """
+        values = self._values(X)
+        return values if self.target_names_ is not None else np.concatenate([1 - values, values], axis=1)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The more probable classes, [n] or [n, t].
+
+        Raises:
+            DataError: naming molecules without a prediction; :meth:`predict_table` keeps every row.
+        """
+        values = self._values(X)
+        found: np.ndarray = self.classes_[(values >= 0.5).astype(int)]
+        return found[:, 0] if self.target_names_ is None else found
+
+    def _own(self) -> dict[str, Any]:
+        return {**super()._own(), "classes": self.classes_.tolist()}
+
+    def _restore(self, own: dict[str, Any]) -> None:
+        super()._restore(own)
+        self.classes_ = np.array(own.get("classes", [0, 1]))
+
+
+def as_smiles(X: Any) -> list[str]:
+    """The SMILES of what scikit-learn calls X, [n].
+
+    Raises:
+        DataError: not a column of texts.
+    """
+    if isinstance(X, pd.DataFrame):
+        named = [name for name in X.columns if str(name).lower() == SMILES]
+        if len(named) != 1 and X.shape[1] != 1:
+            raise DataError(f"X must have one column, or one called {SMILES!r}, found {list(X.columns)[:5]}")
+        X = X[named[0]] if len(named) == 1 else X.iloc[:, 0]
+    values = X.tolist() if isinstance(X, pd.Series) else np.asarray(X, dtype=object)
+    if isinstance(values, np.ndarray):
+        if values.ndim == 2 and values.shape[1] == 1:
+            values = values[:, 0]
+        if values.ndim != 1:
+            raise DataError(f"X must be SMILES, [n] or [n, 1], found an array of shape {values.shape}")
+        values = values.tolist()
+    texts = ["" if isinstance(one, float) and np.isnan(one) else one for one in values]
+    for place, one in enumerate(texts):
+        if not isinstance(one, str):
+            raise DataError(f"X must be SMILES, found {one!r} at position {place}")
+    return [str(one) for one in texts]
+
+
+def with_index(X: Any, smiles: list[str]) -> Any:
+    """The SMILES under the index of X, if it has one."""
+    return pd.Series(smiles, index=X.index) if isinstance(X, pd.Series | pd.DataFrame) else smiles
+
+
+def targets_of(y: Any) -> tuple[np.ndarray, list[str] | None]:
+    """Labels [n, t] float64, and the names of their columns; None where y is [n].
+
+    Raises:
+        DataError: not numbers, or of another shape.
+    """
+    try:
+        labels = np.asarray(y, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"y must be numbers, NaN where missing: {error}") from error
+    if labels.ndim == 1:
+        return labels[:, None], None
+    if labels.ndim != 2 or not labels.shape[1]:
+        raise DataError(f"y must be [n] or [n, t], found an array of shape {labels.shape}")
+    if isinstance(y, pd.DataFrame):
+        names = [str(name) for name in y.columns]
+        if len(set(names)) < len(names):
+            raise DataError(f"the columns of y must have different names, found {names}")
+        return labels, names
+    return labels, [f"y{j}" for j in range(labels.shape[1])]
+
+
+def refuse_gaps(table: pd.DataFrame) -> None:
+    """Refuse molecules without an answer.
+
+    Raises:
+        DataError: naming the first and counting the others.
+    """
+    bad = table[table["status"] != "ok"]
+    if len(bad):
+        place, first = table.index.get_loc(bad.index[0]), bad.iloc[0]
+        raise DataError(
+            f"{len(bad)} of {len(table)} molecules cannot be predicted, the first at position {place}: "
+            f"{first['input']!r} ({first['reason']}); predict_table keeps every row and says why"
+        )
+
+
+def plain(value: Any) -> Any:
+    """A parameter as JSON holds it."""
+    if isinstance(value, Path):
+        return str(value)
+    return list(value) if isinstance(value, tuple) else value

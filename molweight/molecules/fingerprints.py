@@ -1,0 +1,49 @@
+"""Extended-connectivity fingerprints, and how close a molecule is to the nearest of many."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from rdkit import Chem, DataStructs, rdBase
+from rdkit.Chem import rdFingerprintGenerator
+from rdkit.DataStructs import ExplicitBitVect
+
+RADIUS, BITS = 2, 2048  # ECFP4 (Rogers and Hahn 2010), folded
+
+
+def ecfp(smiles: Sequence[str]) -> list[ExplicitBitVect]:
+    """Morgan fingerprints of radius 2 and 2048 bits.
+
+    Args:
+        smiles: valid.
+    """
+    generator = rdFingerprintGenerator.GetMorganGenerator(radius=RADIUS, fpSize=BITS)
+    with rdBase.BlockLogs():
+        return [generator.GetFingerprint(Chem.MolFromSmiles(one)) for one in smiles]
+
+
+def ecfp_array(smiles: Sequence[str]) -> np.ndarray:
+    """The same as zeros and ones, [n, 2048] uint8."""
+    rows = np.zeros((len(smiles), BITS), dtype=np.uint8)
+    for row, fingerprint in zip(rows, ecfp(smiles), strict=True):
+        DataStructs.ConvertToNumpyArray(fingerprint, row)
+    return rows
+
+
+class Neighbours:
+    """Molecules that others are compared with.
+
+    Args:
+        smiles: valid, at least one.
+    """
+
+    def __init__(self, smiles: Sequence[str]) -> None:
+        self.fingerprints = ecfp(smiles)
+
+    def similarity(self, smiles: Sequence[str]) -> np.ndarray:
+        """Tanimoto similarity of each molecule to the nearest, [n] in [0, 1]."""
+        return np.array(
+            [max(DataStructs.BulkTanimotoSimilarity(one, self.fingerprints)) for one in ecfp(smiles)],
+            dtype=np.float64,
+        )

@@ -1,0 +1,117 @@
+"""Split-conformal prediction: how wide an interval must be, or which classes a set must hold, to cover the
+share of new samples that was asked for; from predictions of samples that were not trained on.
+
+Vovk, Gammerman and Shafer, Algorithmic Learning in a Random World (2005), chapter 4; computed by crepes
+(Boström 2022). The promise holds where new samples are drawn like the others: not behind a scaffold split,
+where only a test part can say how far it is kept.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from molweight.errors import ConfigError, DataError
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+
+
+def intervals(predicted: Array, truth: Array, new: Array, confidence: float) -> Array:
+    """Intervals around predictions of numbers, all of one width.
+
+    Args:
+        predicted: of the calibration samples, [n].
+        truth: of theirs, [n], NaN where missing.
+        new: predictions, [b].
+        confidence: share of new samples whose truth shall lie inside, (0, 1).
+
+    Returns:
+        Lower and upper ends, [b, 2]; infinite where n is too small for the confidence.
+    """
+    known = ~np.isnan(truth)
+    if not known.any():
+        return np.stack([np.full(len(new), -np.inf), np.full(len(new), np.inf)], axis=1)
+    regressor = crepes().ConformalRegressor()
+    regressor.fit(truth[known] - predicted[known])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that n is too small
+        found: Array = regressor.predict_int(new, confidence=confidence)
+    return found
+
+
+def class_sets(predicted: Array, truth: Array, new: Array, confidence: float) -> Array:
+    """Which of the classes 0 and 1 a sample may have.
+
+    Each class is calibrated on its own samples, so that the rare one is covered as well as the frequent one.
+
+    Args:
+        predicted: probabilities of class 1 of the calibration samples, [n].
+        truth: 0 or 1, [n], NaN where missing.
+        new: probabilities of class 1, [b].
+        confidence: share of new samples of each class whose class shall be in the set, (0, 1).
+
+    Returns:
+        1 where the class is in the set, else 0, [b, 2]; both where n is too small for the confidence.
+    """
+    found = np.ones((len(new), 2))
+    for label in (0, 1):
+        own = truth == label
+        if own.any():
+            classifier = crepes().ConformalClassifier()
+            classifier.fit(strangeness(predicted[own], label))
+            alphas = strangeness(new, label)[:, None]
+            found[:, label] = classifier.predict_set(alphas, confidence=confidence, smoothing=False)[:, 0]
+    return found
+
+
+def strangeness(probability: Array, label: int) -> Array:
+    """How little a sample looks like one of a class: one less the class's probability."""
+    return probability if label == 0 else 1 - probability
+
+
+def covered(truth: Array, found: Array, *, classification: bool) -> tuple[float, float]:
+    """How often the truth lay inside, and how much was inside.
+
+    Args:
+        truth: [n], NaN where missing.
+        found: of :func:`intervals` or :func:`class_sets`, [n, 2].
+        classification: which of the two.
+
+    Returns:
+        The share of samples that are covered, and the mean width of the intervals or number of classes in the
+        sets; NaN without a sample whose truth is known.
+    """
+    known = ~np.isnan(truth)
+    truth, found = truth[known], found[known]
+    if not len(truth):
+        return np.nan, np.nan
+    if classification:
+        inside = found[np.arange(len(truth)), truth.astype(int)] > 0
+        return float(inside.mean()), float(found.sum(1).mean())
+    inside = (found[:, 0] <= truth) & (truth <= found[:, 1])
+    return float(inside.mean()), float((found[:, 1] - found[:, 0]).mean())
+
+
+def check_confidence(confidence: float) -> None:
+    """Refuse what is no share.
+
+    Raises:
+        ConfigError: not between 0 and 1.
+    """
+    if not 0 < confidence < 1:
+        raise ConfigError(f"the confidence must lie between 0 and 1, such as 0.9, got {confidence}")
+
+
+def crepes() -> Any:
+    """The package.
+
+    Raises:
+        DataError: it is not installed.
+    """
+    try:
+        import crepes as package
+    except ImportError as error:
+        raise DataError("intervals need crepes: pip install 'molweight[conformal]'") from error
+    return package
