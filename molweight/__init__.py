@@ -13,7 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from molweight.config import load_config
+    from molweight.config import load_config, with_objectives
     from molweight.estimators import MolWeightClassifier, MolWeightRegressor
     from molweight.experiment import run_experiment
     from molweight.inference.embedding import embed
@@ -37,6 +37,7 @@ __all__ = [
     "predict",
     "run_experiment",
     "to_deepchem",
+    "with_objectives",
 ]
 
 _HOMES = {
@@ -52,6 +53,7 @@ _HOMES = {
     "predict": "inference.prediction",
     "run_experiment": "experiment",
     "to_deepchem": "molecules.deepchem_data",
+    "with_objectives": "config",
 }
 
 

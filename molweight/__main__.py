@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
-from molweight.errors import MolweightError
+from molweight.errors import DataError, MolweightError
 from molweight.terminal import printable
 
 EXAMPLES = """examples:
@@ -15,11 +16,14 @@ EXAMPLES = """examples:
   python -m molweight predict runs/mine -i molecules.csv -o predictions.csv
   python -m molweight convert ImageMol.pth.tar imagemol.safetensors
   python -m molweight.run backbone=resnet18 backbone.init=imagemol.safetensors dataset=bbbp
+  python -m molweight export runs/mine model.onnx
   python -m molweight datasets list
   python -m molweight leaderboard datasets=esol,bbbp methods=equal,tapweight seeds=0-4
   python -m molweight.nlp.run task=rte backbone=roberta-base
 """
 DATASETS_EXAMPLES = """examples:
+  python -m molweight datasets list
+  python -m molweight datasets list --json
   python -m molweight datasets show tox21
   python -m molweight datasets show my.csv --smiles-column SMILES --targets logD
   python -m molweight datasets fetch esol bbbp
@@ -27,11 +31,35 @@ DATASETS_EXAMPLES = """examples:
 """
 CONVERT_EXAMPLES = """examples:
   python -m molweight convert ImageMol.pth.tar imagemol.safetensors
-  python -m molweight convert runs/mine mine.pth.tar
+  python -m molweight.run backbone=resnet18 backbone.init=imagemol.safetensors dataset=bbbp
+  python -m molweight convert runs/mine mine.pth.tar                # its adapted backbone
+  python -m molweight convert runs/mine/backbone.safetensors mine.pth.tar
+  python finetune.py --resume mine.pth.tar --dataset BBBP            # in ImageMol's folder
+  python -m molweight.run --help
 """
 EXPORT_EXAMPLES = """examples:
   python -m molweight export runs/mine model.onnx      # onnxruntime
   python -m molweight export runs/mine model.pt2       # torch.export.load
+  for run in runs/seed*; do python -m molweight export $run $run/model.onnx; done
+  python -m molweight predict runs/mine -i new.csv     # the same numbers, without a file
+  python -c 'import onnxruntime; print(onnxruntime.InferenceSession("model.onnx").get_inputs()[0].shape)'
+  python -c 'from molweight import draw_pictures; print(draw_pictures(["CCO"], 64).shape)'
+"""
+REPORT_EXAMPLES = """examples:
+  python -m molweight report runs/mine
+  python -m molweight report runs/mine runs/other
+  python -m molweight report results/runs/esol/tapweight/*
+  python -m molweight report results/runs/*/*/*                     # of a whole leaderboard
+  open $(python -m molweight report runs/mine)                      # xdg-open on Linux
+  python -m molweight leaderboard --tables-only out=results         # the page of a leaderboard
+"""
+COMPLETION_EXAMPLES = """examples:
+  python -m molweight completion bash > ~/.local/share/bash-completion/completions/molweight
+  python -m molweight completion zsh > ~/.zfunc/_molweight          # with fpath+=~/.zfunc in ~/.zshrc
+  python -m molweight completion tcsh >> ~/.cshrc
+  source <(python -m molweight completion bash)                     # for this shell only
+  pip install 'molweight[completion]'                               # what it needs
+  python -m molweight.run --shell-completion install=bash           # options of a run, by Hydra
 """
 
 LEADERBOARD_HELP = """Run every data set with every method and every seed, and rank the methods.
@@ -61,8 +89,14 @@ examples:
   python -m molweight leaderboard --tables-only out=results reference=equal
 """
 
-ANSWERS = ("predict", "embed", "explain")
+ANSWERS = {
+    "predict": "predict molecules with the model of a finished run",
+    "embed": "embeddings of molecules from a finished run",
+    "explain": "which atoms predictions come from",
+}
 """Commands with a parser of their own: SMILES stand anywhere among their options, which subparsers forbid."""
+
+SHELLS = ("bash", "zsh", "tcsh")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -77,6 +111,7 @@ def main(arguments: list[str] | None = None) -> int:
             return answer(arguments[0], arguments[1:])
         options = parser().parse_args(arguments)
         commands = {
+            "completion": completion,
             "convert": convert,
             "datasets": datasets,
             "export": export,
@@ -95,8 +130,12 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
 
 
-def parser() -> argparse.ArgumentParser:
-    """The commands and their options."""
+def parser(others: Mapping[str, argparse.ArgumentParser] | None = None) -> argparse.ArgumentParser:
+    """The commands and their options.
+
+    Args:
+        others: parsers of :data:`ANSWERS`, for who wants to know all options.
+    """
     top = argparse.ArgumentParser(
         prog="molweight",
         description="Task-adaptive pretraining of molecule-image models with learned objective weights.",
@@ -105,9 +144,9 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("run", help="adapt a backbone to a data set (same as python -m molweight.run)")
-    commands.add_parser("predict", help="predict molecules with the model of a finished run")
-    commands.add_parser("embed", help="embeddings of molecules from a finished run")
-    commands.add_parser("explain", help="which atoms predictions come from")
+    for name, purpose in ANSWERS.items():
+        parents = [others[name]] if others else []
+        commands.add_parser(name, help=purpose, parents=parents, add_help=not parents)
     command = commands.add_parser(
         "convert",
         help="turn ImageMol's .pth.tar weights into a .safetensors file, or ours into theirs",
@@ -132,9 +171,18 @@ def parser() -> argparse.ArgumentParser:
         "report",
         help="write the page of a finished run",
         description="Write report.html, a page that needs nothing else, from the files of finished runs.",
-        epilog="example: python -m molweight report results/runs/esol/tapweight/*",
+        epilog=REPORT_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.add_argument("run_dirs", metavar="RUN_DIR", nargs="+", help="folder of a finished run")
+    command = commands.add_parser(
+        "completion",
+        help="what makes a shell complete commands and options",
+        description="Print what makes a shell complete the commands and options of molweight.",
+        epilog=COMPLETION_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("shell", metavar="SHELL", choices=SHELLS, help=", ".join(SHELLS))
     add_datasets(commands)
     command = commands.add_parser(
         "leaderboard",
@@ -182,6 +230,19 @@ def answer(name: str, arguments: list[str]) -> int:
 
     command = {"predict": predict_command, "embed": embed_command, "explain": explain_command}[name]
     return command(arguments, lambda line: print(f"molweight: {printable(line)}", file=sys.stderr))
+
+
+def completion(options: argparse.Namespace) -> int:
+    """Print a shell's completion script."""
+    from molweight.inference.options import embed_parser, explain_parser, predict_parser
+
+    try:
+        from shtab import complete
+    except ImportError as error:
+        raise DataError("completion needs shtab: pip install 'molweight[completion]'") from error
+    whole = parser({"predict": predict_parser(), "embed": embed_parser(), "explain": explain_parser()})
+    say(complete(whole, shell=options.shell))
+    return 0
 
 
 def convert(options: argparse.Namespace) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 from dataclasses import replace
 from typing import Any
 
@@ -28,6 +30,47 @@ def load_config(*overrides: str) -> RunConfig:
         ConfigError: unknown key or group, value of the wrong type, options that contradict each other.
     """
     return compose_run(MODALITY, *overrides)
+
+
+def with_objectives(config: RunConfig, *added: Objective) -> RunConfig:
+    """The configuration with objectives of your own beside its own ones.
+
+    Args:
+        config: of a run that pretrains.
+        added: each with a name of its own; new ones for every run, as they keep their heads and targets.
+
+    Returns:
+        With a hash that knows the source and the plain attributes of what was added, so that another run is
+        not continued by mistake.
+
+    Raises:
+        ConfigError: it is no objective, its name is taken, or the method has no use for it.
+    """
+    samples = config.samples
+    assert isinstance(samples, ImageRecipe), "objectives of pictures are for molecules"
+    if not config.method.pretrains or config.method.name in ("single", "fixed"):
+        raise ConfigError(f"method={config.method} takes no further objectives")
+    names = [one.name for one in samples.objectives]
+    digest, lines = hashlib.sha256(config.hash.encode()), []
+    for one in added:
+        if not isinstance(one, Objective):
+            raise ConfigError(f"expected an objective (molweight.objectives.base.Objective), got {one!r}")
+        if one.name in names:
+            raise ConfigError(f"there is an objective {one.name!r} already: {', '.join(names)}")
+        names.append(one.name)
+        plain = {k: v for k, v in vars(one).items() if isinstance(v, int | float | str | tuple)}
+        try:
+            source = inspect.getsource(type(one))
+        except (OSError, TypeError):  # typed into an interpreter
+            source = type(one).__qualname__
+        digest.update(repr((one.name, source, sorted(plain.items()))).encode())
+        lines.append(f"# with the objective {one.name}, {type(one).__module__}.{type(one).__qualname__}\n")
+    return replace(
+        config,
+        samples=replace(samples, objectives=[*samples.objectives, *added]),
+        text=config.text + "".join(lines),
+        hash=digest.hexdigest(),
+    )
 
 
 def to_image_recipe(tree: dict[str, Any], method: Method) -> ImageRecipe:

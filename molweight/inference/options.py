@@ -30,6 +30,9 @@ EMBED_EXAMPLES = """examples:
   python -m molweight embed runs/mine CCO 'c1ccccc1O'
   python -m molweight embed runs/mine -i library.smi.gz -o library.npz
   python -m molweight embed runs/mine -i library.csv -o library.parquet --weights adapted
+  python -m molweight embed runs/mine -i hits.sdf --strict -o hits.npz
+  python -m molweight embed runs/mine -i table.tsv --smiles-column structure -o table.csv
+  cut -f1 hits.tsv | python -m molweight embed runs/mine -i - --format jsonl
 """
 EXPLAIN = """Show which atoms a prediction comes from.
 
@@ -40,6 +43,10 @@ for each molecule and target."""
 EXPLAIN_EXAMPLES = """examples:
   python -m molweight explain runs/mine 'CC(=O)Oc1ccccc1C(=O)O'
   python -m molweight explain runs/tox21 -i hits.csv -o why --target NR-AhR --target SR-p53
+  python -m molweight explain runs/mine CCO c1ccccc1O -o alcohols
+  python -m molweight explain runs/mine -i hits.sdf --steps 1024
+  python -m molweight explain runs/mine -i table.tsv --smiles-column structure
+  head -20 library.smi | python -m molweight explain runs/mine -i - -o first
 """
 
 

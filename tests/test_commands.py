@@ -1,0 +1,60 @@
+"""Help and completion of the commands."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from molweight.__main__ import ANSWERS, main, parser
+
+COMMANDS = ("convert", "datasets", "export", "leaderboard", "report", "completion", *ANSWERS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_six_examples(command, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([command, "--help"])
+    text = capsys.readouterr().out.partition("examples:")[2]
+    examples = [line for line in text.splitlines() if re.match(r"  \S", line)]
+    assert stop.value.code == 0 and len(examples) >= 6, text
+
+
+@pytest.mark.parametrize("module", ["molweight.run", "molweight.nlp.run"])
+def test_help_of_a_run_has_six_examples_and_all_groups(module):
+    done = subprocess.run([sys.executable, "-m", module, "--help"], capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.count(f"  python -m {module}") >= 6
+    assert "experiment: " in done.stdout and "$" not in done.stdout
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
+def test_shells_complete_every_command_and_option(shell, capsys):
+    assert main(["completion", shell]) == 0
+    script = capsys.readouterr().out
+    for word in (*COMMANDS, "--confidence", "--weights", "--steps", "--tables-only", "fetch"):
+        assert word.removeprefix("--") in script, word
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs bash")
+def test_bash_takes_the_script(tmp_path, capsys):
+    assert main(["completion", "bash"]) == 0
+    (tmp_path / "script").write_text(capsys.readouterr().out)
+    asked = "COMP_WORDS=(molweight pre); COMP_CWORD=1; _shtab_molweight; echo ${COMPREPLY[@]}"
+    line = f"source {tmp_path / 'script'}; {asked}"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True)
+    assert done.stdout.split() == ["predict"], done.stderr
+
+
+def test_without_the_extra_there_is_a_sentence(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "shtab", None)
+    assert main(["completion", "bash"]) == 5
+    assert "pip install 'molweight[completion]'" in capsys.readouterr().err
+
+
+def test_an_unknown_command_is_refused(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["predikt"])
+    assert stop.value.code == 2 and "predikt" in capsys.readouterr().err
+    assert parser().prog == "molweight"
