@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
 
-.PHONY: run test test-slow lint format clean
+.PHONY: run test test-slow docs lint format clean
 
 run: $(STAMP)
 	$(BIN)/python -m molweight.run experiment=quick $(ARGS)
@@ -13,6 +13,11 @@ test: $(STAMP)
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow --timeout 3600 $(ARGS)
+
+docs: $(STAMP)
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going -q -c docs -D nb_execution_mode=force $(ARGS) . build/docs
+	@echo build/docs/docs/index.html
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

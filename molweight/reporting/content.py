@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from molweight.machine import versions
+from molweight.pages import from_markdown
 from molweight.recipes import RunConfig
 from molweight.reporting.markdown import markdown
 from molweight.stages.steps import Learned
@@ -41,6 +42,12 @@ class Report:
     def markdown(self) -> str:
         """The report as a page for people."""
         return markdown(self.content)
+
+    def _repr_html_(self) -> str:
+        """The same for notebooks, without the command, and without headings that drown those around it."""
+        lines = self.markdown().partition("\n## Reproduce")[0].splitlines()
+        shown = [f"**{line.lstrip('# ')}**" if line.startswith("#") else line for line in lines]
+        return str(from_markdown("\n".join(shown)))
 
 
 def build_report(

@@ -1,0 +1,61 @@
+"""The pages are built without a warning, and every notebook runs."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOKS = sorted((ROOT / "docs" / "notebooks").glob("*.ipynb"))
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """What ``make docs`` makes, with the notebooks run."""
+    out = tmp_path_factory.mktemp("docs")
+    options = ["--fail-on-warning", "--keep-going", "-q", "-c", "docs", "-D", "nb_execution_mode=force"]
+    variables = os.environ | {"OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "sphinx", *options, ".", str(out)]
+    done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-5_000:]
+    return out
+
+
+@pytest.mark.timeout(600)
+def test_the_pages_are_built(built):
+    index = (built / "docs" / "index.html").read_text()
+    for page in sorted((ROOT / "docs").glob("*.md")):
+        assert (built / "docs" / f"{page.stem}.html").is_file()
+        if page.stem != "index":
+            assert f"{page.stem}.html" in index, f"{page.name} cannot be reached"
+    reference = (built / "docs" / "reference.html").read_text()
+    assert "MolWeightRegressor" in reference and "SMILES in a list or series" in reference
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_shows_what_it_computes(built, notebook):
+    page = (built / "docs" / "notebooks" / f"{notebook.stem}.html").read_text()
+    cells = json.loads(notebook.read_text())["cells"]
+    assert page.count('class="cell docutils container"') == sum(c["cell_type"] == "code" for c in cells)
+    assert "cell_output" in page and "Traceback" not in page
+    assert all(not cell.get("outputs") for cell in cells), "committed without outputs"
+
+
+def test_every_public_name_is_in_the_reference():
+    import molweight
+
+    reference = (ROOT / "docs" / "reference.md").read_text()
+    assert [name for name in molweight.__all__ if not re.search(rf"\.{name}\b", reference)] == []
+
+
+def test_python_in_the_pages_is_python():
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        for block in re.findall(r"^```python\n(.*?)^```", page.read_text(), flags=re.S | re.M):
+            ast.parse(block)
