@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from molweight.errors import DataError, MolweightError
+from molweight.errors import ConfigError, DataError, MolweightError, unknown
 from molweight.terminal import printable
 
 EXAMPLES = """examples:
@@ -96,6 +96,7 @@ ANSWERS = {
 }
 """Commands with a parser of their own: SMILES stand anywhere among their options, which subparsers forbid."""
 
+COMMANDS = ("run", *ANSWERS, "completion", "convert", "datasets", "export", "leaderboard", "report")
 SHELLS = ("bash", "zsh", "tcsh")
 
 
@@ -109,6 +110,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if arguments and arguments[0] in ANSWERS:
             return answer(arguments[0], arguments[1:])
+        if arguments and not arguments[0].startswith("-") and arguments[0] not in COMMANDS:
+            raise ConfigError(unknown("command", arguments[0], COMMANDS))
         options = parser().parse_args(arguments)
         commands = {
             "completion": completion,

@@ -143,7 +143,8 @@ def explain(error: Exception, overrides: Sequence[str], tree: Tree = MOLECULES) 
         return (
             f"an argument could not be read ({first}). Options look like key=value; a value with special "
             "characters needs two pairs of quotes: \"dataset.path='my file.csv'\". SMILES strings are never "
-            "passed here; put them into a file and use dataset.path= or corpus="
+            "passed here: to learn from molecules, put them into a file, dataset=FILE or corpus=FILE; to "
+            "predict them, python -m molweight predict RUN_DIR 'CCO'"
         )
     return " ".join(text.split())
 

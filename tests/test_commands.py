@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from molweight.__main__ import ANSWERS, main, parser
+from molweight.__main__ import COMMANDS as KNOWN
 
 COMMANDS = ("convert", "datasets", "export", "leaderboard", "report", "completion", *ANSWERS)
 
@@ -54,7 +55,16 @@ def test_without_the_extra_there_is_a_sentence(monkeypatch, capsys):
 
 
 def test_an_unknown_command_is_refused(capsys):
-    with pytest.raises(SystemExit) as stop:
-        main(["predikt"])
-    assert stop.value.code == 2 and "predikt" in capsys.readouterr().err
-    assert parser().prog == "molweight"
+    assert main(["predikt", "x"]) == 2
+    assert "unknown command 'predikt'. Did you mean 'predict'?" in capsys.readouterr().err
+
+
+def test_every_command_is_known_by_its_name():
+    (commands,) = parser()._subparsers._group_actions
+    assert set(commands.choices) == set(KNOWN)
+
+
+def test_a_file_is_not_taken_for_a_smiles(tmp_path, capsys):
+    for name in ("new.csv", "library.sdf.gz", "x.SMI"):
+        assert main(["predict", str(tmp_path), "CCO", name]) == 2
+        assert f"give it with -i {name}" in capsys.readouterr().err

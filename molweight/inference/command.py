@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from molweight.inference.requests import Request
 
+FILE_ENDINGS = (".csv", ".tsv", ".smi", ".smiles", ".txt", ".sdf", ".parquet", ".gz")
 STATUSES = ("ok", "invalid", "unsupported")
 Announce = Callable[[str], None]
 
@@ -187,6 +188,9 @@ def chosen_source(smiles: list[str], file: str | None) -> list[str] | str:
     if smiles and file is not None:
         raise ConfigError(f"give SMILES or -i {file}, not both")
     if smiles:
+        named = next((one for one in smiles if Path(one).suffix.lower() in FILE_ENDINGS), None)
+        if named is not None:
+            raise ConfigError(f"{named!r} is no SMILES but the name of a file: give it with -i {named}")
         return smiles
     if file is None and sys.stdin.isatty():
         raise ConfigError("nothing to predict: give SMILES, -i FILE, or -i - for a pipe")
@@ -207,4 +211,4 @@ def summary(counts: Mapping[str, int], seconds: float, units: str | None, path: 
     scale = f", in {units}" if units else ""
     place = f" -> {path}" if path is not None else ""
     rate = f"{total / seconds:,.0f} a second" if seconds > 0 else ""
-    return f"{total:,} rows{parts}{scale}: {seconds:.1f} s, {rate}{place}"
+    return f"{total:,} {'row' if total == 1 else 'rows'}{parts}{scale}: {seconds:.1f} s, {rate}{place}"

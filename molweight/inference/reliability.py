@@ -143,8 +143,9 @@ def training_molecules(path: Path) -> list[str]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise DataError(
-            f"the similarity to training molecules needs {path}, which cannot be read ({error}); runs of "
+            f"the similarity to training molecules needs {path}, which cannot be read ({reason}); runs of "
             "earlier versions have none: run again into another run_dir="
         ) from error
     found = []
