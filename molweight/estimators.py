@@ -38,7 +38,15 @@ from molweight.methods import NO_NETWORK
 from molweight.reporting.content import Report
 
 SMILES = "smiles"
-KEPT = ("model.json", "model.safetensors", "report.json", "predictions.csv", "training.smi", "config.yaml")
+KEPT = (
+    "model.json",
+    "model.safetensors",
+    "report.json",
+    "predictions.csv",
+    "training.smi",
+    "config.yaml",
+    "MODEL_CARD.md",
+)
 """Files of a run that a saved estimator consists of, besides its own."""
 OWN = "estimator.json"
 SCHEMA = 1

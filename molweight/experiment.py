@@ -19,6 +19,7 @@ from molweight.predictions_file import save_predictions
 from molweight.recipes import RunConfig
 from molweight.reporting.content import Report, build_report
 from molweight.reporting.figures import save_weights_plot
+from molweight.reporting.model_card import model_card
 from molweight.run_directory import RunDirectory
 from molweight.signals import Interrupted, interruptible
 from molweight.stages.finetuning import retrain
@@ -134,7 +135,7 @@ def _run(
         checked = final.predict(setup.valid.positions, setup.valid.evaluation())
     if final.module is not None:
         save_tensors(final.module, directory.path / "model.safetensors")
-        write_json(directory.path / "model.json", model_card(setup, checked))
+        write_json(directory.path / "model.json", weights_card(setup, checked))
     with clock.stage("test"):
         valid, test, predictions = judge(setup, final.predict, checked)
     save_predictions(directory.path / "predictions.csv", setup, predictions)
@@ -143,6 +144,8 @@ def _run(
     )
     write_json(directory.path / "report.json", report.content)
     write_text(directory.path / "report.md", report.markdown())
+    if final.module is not None:
+        write_text(directory.path / "MODEL_CARD.md", model_card(report.content, str(directory.path)))
     return report
 
 
@@ -188,6 +191,6 @@ def judge(
     return scores[0], scores[1], predictions
 
 
-def model_card(setup: Setup, checked: tuple[Tensor, Tensor]) -> dict[str, Any]:
+def weights_card(setup: Setup, checked: tuple[Tensor, Tensor]) -> dict[str, Any]:
     """``model.json``: what the weights mean; from the predictions and labels of the validation part."""
     return {"schema": 1, **setup.model_card, **setup.task.card(), **setup.task.calibration(*checked)}

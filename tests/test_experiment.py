@@ -60,6 +60,7 @@ def finished(tmp_path_factory):
 def test_every_artefact_is_there(finished):
     names = {path.name for path in finished.iterdir()}
     assert names == {
+        "MODEL_CARD.md",
         "backbone.safetensors",
         "checkpoint",
         "config.yaml",

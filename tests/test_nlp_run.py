@@ -80,6 +80,8 @@ def test_a_run_leaves_what_a_run_leaves(finished):
     assert report["modality"] == "text" and report["dataset"] == "rte" and report["metric"] == "accuracy"
     assert report["split"]["sizes"] == {"train": 48, "meta": 0, "valid": 12, "test": 60}
     assert report["task_type"] == "multiclass" and report["test_evaluations"] == 1
+    card = (finished / "MODEL_CARD.md").read_text()
+    assert "tags: [text, multiclass]" in card and 'AutoModel.from_pretrained("' in card
     assert set(report["weights"]) == {"contrastive", "masked_language", "sentence_order"}
     assert sum(report["weights"].values()) == pytest.approx(1) and len(set(report["weights"].values())) == 3
     assert report["corpus"]["name"] == "task" and report["corpus"]["sentences"] > 80
