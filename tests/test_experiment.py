@@ -22,6 +22,7 @@ from molweight.objectives import setup as objectives_setup
 from molweight.signals import Interrupted
 from molweight.tapweight.directional import ForwardMode
 from molweight.tapweight.solver import Solver
+from molweight.training import finetune as finetuning
 
 SMALL = (*SMALLEST, "finetune.epochs=2")
 
@@ -187,6 +188,26 @@ def test_a_run_that_was_stopped_continues_bit_for_bit(finished, tmp_path, monkey
     assert steps_of(folder) == steps_of(finished)
     one, two = load_file(finished / "model.safetensors"), load_file(folder / "model.safetensors")
     assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_a_signal_ends_the_finetuning_and_the_run_is_continued(finished, tmp_path, monkeypatch):
+    folder, calls, real = tmp_path / "stopped", [], finetuning.update
+
+    def update(*arguments):
+        calls.append(1)
+        if len(calls) == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return real(*arguments)
+
+    monkeypatch.setattr(finetuning, "update", update)
+    with pytest.raises(Interrupted) as stopped:
+        run(folder)
+    assert stopped.value.exit_code == 143 and len(calls) == 3, "the step is finished, no other begins"
+    assert json.loads((folder / "status.json").read_text())["state"] == "interrupted"
+    monkeypatch.undo()
+    run(folder)
+    for name in ("model.safetensors", "predictions.csv"):
+        assert (folder / name).read_bytes() == (finished / name).read_bytes()
 
 
 def test_a_killed_run_falls_back_to_its_checkpoint(finished, tmp_path, monkeypatch):

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from molweight.methods import NO_NETWORK
 from molweight.recipes import RunConfig
+from molweight.signals import stop_if_asked
 from molweight.tapweight.typing import Batch
 from molweight.training.finetune import Finetuned, evaluate, finetune
 from molweight.training.setup import Predictor, Setup
@@ -35,7 +36,8 @@ class Final:
 def retrain(setup: Setup, config: RunConfig, *, progress: bool) -> Final:
     """Finetune a task model around the adapted backbone; the part ``meta`` joins train again.
 
-    Everything random is derived from the seed, so a run that is continued finds the same model.
+    Everything random is derived from the seed, so a run that is continued finds the same model. A signal
+    ends it after a step; it begins anew when the run is continued.
     """
     positions = torch.cat([setup.train.positions, setup.meta.positions])
     if config.method.name in NO_NETWORK:
@@ -61,6 +63,7 @@ def retrain(setup: Setup, config: RunConfig, *, progress: bool) -> Final:
             recipe,
             steps_per_epoch=stream.per_epoch,
             progress=progress,
+            between=stop_if_asked,
         )
 
     def predict(positions: Tensor, batches: Iterator[Batch]) -> tuple[Tensor, Tensor]:

@@ -71,6 +71,7 @@ def finetune(
     *,
     steps_per_epoch: int,
     progress: bool = False,
+    between: Callable[[], None] = lambda: None,
 ) -> Finetuned:
     """Train ``module`` on the task and leave it with the weights of its best validation epoch.
 
@@ -85,6 +86,7 @@ def finetune(
         recipe: epochs, optimiser, patience.
         steps_per_epoch: updates between two validations.
         progress: show a bar.
+        between: called before every step, and may raise.
 
     Raises:
         DivergedError: a loss or an output is not finite.
@@ -100,6 +102,7 @@ def finetune(
         train_loss = 0.0
         module.train()
         for _ in range(steps_per_epoch):
+            between()
             train_loss += (
                 update(module, task, train.next(), optimizer, recipe.optimiser.clip) / steps_per_epoch
             )
