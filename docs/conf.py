@@ -4,7 +4,14 @@ project = "molweight"
 author = "The molweight authors"
 root_doc = "docs/index"
 include_patterns = [
-    *("README.md", "CHANGELOG.md", "docs/*.md", "docs/notebooks/*.ipynb", "datasets/README.md"),
+    *(
+        "README.md",
+        "CHANGELOG.md",
+        "SECURITY.md",
+        "docs/*.md",
+        "docs/notebooks/*.ipynb",
+        "datasets/README.md",
+    ),
     *("benchmarks/*.md", "results/*.md", "results/full_search/*.md", "molweight/**/*.md"),
 ]
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]

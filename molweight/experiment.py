@@ -75,18 +75,19 @@ def run_experiment(
     """
     config.samples.check_sources(table, unlabelled)
     directory = RunDirectory(config.run_dir)
-    directory.open(config.text, config.hash)
-    try:
-        with interruptible():
-            report = _run(config, directory, table, unlabelled, progress=progress, command=command)
-    except (Interrupted, KeyboardInterrupt):
-        directory.status("interrupted")
-        raise
-    except BaseException as error:
-        trace = None if isinstance(error, MolweightError) else traceback.format_exc()
-        directory.status("failed", error=str(error), traceback=trace)
-        raise
-    directory.status("ok")
+    with directory.alone():
+        directory.open(config.text, config.hash)
+        try:
+            with interruptible():
+                report = _run(config, directory, table, unlabelled, progress=progress, command=command)
+        except (Interrupted, KeyboardInterrupt):
+            directory.status("interrupted")
+            raise
+        except BaseException as error:
+            trace = None if isinstance(error, MolweightError) else traceback.format_exc()
+            directory.status("failed", error=str(error), traceback=trace)
+            raise
+        directory.status("ok")
     return report
 
 

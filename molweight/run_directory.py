@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
+from filelock import FileLock, Timeout
 
 from molweight.errors import ConfigError, DataError
 from molweight.files import write_json, write_text
+
+LOCK = ".lock"
+"""File that the process of a run holds."""
 
 
 class RunDirectory:
@@ -26,6 +31,35 @@ class RunDirectory:
         self.path = path
         self.checkpoints = path / "checkpoint"
         self.steps = path / "steps.jsonl"
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the folder against other processes; the system lets go of it whenever this one ends.
+
+        Raises:
+            ConfigError: another process holds it.
+            DataError: it cannot be written.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise ConfigError(f"run_dir {self.path} is a file, not a folder")
+        lock = self.path / LOCK
+        before = lock.exists()
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            held = FileLock(lock, timeout=0)
+            held.acquire()
+        except Timeout as error:
+            raise ConfigError(
+                f"another process is running in {self.path}: wait for it, or choose another run_dir="
+            ) from error
+        except OSError as error:
+            raise DataError(f"could not write {self.path}: {error.strerror or error}") from error
+        try:
+            yield
+        finally:
+            held.release()
+            if not before and not (self.path / "status.json").exists():  # the folder was not ours to claim
+                lock.unlink(missing_ok=True)
 
     def open(self, text: str, digest: str) -> None:
         """Claim the folder for a configuration: a new run, or the rest of the same one.
@@ -109,7 +143,7 @@ class RunDirectory:
         if self.path.exists() and not self.path.is_dir():
             raise ConfigError(f"run_dir {self.path} is a file, not a folder")
         if not status.exists():
-            if self.path.is_dir() and any(self.path.iterdir()):
+            if self.path.is_dir() and any(path.name != LOCK for path in self.path.iterdir()):
                 raise ConfigError(f"{self.path} is not empty and holds no run; choose another run_dir=")
             return None
         try:

@@ -8,7 +8,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-WATCHED = (signal.SIGINT, signal.SIGTERM)
+WATCHED = (
+    signal.SIGINT,
+    signal.SIGTERM,
+    *([signal.SIGUSR1] if hasattr(signal, "SIGUSR1") else []),  # schedulers warn with it; Windows has none
+)
 
 _pending: list[int] = []  # the signal that asked to stop, while a run is in progress
 

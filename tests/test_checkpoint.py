@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from molweight.errors import DataError
+from molweight.training import checkpoint
 from molweight.training.checkpoint import load_checkpoint, save_checkpoint
 
 
@@ -253,3 +254,18 @@ def test_a_flipped_bit_in_a_number_of_a_tensor_is_noticed(tmp_path, caplog):
     file.write_bytes(content)
     assert load_checkpoint(tmp_path)[0] == 10
     assert "checksum mismatch" in caplog.text
+
+
+def test_what_the_disk_gives_back_wrong_is_noticed_and_the_pair_before_it_stays(tmp_path, monkeypatch):
+    save_checkpoint(tmp_path, 1, {"x": torch.ones(3)})
+    real = checkpoint.write_bytes
+
+    def failing(path, content):
+        real(path, content[:-1] + bytes([content[-1] ^ 1]))
+
+    monkeypatch.setattr(checkpoint, "write_bytes", failing)
+    with pytest.raises(DataError, match="read back damaged"):
+        save_checkpoint(tmp_path, 2, {"x": torch.zeros(3)})
+    step, state = load_checkpoint(tmp_path)
+    assert step == 1 and torch.equal(state["x"], torch.ones(3))
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json", ".safetensors"]

@@ -61,6 +61,7 @@ def finished(tmp_path_factory):
 def test_every_artefact_is_there(finished):
     names = {path.name for path in finished.iterdir()}
     assert names == {
+        ".lock",
         "MODEL_CARD.md",
         "backbone.safetensors",
         "checkpoint",

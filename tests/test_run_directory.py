@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from contextlib import contextmanager
 
 import pytest
 
@@ -132,3 +135,47 @@ def test_a_run_goes_on_with_its_own_data_only(tmp_path):
     (run.path / "data.json").write_text("{")
     with pytest.raises(DataError, match=r"data\.json cannot be read"):
         run.claim_data({"labelled": "a", "corpus": "b"})
+
+
+# One process at a time
+
+HOLDING = """
+import sys, time
+from pathlib import Path
+from molweight.run_directory import RunDirectory
+with RunDirectory(Path(sys.argv[1])).alone():
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@contextmanager
+def alone(path):
+    directory = RunDirectory(path)
+    with directory.alone():
+        yield directory
+
+
+def test_a_second_process_is_refused_and_the_folder_is_free_when_the_first_is_killed(tmp_path):
+    command = [sys.executable, "-c", HOLDING, str(tmp_path / "run")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout.readline() == "held\n"
+        with pytest.raises(ConfigError, match="another process is running in"), alone(tmp_path / "run"):
+            pytest.fail("two processes hold one folder")
+        first.kill()
+        first.wait()
+    with alone(tmp_path / "run") as directory:
+        directory.open("a: 1\n", "x")
+
+
+def test_a_folder_of_other_things_is_left_as_it_is(tmp_path):
+    (tmp_path / "thesis.docx").touch()
+    with pytest.raises(ConfigError, match="not empty and holds no run"), alone(tmp_path) as directory:
+        directory.open("a: 1\n", "x")
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.docx"]
+
+
+def test_a_file_cannot_be_held(tmp_path):
+    (tmp_path / "run").touch()
+    with pytest.raises(ConfigError, match="is a file"), alone(tmp_path / "run"):
+        pytest.fail("a file was held")

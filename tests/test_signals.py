@@ -10,7 +10,7 @@ import pytest
 
 from molweight.signals import WATCHED, Interrupted, interruptible, stop_if_asked
 
-CODES = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+CODES = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 138)]
 
 
 def send(number):

@@ -29,19 +29,24 @@ SCHEMA = 1
 
 
 def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> None:
-    """Write the state after ``step`` steps and drop all but the newest pairs.
+    """Write the state after ``step`` steps, read it back, and drop all but the newest pairs.
 
     Args:
         folder: of the checkpoints.
         step: names the pair; larger is newer.
         state: nested dictionaries and lists of tensors and plain values.
+
+    Raises:
+        DataError: it cannot be written, or the disk gives back something else; older pairs are left alone.
     """
     tensors: dict[str, Tensor] = {}
     tree = _encode(state, tensors)
     data = folder / f"step-{step:08d}.safetensors"
-    write_bytes(data, save(tensors))
-    content = {"schema": SCHEMA, "step": step, "sha256": sha256_file(data), "state": tree}
+    encoded = save(tensors)
+    content = {"schema": SCHEMA, "step": step, "sha256": hashlib.sha256(encoded).hexdigest(), "state": tree}
+    write_bytes(data, encoded)
     write_json(data.with_suffix(".json"), {**content, "digest": _digest(content)})
+    _verify(data.with_suffix(".json"), content)
     for old in sorted(folder.glob("step-*.json"))[:-KEEP]:
         old.unlink()
     for tensors_file in folder.glob("step-*.safetensors"):
@@ -64,6 +69,23 @@ def load_checkpoint(folder: Path) -> tuple[int, dict[str, Any]] | None:
     if files:
         raise DataError(f"every checkpoint in {folder} is damaged; delete the folder to start over")
     return None
+
+
+def _verify(file: Path, content: dict[str, Any]) -> None:
+    """Compare a pair on the disk with what was meant; a wrong one is removed."""
+    data = file.with_suffix(".safetensors")
+    try:
+        found = json.loads(file.read_text())
+        whole = sha256_file(data) == content["sha256"] and found == {**content, "digest": _digest(content)}
+    except (OSError, ValueError):
+        whole = False
+    if not whole:
+        for part in (file, data):
+            part.unlink(missing_ok=True)
+        raise DataError(
+            f"the checkpoint {file.stem} was written to {file.parent} and read back damaged: the disk or its "
+            "connection is failing; the checkpoint before it is kept, continue on another disk"
+        )
 
 
 def _read(file: Path) -> tuple[int, dict[str, Any]]:

@@ -1,0 +1,130 @@
+"""Runs that are killed without warning, at any moment, and continued: the same bits as without.
+
+A process comes from a server that has the package loaded; what its folder holds says which stage it is in.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import multiprocessing
+import random
+import signal
+import time
+
+import pytest
+from smallest import SMALLEST
+
+from molweight import load_config, run_experiment
+
+# What a folder holds from the beginning of each stage on.
+STAGES = {
+    "prepare": "status.json",
+    "learn": "steps.jsonl",
+    "finetune": "backbone.safetensors",
+    "test": "model.safetensors",
+}
+OPTIONS = (*SMALLEST, "learn.steps=12", "learn.checkpoint_every=3", "finetune.epochs=6", "threads=1")
+UNLIKE = ("seconds", "seconds_by_stage", "command", "config_hash", "seconds_reused")
+LONGEST = 120.0  # seconds that a run may take
+
+
+def work(folder, solver):
+    """A run, from the beginning or from where it was killed; in a process of its own."""
+    run_experiment(load_config(*OPTIONS, f"solver={solver}", f"run_dir={folder}"), command="run me")
+
+
+@pytest.fixture(scope="module")
+def processes():
+    """Starts processes that need not import anything."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["molweight.experiment", "molweight.config", "test_killed"])
+    return context
+
+
+def start(processes, folder, solver):
+    process = processes.Process(target=work, args=(folder, solver), daemon=True)
+    process.start()
+    return process
+
+
+def finished(processes, folder, solver):
+    process = start(processes, folder, solver)
+    process.join(LONGEST)
+    assert process.exitcode == 0
+    return folder
+
+
+def moments(processes, folder, solver):
+    """When each stage began, in seconds, and when the run ended; of a run without a fault."""
+    begin, found = time.monotonic(), {}
+    process = start(processes, folder, solver)
+    while process.is_alive():
+        for stage, name in STAGES.items():
+            if stage not in found and (folder / name).exists():
+                found[stage] = time.monotonic() - begin
+        time.sleep(0.002)
+    assert process.exitcode == 0
+    return [*(found[stage] for stage in STAGES), time.monotonic() - begin]
+
+
+def kill(processes, folder, solver, stage, delay):
+    """Kill a run a while after a stage has begun; whether it was still there."""
+    process, begin = start(processes, folder, solver), time.monotonic()
+    while process.is_alive() and not (folder / STAGES[stage]).exists():
+        assert time.monotonic() - begin < LONGEST
+        time.sleep(0.001)
+    time.sleep(delay)
+    process.kill()
+    process.join(LONGEST)
+    return process.exitcode == -signal.SIGKILL
+
+
+def result(folder):
+    """Everything that a run has computed, without its times."""
+    lines = [json.loads(line) for line in (folder / "steps.jsonl").read_text().splitlines()]
+    report = json.loads((folder / "report.json").read_text())
+    files = ("model.safetensors", "backbone.safetensors", "predictions.csv", "model.json", "splits.json")
+    return (
+        [{key: value for key, value in line.items() if key != "seconds"} for line in lines],
+        {key: value for key, value in report.items() if key not in UNLIKE},
+        [(folder / name).read_bytes() for name in files],
+    )
+
+
+def killed_everywhere(processes, folder, solver, times):
+    """Kill runs so many times in every stage, continue each, and compare it with one that was left alone."""
+    generator = random.Random(0)
+    begun = moments(processes, folder / "whole", solver)
+    expected = result(folder / "whole")
+    lengths = [end - start for start, end in itertools.pairwise(begun)]
+    for stage, length in zip(STAGES, lengths, strict=True):
+        done = 0
+        for attempt in range(10 * times):
+            run = folder / f"{stage}-{attempt}"
+            if not kill(processes, run, solver, stage, generator.uniform(0, 0.9 * length)):
+                continue  # the run was faster
+            assert result(finished(processes, run, solver)) == expected, f"killed in {run.name}"
+            done += 1
+            if done == times:
+                break
+        assert done == times, f"no run was killed in the stage {stage}"
+
+
+@pytest.mark.timeout(600)
+def test_a_run_that_is_killed_in_any_stage_gives_the_same_bits(processes, tmp_path):
+    killed_everywhere(processes, tmp_path, "native", times=1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("solver", ["native", "betty"])
+def test_twenty_kills_leave_no_trace(processes, tmp_path, solver):
+    killed_everywhere(processes, tmp_path, solver, times=5)
+
+
+def test_a_run_that_is_killed_again_and_again_arrives(processes, tmp_path):
+    generator, stages = random.Random(1), list(STAGES)
+    expected = result(finished(processes, tmp_path / "whole", "native"))
+    for stage in (*stages[:2], *stages[:2], *stages[1:3]):
+        kill(processes, tmp_path / "run", "native", stage, generator.uniform(0, 0.3))
+    assert result(finished(processes, tmp_path / "run", "native")) == expected
