@@ -4,15 +4,9 @@ project = "molweight"
 author = "The molweight authors"
 root_doc = "docs/index"
 include_patterns = [
-    *(
-        "README.md",
-        "CHANGELOG.md",
-        "SECURITY.md",
-        "docs/*.md",
-        "docs/notebooks/*.ipynb",
-        "datasets/README.md",
-    ),
-    *("benchmarks/*.md", "results/*.md", "results/full_search/*.md", "molweight/**/*.md"),
+    *("README.md", "CHANGELOG.md", "SECURITY.md", "docs/*.md", "docs/notebooks/*.ipynb"),
+    *("benchmarks/*.md", "datasets/README.md", "results/*.md", "results/full_search/*.md"),
+    "molweight/molecules/pretrained/*.md",
 ]
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 

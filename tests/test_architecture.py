@@ -50,6 +50,7 @@ TOP = (
     "reporting",
     "datasets_command",
     "dataset_account",
+    "command_line",
     "__main__",
 )
 COMMANDS = ("nlp/config.py", "nlp/run.py")  # stand at the top, with the text they are for

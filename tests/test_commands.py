@@ -8,8 +8,9 @@ import sys
 
 import pytest
 
-from molweight.__main__ import ANSWERS, main, parser
-from molweight.__main__ import COMMANDS as KNOWN
+from molweight.__main__ import main
+from molweight.command_line import ANSWERS, parser
+from molweight.command_line import COMMANDS as KNOWN
 
 COMMANDS = ("convert", "datasets", "export", "leaderboard", "report", "completion", *ANSWERS)
 
