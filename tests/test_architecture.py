@@ -25,6 +25,7 @@ ALLOWED = {
     "composition": ("errors",),
     "tensor_files": ("errors", "files"),
     "run_directory": ("errors", "files"),
+    "estimator_inputs": ("errors",),
     "predictions_file": ("files", "training"),
     "tapweight": ("errors",),
     "training": ("errors", "files", "machine", "tapweight"),

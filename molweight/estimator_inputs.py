@@ -1,0 +1,90 @@
+"""What scikit-learn's users call X and y, as SMILES and labels; and what must not be there.
+
+Letters: n molecules, t targets.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from molweight.errors import DataError
+
+SMILES = "smiles"
+"""Name of a column of molecules."""
+
+
+def as_smiles(X: Any) -> list[str]:
+    """The SMILES of what scikit-learn calls X, [n].
+
+    Raises:
+        DataError: not a column of texts.
+    """
+    if isinstance(X, pd.DataFrame):
+        named = [name for name in X.columns if str(name).lower() == SMILES]
+        if len(named) != 1 and X.shape[1] != 1:
+            raise DataError(f"X must have one column, or one called {SMILES!r}, found {list(X.columns)[:5]}")
+        X = X[named[0]] if len(named) == 1 else X.iloc[:, 0]
+    values = X.tolist() if isinstance(X, pd.Series) else np.asarray(X, dtype=object)
+    if isinstance(values, np.ndarray):
+        if values.ndim == 2 and values.shape[1] == 1:
+            values = values[:, 0]
+        if values.ndim != 1:
+            raise DataError(f"X must be SMILES, [n] or [n, 1], found an array of shape {values.shape}")
+        values = values.tolist()
+    texts = ["" if isinstance(one, float) and np.isnan(one) else one for one in values]
+    for place, one in enumerate(texts):
+        if not isinstance(one, str):
+            raise DataError(f"X must be SMILES, found {one!r} at position {place}")
+    return [str(one) for one in texts]
+
+
+def with_index(X: Any, smiles: list[str]) -> Any:
+    """The SMILES under the index of X, if it has one."""
+    return pd.Series(smiles, index=X.index) if isinstance(X, pd.Series | pd.DataFrame) else smiles
+
+
+def targets_of(y: Any) -> tuple[np.ndarray, list[str] | None]:
+    """Labels [n, t] float64, and the names of their columns; None where y is [n].
+
+    Raises:
+        DataError: not numbers, or of another shape.
+    """
+    try:
+        labels = np.asarray(y, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"y must be numbers, NaN where missing: {error}") from error
+    if labels.ndim == 1:
+        return labels[:, None], None
+    if labels.ndim != 2 or not labels.shape[1]:
+        raise DataError(f"y must be [n] or [n, t], found an array of shape {labels.shape}")
+    if isinstance(y, pd.DataFrame):
+        names = [str(name) for name in y.columns]
+        if len(set(names)) < len(names):
+            raise DataError(f"the columns of y must have different names, found {names}")
+        return labels, names
+    return labels, [f"y{j}" for j in range(labels.shape[1])]
+
+
+def refuse_gaps(table: pd.DataFrame) -> None:
+    """Refuse molecules without an answer.
+
+    Raises:
+        DataError: naming the first and counting the others.
+    """
+    bad = table[table["status"] != "ok"]
+    if len(bad):
+        place, first = table.index.get_loc(bad.index[0]), bad.iloc[0]
+        raise DataError(
+            f"{len(bad)} of {len(table)} molecules cannot be predicted, the first at position {place}: "
+            f"{first['input']!r} ({first['reason']}); predict_table keeps every row and says why"
+        )
+
+
+def plain(value: Any) -> Any:
+    """A parameter as JSON holds it."""
+    if isinstance(value, Path):
+        return str(value)
+    return list(value) if isinstance(value, tuple) else value
