@@ -81,10 +81,3 @@ def refuse_gaps(table: pd.DataFrame) -> None:
             f"{len(bad)} of {len(table)} molecules cannot be predicted, the first at position {place}: "
             f"{first['input']!r} ({first['reason']}); predict_table keeps every row and says why"
         )
-
-
-def plain(value: Any) -> Any:
-    """A parameter as JSON holds it."""
-    if isinstance(value, Path):
-        return str(value)
-    return list(value) if isinstance(value, tuple) else value

@@ -27,7 +27,7 @@ from sklearn.utils.validation import check_is_fitted
 from molweight.composition import quoted
 from molweight.config import load_config
 from molweight.errors import ConfigError, DataError
-from molweight.estimator_inputs import SMILES, as_smiles, plain, refuse_gaps, targets_of, with_index
+from molweight.estimator_inputs import SMILES, as_smiles, refuse_gaps, targets_of, with_index
 from molweight.experiment import run_experiment
 from molweight.files import write_bytes, write_json
 from molweight.inference.embedding import embedding_columns, embeddings
@@ -365,3 +365,10 @@ class MolWeightClassifier(ClassifierMixin, MolWeightEstimator):  # type: ignore[
     def _restore(self, own: dict[str, Any]) -> None:
         super()._restore(own)
         self.classes_ = np.array(own.get("classes", [0, 1]))
+
+
+def plain(value: Any) -> Any:
+    """A parameter as JSON holds it."""
+    if isinstance(value, Path):
+        return str(value)
+    return list(value) if isinstance(value, tuple) else value
