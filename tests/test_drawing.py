@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -197,3 +198,15 @@ def test_bad_settings_are_refused_before_anything_is_drawn(options: dict[str, An
 def test_a_damaged_frame_is_an_error(frame: bytes) -> None:
     with pytest.raises(DataError, match="a damaged picture"):
         decompress(frame, np.empty((3, SIZE, SIZE), np.uint8))
+
+
+def test_a_drawing_process_whose_caller_is_gone_ends_without_a_word():
+    program = "from molweight.molecules.drawing_processes import serve; serve(32, True, 5.0, {})"
+    command = [sys.executable, "-c", program]
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen(command, **pipes) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        process.stdin.write(b'["CCO"]\n' * 50)
+        process.stdin.close()
+        assert process.stderr.read() == b"" and process.wait() == 0

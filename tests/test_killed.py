@@ -69,7 +69,7 @@ def moments(processes, folder, solver):
 
 
 def kill(processes, folder, solver, stage, delay):
-    """Kill a run a while after a stage has begun; whether it was still there."""
+    """Kill a run a while after a stage has begun; whether there was something left to do."""
     process, begin = start(processes, folder, solver), time.monotonic()
     while process.is_alive() and not (folder / STAGES[stage]).exists():
         assert time.monotonic() - begin < LONGEST
@@ -77,7 +77,8 @@ def kill(processes, folder, solver, stage, delay):
     time.sleep(delay)
     process.kill()
     process.join(LONGEST)
-    return process.exitcode == -signal.SIGKILL
+    ended = json.loads((folder / "status.json").read_text())["state"] == "ok"
+    return process.exitcode == -signal.SIGKILL and not ended
 
 
 def result(folder):

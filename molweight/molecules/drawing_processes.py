@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import queue
 import signal
 import subprocess
@@ -75,8 +76,17 @@ def serve(size: int, canonicalise: bool, seconds: float, standardise: dict[str, 
 
     The first line that it writes says that it is ready. A request is a line of JSON, a list of strings. The
     answer is, for every string, a line of JSON ``[status, reason, smiles, bytes]`` and then so many bytes.
+    Where nobody reads any more, because the caller was killed, it ends without a word.
     """
-    out, steps = sys.stdout.buffer, Standardisation(**standardise)
+    try:
+        _serve(size, canonicalise, seconds, Standardisation(**standardise))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing left to flush at exit
+
+
+def _serve(size: int, canonicalise: bool, seconds: float, steps: Standardisation) -> None:
+    """Requests and answers of :func:`serve`."""
+    out = sys.stdout.buffer
     out.write(READY)
     out.flush()
     for line in sys.stdin:
