@@ -9,13 +9,16 @@ import itertools
 import json
 import multiprocessing
 import random
+import resource
 import signal
+import sys
 import time
 
 import pytest
 from smallest import SMALLEST
 
 from molweight import load_config, run_experiment
+from molweight.errors import DataError
 
 # What a folder holds from the beginning of each stage on.
 STAGES = {
@@ -42,7 +45,17 @@ def processes():
     return context
 
 
-def start(processes, folder, solver):
+def work_on_a_full_disk(folder, solver):
+    """The same where no file grows beyond 150 kB: what comes before the first checkpoint fits."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # an error of write, as a full disk gives
+    resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+    try:
+        work(folder, solver)
+    except DataError as error:
+        sys.exit(5 if "could not write" in str(error) else 1)
+
+
+def start(processes, folder, solver, work=work):
     process = processes.Process(target=work, args=(folder, solver), daemon=True)
     process.start()
     return process
@@ -128,4 +141,30 @@ def test_a_run_that_is_killed_again_and_again_arrives(processes, tmp_path):
     expected = result(finished(processes, tmp_path / "whole", "native"))
     for stage in (*stages[:2], *stages[:2], *stages[1:3]):
         kill(processes, tmp_path / "run", "native", stage, generator.uniform(0, 0.3))
+    assert result(finished(processes, tmp_path / "run", "native")) == expected
+
+
+def test_a_full_disk_loses_nothing(processes, tmp_path):
+    expected = result(finished(processes, tmp_path / "whole", "native"))
+    process = start(processes, tmp_path / "run", "native", work=work_on_a_full_disk)
+    process.join(LONGEST)
+    assert process.exitcode == 5, "a sentence, not a traceback"
+    status = json.loads((tmp_path / "run" / "status.json").read_text())
+    assert status["state"] == "failed" and "checkpoint/step-" in status["error"]
+    assert result(finished(processes, tmp_path / "run", "native")) == expected
+
+
+def test_a_flipped_bit_of_the_newest_checkpoint_costs_steps_and_nothing_else(processes, tmp_path):
+    expected = result(finished(processes, tmp_path / "whole", "native"))
+    folder = tmp_path / "run" / "checkpoint"
+    process, begin = start(processes, tmp_path / "run", "native"), time.monotonic()
+    while not (folder / "step-00000006.json").exists():
+        assert process.is_alive() and time.monotonic() - begin < LONGEST
+        time.sleep(0.001)
+    process.kill()
+    process.join(LONGEST)
+    newest = sorted(folder.glob("step-*.safetensors"))[-1]
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 16
+    newest.write_bytes(content)
     assert result(finished(processes, tmp_path / "run", "native")) == expected
