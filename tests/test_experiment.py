@@ -95,6 +95,7 @@ def test_report_holds_what_a_leaderboard_needs(finished):
     assert abs(sum(report["weights"].values()) - 1) < 1e-6
     assert set(report["weights"]) == {"clusters_10", "jigsaw"}
     assert report["versions"]["rdkit"] and report["command"] and report["config_hash"]
+    assert report["machine"]["threads"] == torch.get_num_threads() and report["machine"]["processor"]
     assert report["images"] == 6 * 2 * 64
     assert 0 < report["test"] < 3 and report["test"] == report["test_per_task"]["Act"]
 

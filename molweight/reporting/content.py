@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import platform
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import nn
 
-from molweight.machine import versions
+from molweight.machine import processor, versions
 from molweight.pages import from_markdown
 from molweight.recipes import RunConfig
 from molweight.reporting.markdown import markdown
 from molweight.stages.steps import Learned
+from molweight.training.devices import choose_device
 from molweight.training.finetune import Finetuned
 from molweight.training.metrics import Score
 from molweight.training.setup import Setup
@@ -96,10 +99,21 @@ def build_report(
             "seconds_reused": learned.seconds_reused,
             **facts,
             "versions": versions(),
+            "machine": machine(config),
             "config_hash": config.hash,
             "command": command,
         }
     )
+
+
+def machine(config: RunConfig) -> dict[str, Any]:
+    """What besides the versions decides the last digits."""
+    return {
+        "device": str(choose_device(config.device)),
+        "processor": processor(),
+        "threads": torch.get_num_threads(),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
 
 
 def updates(config: RunConfig) -> int:
