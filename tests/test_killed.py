@@ -136,6 +136,7 @@ def test_twenty_kills_leave_no_trace(processes, tmp_path, solver):
     killed_everywhere(processes, tmp_path, solver, times=5)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_again_and_again_arrives(processes, tmp_path):
     generator, stages = random.Random(1), list(STAGES)
     expected = result(finished(processes, tmp_path / "whole", "native"))
