@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from molweight.components import component
 from molweight.composition import compose_config
@@ -55,7 +55,9 @@ def compose_run(modality: Modality, *overrides: str) -> RunConfig:
 def to_run_config(config: DictConfig, modality: Modality) -> RunConfig:
     """Typed and checked recipes from a composed configuration."""
     try:
-        tree: Any = OmegaConf.to_container(config, resolve=True)
+        tree: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        raise ConfigError(f"{error.full_key or 'an option'} has no value (???): give it one") from error
     except OmegaConfBaseException as error:
         raise ConfigError(" ".join(str(error).split())) from error
     tree = {key: value for key, value in tree.items() if key not in ("hydra", "experiment")}

@@ -324,6 +324,13 @@ def test_a_smiles_on_the_command_line_gets_a_sentence(override):
     assert "predict RUN_DIR 'CCO'" in sentence or "unknown option" in sentence
 
 
+@pytest.mark.parametrize(
+    "key", ["objectives.clusters_fine.view", "learn.steps", "dataset.path", "corpus.name"]
+)
+def test_an_option_without_a_value_gets_a_sentence(key):
+    assert refused(f"{key}=???") == f"{key} has no value (???): give it one"
+
+
 # The configuration's hash, the folder, and Hydra's global state
 
 

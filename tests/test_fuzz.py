@@ -149,16 +149,15 @@ def test_models(count, run_dir, tmp_path):
 def test_checkpoints(count, tmp_path):
     generator = random.Random(3)
     for step in (1, 2):
-        save_checkpoint(tmp_path, step, {"x": torch.full((40,), float(step)), "n": {"a": [1, 2.5, None]}})
+        save_checkpoint(tmp_path, step, {"x": torch.full((40,), float(step)), "n": {"a": [step, 2.5, None]}})
     files = sorted(tmp_path.glob("step-00000002.*"))
     whole = {file: file.read_bytes() for file in files}
     for _ in range(count):
         file = generator.choice(files)
-        changed = spoiled(whole[file], generator)
-        file.write_bytes(changed)
-        step, state = load_checkpoint(tmp_path)
+        file.write_bytes(spoiled(whole[file], generator))
+        step, state = load_checkpoint(tmp_path)  # the newest one where only spaces differ
         assert torch.equal(state["x"], torch.full((40,), float(step)))
-        assert step == 1 or changed == whole[file], "a damaged pair was taken for a whole one"
+        assert state["n"] == {"a": [step, 2.5, None]}
         file.write_bytes(whole[file])
 
 
