@@ -78,6 +78,12 @@ def compose_config(overrides: Sequence[str], tree: Tree = MOLECULES) -> DictConf
             return compose(tree.primary, overrides=arguments)
     except (HydraException, OmegaConfBaseException, ValueError) as error:  # ValueError: dataset=null
         raise ConfigError(explain(error, arguments, tree)) from error
+    except (TypeError, AttributeError, LookupError, AssertionError) as error:  # Hydra on dataset=[1,2]
+        listed = [one for one in overrides if one.partition("=")[2].startswith(("[", "{"))]
+        blamed = f" ({' '.join(listed)})" if listed else ""
+        raise ConfigError(
+            f"the options cannot be combined{blamed}: a group takes one name. {type(error).__name__}: {error}"
+        ) from error
     finally:
         if previous is not None:
             GlobalHydra.instance().hydra = previous

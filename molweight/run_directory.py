@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -15,6 +16,8 @@ from filelock import FileLock, Timeout
 
 from molweight.errors import ConfigError, DataError
 from molweight.files import write_json, write_text
+
+logger = logging.getLogger(__name__)
 
 LOCK = ".lock"
 """File that the process of a run holds."""
@@ -48,6 +51,8 @@ class RunDirectory:
             self.path.mkdir(parents=True, exist_ok=True)
             held = FileLock(lock, timeout=0)
             held.acquire()
+        except NotImplementedError:
+            logger.warning("%s is on a disk without locks: nothing keeps other processes out", self.path)
         except Timeout as error:
             raise ConfigError(
                 f"another process is running in {self.path}: wait for it, or choose another run_dir="

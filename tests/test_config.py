@@ -331,6 +331,11 @@ def test_an_option_without_a_value_gets_a_sentence(key):
     assert refused(f"{key}=???") == f"{key} has no value (???): give it one"
 
 
+@pytest.mark.parametrize("override", ["hypergradient=[1,2]", "dataset=[1]", "objectives=[true]"])
+def test_a_list_for_a_group_gets_a_sentence(override):
+    assert override in refused(override) and "one name" in refused(override)
+
+
 # The configuration's hash, the folder, and Hydra's global state
 
 

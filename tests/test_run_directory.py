@@ -179,3 +179,13 @@ def test_a_file_cannot_be_held(tmp_path):
     (tmp_path / "run").touch()
     with pytest.raises(ConfigError, match="is a file"), alone(tmp_path / "run"):
         pytest.fail("a file was held")
+
+
+def test_a_disk_without_locks_is_warned_of(tmp_path, monkeypatch, caplog):
+    def acquire(self):
+        raise NotImplementedError("FileSystem does not appear to support flock")
+
+    monkeypatch.setattr("filelock.FileLock.acquire", acquire)
+    with alone(tmp_path / "run") as directory:
+        directory.open("a: 1\n", "x")
+    assert "a disk without locks" in caplog.text and status(tmp_path / "run")["state"] == "running"
