@@ -5,7 +5,7 @@ author = "The molweight authors"
 root_doc = "docs/index"
 include_patterns = [
     *("README.md", "CHANGELOG.md", "SECURITY.md", "docs/*.md", "docs/notebooks/*.ipynb"),
-    *("benchmarks/*.md", "datasets/README.md", "results/*.md", "results/full_search/*.md"),
+    *("benchmarks/*.md", "datasets/README.md", "results/*.md", "results/*/*.md"),
     "molweight/molecules/pretrained/*.md",
 ]
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]

@@ -244,6 +244,7 @@ def test_a_leaderboard_of_tasks(folder, tmp_path, capsys):
     assert not list(out.glob("runs/*/*/*/checkpoint")), "a finished run has no use for it"
     page = (out / "leaderboard.md").read_text()
     assert "accuracy" in page and "Matthews" in page
+    assert "leaderboard tasks=rte,cola methods=direct,tapweight seeds=0,1" in page
     assert molweight(["leaderboard", *words, *options]) == 0
     assert "8 of 8 runs were finished before" in capsys.readouterr().out
     assert molweight(["leaderboard", "tasks=rte", "datasets=esol", f"out={out}"]) == 2

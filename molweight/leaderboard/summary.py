@@ -275,9 +275,10 @@ def provenance(rows: Sequence[Row]) -> Summary:
     commands = []
     for options in unique(row["options"] or "[]" for row in rows):
         own = [row for row in rows if (row["options"] or "[]") == options]
+        data = "tasks" if "molweight.nlp.run" in (own[0]["command"] or "") else "datasets"
         lists = [
-            f"{what}s={','.join(str(value) for value in unique(row[what] for row in own))}"
-            for what in ("dataset", "method", "seed")
+            f"{name}={','.join(str(value) for value in unique(row[what] for row in own))}"
+            for name, what in ((data, "dataset"), ("methods", "method"), ("seeds", "seed"))
         ]
         commands.append(
             shlex.join(["python", "-m", "molweight", "leaderboard", *lists, *json.loads(options)])
