@@ -39,4 +39,4 @@ def test_a_model_that_was_not_tested_says_so(tmp_path):
 
 
 def test_a_run_without_a_network_has_none(tmp_path):
-    assert not (run_smallest(tmp_path / "run", "method=ecfp_rf") / "MODEL_CARD.md").exists()
+    assert not (run_labelled(tmp_path, "method=ecfp_rf") / "MODEL_CARD.md").exists()
