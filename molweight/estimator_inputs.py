@@ -74,10 +74,10 @@ def refuse_gaps(table: pd.DataFrame) -> None:
     Raises:
         DataError: naming the first and counting the others.
     """
-    bad = table[table["status"] != "ok"]
+    bad = np.flatnonzero(table["status"] != "ok")
     if len(bad):
-        place, first = table.index.get_loc(bad.index[0]), bad.iloc[0]
+        first = table.iloc[bad[0]]
         raise DataError(
-            f"{len(bad)} of {len(table)} molecules cannot be predicted, the first at position {place}: "
+            f"{len(bad)} of {len(table)} molecules cannot be predicted, the first at position {bad[0]}: "
             f"{first['input']!r} ({first['reason']}); predict_table keeps every row and says why"
         )

@@ -13,6 +13,7 @@ Letters: n molecules, t targets, d the length of an embedding.
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -123,7 +124,7 @@ class MolWeightEstimator(BaseEstimator):  # type: ignore[misc]
         frame.insert(0, SMILES, smiles)
         with self._folder() as folder:
             config = load_config(*self._overrides(columns), f"run_dir={quoted(str(folder))}")
-            self.report_: Report = run_experiment(config, table=frame, progress=self.verbose)
+            run_experiment(config, table=frame, progress=self.verbose)
             self._read(folder)
         self.target_names_ = names
         self.n_features_in_ = 1
@@ -157,11 +158,17 @@ class MolWeightEstimator(BaseEstimator):  # type: ignore[misc]
         ]
 
     def _read(self, folder: Path) -> None:
-        """Take over what a run has left."""
+        """Take over what a run has left; its report may be missing, as where a model was passed on alone."""
         self.model_: TrainedModel = load_model(folder)
         self.files_ = {name: (folder / name).read_bytes() for name in KEPT if (folder / name).is_file()}
-        self.weights_ = dict(json.loads(self.files_["report.json"])["weights"])
-        self.validation_score_ = float(json.loads(self.files_["report.json"])["valid"])
+        try:
+            content = json.loads(self.files_.get("report.json", b"{}"))
+            self.report_ = Report(content=content)
+            self.weights_ = {str(name): float(value) for name, value in content.get("weights", {}).items()}
+            valid = content.get("valid")
+            self.validation_score_ = math.nan if valid is None else float(valid)
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
+            raise DataError(f"{folder / 'report.json'} cannot be read ({error})") from error
 
     def _values(self, X: Any) -> np.ndarray:
         """Calibrated probabilities, or values, [n, t].
@@ -242,23 +249,27 @@ class MolWeightEstimator(BaseEstimator):  # type: ignore[misc]
         if model.task.kind != cls.kind:
             raise DataError(f"{folder} holds a {model.task.kind}; {cls.__name__} is for a {cls.kind}")
         own: dict[str, Any] = {}
-        if (folder / OWN).is_file():
-            try:
+        try:
+            if (folder / OWN).is_file():
                 own = json.loads((folder / OWN).read_text(encoding="utf-8"))
-                made = cls(**own["parameters"])
-            except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
-                raise DataError(f"{folder / OWN} cannot be read ({error})") from error
-        else:
-            made = cls()
-        made._read(folder)
-        made.report_ = Report(content=json.loads(made.files_["report.json"]))
-        made._restore(own)
+            made = cls(**own.get("parameters", {}))
+            made._read(folder)
+            made._restore(own)
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+            raise DataError(f"{folder / OWN} cannot be read ({error})") from error
         return made
 
     def _restore(self, own: dict[str, Any]) -> None:
-        """Take over what :meth:`_own` has saved, or what stands for it in other runs."""
+        """Take over what :meth:`_own` has saved, or what stands for it in other runs.
+
+        Raises:
+            ValueError: it does not fit the model.
+        """
         names = list(self.model_.task.names)
-        self.target_names_ = own.get("target_names", names if len(names) > 1 else None)
+        found = own.get("target_names", names if len(names) > 1 else None)
+        if len(found or [""]) != len(names):
+            raise ValueError(f"{len(found or [''])} names for {len(names)} targets")
+        self.target_names_ = found
         self.n_features_in_ = 1
 
     def __sklearn_tags__(self) -> Any:
@@ -365,6 +376,8 @@ class MolWeightClassifier(ClassifierMixin, MolWeightEstimator):  # type: ignore[
     def _restore(self, own: dict[str, Any]) -> None:
         super()._restore(own)
         self.classes_ = np.array(own.get("classes", [0, 1]))
+        if self.classes_.shape != (2,):
+            raise ValueError(f"expected two classes, found {self.classes_.tolist()}")
 
 
 def plain(value: Any) -> Any:

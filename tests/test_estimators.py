@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 
 import numpy as np
@@ -22,6 +23,7 @@ from molweight.errors import ConfigError, DataError
 from molweight.molecules.datasets import load_dataset
 from molweight.named_cards import dataset_card
 
+NAMES = '{"target_names": ["a", "b"]}'  # of a model with one target
 QUICK = {"method": "direct", "steps": 2, "epochs": 2, "objectives": "smoke", "options": list(SMALLEST)}
 
 
@@ -199,10 +201,49 @@ def test_any_run_is_an_estimator(tmp_path):
 
 def test_spoiled_parameters_are_said(regressor, tmp_path):
     regressor.save(tmp_path)
-    for text in ("x", "[]", '{"parameters": {"nonsense": 1}}'):
+    for text in (
+        "x",
+        "[]",
+        '{"parameters": {"nonsense": 1}}',
+        '{"parameters": 1}',
+        '{"target_names": ["a", "b"]}',
+    ):
         (tmp_path / "estimator.json").write_text(text)
         with pytest.raises(DataError, match=r"estimator\.json cannot be read"):
             MolWeightRegressor.load(tmp_path)
+
+
+def test_a_model_that_was_passed_on_alone_is_an_estimator(regressor, classifier, series, tmp_path):
+    for name in ("model.json", "model.safetensors"):
+        (tmp_path / name).write_bytes(regressor.files_[name])
+    loaded = MolWeightRegressor.load(tmp_path)
+    np.testing.assert_array_equal(loaded.predict(series[0][:3]), regressor.predict(series[0][:3]))
+    assert loaded.weights_ == {} and np.isnan(loaded.validation_score_)
+    for text in ("x", "[]", '{"weights": 1}', '{"valid": []}'):
+        (tmp_path / "report.json").write_text(text)
+        with pytest.raises(DataError, match=r"report\.json cannot be read"):
+            MolWeightRegressor.load(tmp_path)
+    classifier.save(tmp_path / "classes")
+    (tmp_path / "classes" / "estimator.json").write_text('{"classes": [1, 2, 3]}')
+    with pytest.raises(DataError, match="expected two classes"):
+        MolWeightClassifier.load(tmp_path / "classes")
+
+
+def test_a_validation_part_without_a_score_is_no_error(series):
+    """All of one class, so that ROC-AUC does not exist there."""
+    smiles = series[0][:40]
+    options = [*QUICK["options"], "split.seed=3"]
+    probe = MolWeightClassifier(**QUICK | {"options": options}).fit(smiles, np.arange(40) % 2)
+    valid = pd.read_csv(io.BytesIO(probe.files_["predictions.csv"])).query("part == 'valid'").row - 1
+    y = (np.arange(40) % 2).astype(float)
+    y[valid] = 1.0
+    fitted = MolWeightClassifier(**QUICK | {"options": options}).fit(smiles, y)
+    assert np.isnan(fitted.validation_score_) and np.isfinite(fitted.predict_proba(smiles)).all()
+
+
+def test_a_repeated_index_does_not_hide_which_molecule_is_bad(regressor):
+    with pytest.raises(DataError, match=r"position 1: 'C1CC'"):
+        regressor.predict(pd.Series(["CCO", "C1CC", "CC"], index=["a", "a", "a"]))
 
 
 def test_a_run_is_kept_where_it_is_asked_for(series, tmp_path):
