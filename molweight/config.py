@@ -47,7 +47,8 @@ def with_objectives(config: RunConfig, *added: Objective) -> RunConfig:
         ConfigError: it is no objective, its name is taken, or the method has no use for it.
     """
     samples = config.samples
-    assert isinstance(samples, ImageRecipe), "objectives of pictures are for molecules"
+    if not isinstance(samples, ImageRecipe):
+        raise ConfigError(f"objectives of pictures are for molecules, and this is a run on {config.modality}")
     if not config.method.pretrains or config.method.name in ("single", "fixed"):
         raise ConfigError(f"method={config.method} takes no further objectives")
     names = [one.name for one in samples.objectives]

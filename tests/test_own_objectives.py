@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from molweight import load_config, run_experiment, with_objectives
 from molweight.errors import ConfigError
+from molweight.nlp import load_config as load_text_config
 from molweight.objectives.base import Objective
 from molweight.run_directory import RunDirectory
 
@@ -61,6 +62,11 @@ def test_another_objective_is_another_run(tmp_path):
     directory.open(plain.text, one)
     with pytest.raises(ConfigError, match=r"another configuration|other options"):
         RunDirectory(tmp_path / "run").open(plain.text, other)
+
+
+def test_objectives_of_pictures_are_not_for_text(tmp_path):
+    with pytest.raises(ConfigError, match="this is a run on text"):
+        with_objectives(load_text_config(f"run_dir={tmp_path}"), LogP())
 
 
 @pytest.mark.parametrize(
