@@ -32,7 +32,7 @@ import torch
 from molweight.inference import pipeline
 from molweight.inference.model import TrainedModel
 from molweight.inference.pipeline import empty
-from molweight.inference.prediction import Predictor
+from molweight.inference.prediction import Ensemble
 from molweight.inference.writers import Output
 from molweight.machine import cores, versions
 from molweight.molecules.backbone import ResNet18
@@ -90,12 +90,12 @@ def whole_way(model: TrainedModel, smiles: list[str], drawn: list[Drawn], passes
         return (one for one, _ in zip(itertools.cycle(drawn), texts, strict=False))
 
     start = time.perf_counter()
-    predictor = Predictor([model])
+    ensemble = Ensemble([model])
     with (
         mock.patch.object(pipeline, "draw_all", stand_in),
-        Output(folder / "out.csv", kind="csv", empty=empty(predictor.columns), about={}) as output,
+        Output(folder / "out.csv", kind="csv", empty=empty(ensemble.columns), about={}) as output,
     ):
-        for table in predictor.tables(smiles * passes, workers=2):
+        for table in ensemble.tables(smiles * passes, workers=2):
             output.write(table)
     return time.perf_counter() - start
 

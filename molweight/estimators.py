@@ -34,7 +34,7 @@ from molweight.files import write_bytes, write_json
 from molweight.inference.embedding import embedding_columns, embeddings
 from molweight.inference.model import TrainedModel, load_model
 from molweight.inference.pipeline import whole
-from molweight.inference.prediction import Predictor
+from molweight.inference.prediction import Ensemble
 from molweight.inference.requests import requests
 from molweight.methods import NO_NETWORK
 from molweight.reporting.content import Report
@@ -183,9 +183,9 @@ class MolWeightEstimator(BaseEstimator):  # type: ignore[misc]
     def _table(self, X: Any) -> pd.DataFrame:
         """Predictions of the run's targets."""
         check_is_fitted(self, "model_")
-        predictor = Predictor([self.model_])
+        ensemble = Ensemble([self.model_])
         smiles = as_smiles(X)
-        return whole(predictor.tables(requests(smiles)), predictor.columns, with_index(X, smiles))
+        return whole(ensemble.tables(requests(smiles)), ensemble.columns, with_index(X, smiles))
 
     def predict_table(self, X: Any) -> pd.DataFrame:
         """Predictions with a row for every molecule, whatever it is.

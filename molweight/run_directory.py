@@ -43,8 +43,7 @@ class RunDirectory:
             ConfigError: another process holds it.
             DataError: it cannot be written.
         """
-        if self.path.exists() and not self.path.is_dir():
-            raise ConfigError(f"run_dir {self.path} is a file, not a folder")
+        self._check_folder()
         lock = self.path / LOCK
         before = lock.exists()
         try:
@@ -145,8 +144,7 @@ class RunDirectory:
             DataError: the status cannot be read.
         """
         status = self.path / "status.json"
-        if self.path.exists() and not self.path.is_dir():
-            raise ConfigError(f"run_dir {self.path} is a file, not a folder")
+        self._check_folder()
         if not status.exists():
             if self.path.is_dir() and any(path.name != LOCK for path in self.path.iterdir()):
                 raise ConfigError(f"{self.path} is not empty and holds no run; choose another run_dir=")
@@ -158,6 +156,11 @@ class RunDirectory:
         if not isinstance(content, dict):
             raise DataError(f"{status} cannot be read (no state in it); choose another run_dir=")
         return content
+
+    def _check_folder(self) -> None:
+        """Refuse a file."""
+        if self.path.exists() and not self.path.is_dir():
+            raise ConfigError(f"run_dir {self.path} is a file, not a folder")
 
     def _difference(self, text: str) -> str:
         saved = self.path / "config.yaml"

@@ -11,6 +11,8 @@ import pytest
 from molweight.__main__ import main
 from molweight.command_line import ANSWERS, parser
 from molweight.command_line import COMMANDS as KNOWN
+from molweight.inference.command import FILE_ENDINGS
+from molweight.molecules.readers import READERS
 
 COMMANDS = ("convert", "datasets", "export", "leaderboard", "report", "completion", *ANSWERS)
 
@@ -63,6 +65,10 @@ def test_an_unknown_command_is_refused(capsys):
 def test_every_command_is_known_by_its_name():
     (commands,) = parser()._subparsers._group_actions
     assert set(commands.choices) == set(KNOWN)
+
+
+def test_every_kind_of_file_is_known_as_one():
+    assert {*READERS, ".gz"} == set(FILE_ENDINGS)
 
 
 def test_a_file_is_not_taken_for_a_smiles(tmp_path, capsys):

@@ -26,7 +26,7 @@ from molweight.errors import ConfigError, DataError
 from molweight.inference import pipeline
 from molweight.inference.model import load_model
 from molweight.inference.pipeline import empty
-from molweight.inference.prediction import Predictor
+from molweight.inference.prediction import Ensemble
 from molweight.inference.requests import requests
 from molweight.inference.writers import Output, output_format
 from molweight.molecules.backbone import ResNet18
@@ -169,7 +169,7 @@ def test_rows_are_read_as_needed(regression):
             read += 1
             yield GOOD[read % 4]
 
-    tables = Predictor([load_model(regression)]).tables(endless(), workers=2)
+    tables = Ensemble([load_model(regression)]).tables(endless(), workers=2)
     for _ in range(3):
         answered = next(tables)["row"].iloc[-1]
     tables.close()
@@ -325,7 +325,7 @@ def test_help_shows_how(capsys):
 def test_text_is_no_formula(labelled, tmp_path):
     asked = ["=1+1", "+CC", "@SUM", "-C", "CCO"]
     with open_output(labelled, tmp_path / "out.csv") as output:
-        for table in Predictor([load_model(labelled)]).tables(requests(asked)):
+        for table in Ensemble([load_model(labelled)]).tables(requests(asked)):
             output.write(table)
     rows = list(csv.reader((tmp_path / "out.csv").read_text().splitlines()))
     assert [row[1] for row in rows[1:]] == ["'=1+1", "'+CC", "'@SUM", "'-C", "CCO"]
@@ -336,7 +336,7 @@ def open_output(folder, path, **about):
     return Output(
         path,
         kind=output_format(path, None),
-        empty=empty(Predictor([load_model(folder)]).columns),
+        empty=empty(Ensemble([load_model(folder)]).columns),
         about=about,
     )
 
@@ -365,7 +365,7 @@ def test_without_pyarrow_nothing_is_left(regression, tmp_path, capsys, monkeypat
 def test_an_output_that_was_cut_short_is_not_taken_for_whole(regression, tmp_path):
     path = tmp_path / "out.csv"
     path.write_text("what was there before")
-    table = next(Predictor([load_model(regression)]).tables(GOOD))
+    table = next(Ensemble([load_model(regression)]).tables(GOOD))
     with pytest.raises(KeyboardInterrupt), open_output(regression, path) as output:
         output.write(table)
         raise KeyboardInterrupt
@@ -375,7 +375,7 @@ def test_an_output_that_was_cut_short_is_not_taken_for_whole(regression, tmp_pat
 
 @pytest.mark.parametrize("name", ["x.parquet", "x.npz"])
 def test_what_cannot_be_read_in_parts_does_not_stay(regression, tmp_path, name):
-    table = next(Predictor([load_model(regression)]).tables(GOOD))
+    table = next(Ensemble([load_model(regression)]).tables(GOOD))
     with pytest.raises(KeyboardInterrupt), open_output(regression, tmp_path / name) as output:
         output.write(table)
         assert not output.left
@@ -545,4 +545,4 @@ def test_columns_that_would_have_one_name_are_refused(labelled):
     model = load_model(labelled)
     model = replace(model, task=replace(model.task, names=("status", "x")))
     with pytest.raises(ConfigError, match=r"two columns .* 'status'"):
-        list(Predictor([model]).tables(GOOD))
+        list(Ensemble([model]).tables(GOOD))

@@ -42,17 +42,17 @@ def predict_command(arguments: Sequence[str], announce: Announce) -> int:
     folders = [options.run_dir, *takewhile(lambda one: Path(one).is_dir(), options.more)]
     places = Places.chosen(options, options.more[len(folders) - 1 :])
     from molweight.inference.model import load_model
-    from molweight.inference.prediction import Predictor
+    from molweight.inference.prediction import Ensemble
     from molweight.training.devices import choose_device
 
     device = choose_device(options.device)
     models = [load_model(folder).to(device) for folder in folders]
-    predictor = Predictor(models, options.confidence, similarity=options.similarity)
+    ensemble = Ensemble(models, options.confidence, similarity=options.similarity)
     units = models[0].units
     return write(
         places,
-        predictor.tables(places.requests(), workers=options.workers),
-        predictor.columns,
+        ensemble.tables(places.requests(), workers=options.workers),
+        ensemble.columns,
         {"model": ", ".join(folders), **({"units": units} if units else {})},
         announce,
         strict=options.strict,

@@ -41,7 +41,7 @@ def predict(
 
     Returns:
         One row for each row of the source, under its index if it has one: ``input``, ``status`` (``ok``,
-        ``invalid``, ``unsupported``), ``reason``, then the columns of :class:`Predictor`, NaN where the
+        ``invalid``, ``unsupported``), ``reason``, then the columns of :class:`Ensemble`, NaN where the
         status is not ``ok``.
 
     Raises:
@@ -49,12 +49,12 @@ def predict(
         DataError: a folder holds no model, or the source cannot be read.
     """
     folders = [run_dirs] if isinstance(run_dirs, str | Path) else run_dirs
-    predictor = Predictor([load_model(folder) for folder in folders], confidence, similarity=similarity)
+    ensemble = Ensemble([load_model(folder) for folder in folders], confidence, similarity=similarity)
     asked = requests(source, smiles_column=smiles_column)
-    return whole(predictor.tables(asked, workers=workers), predictor.columns, source)
+    return whole(ensemble.tables(asked, workers=workers), ensemble.columns, source)
 
 
-class Predictor:
+class Ensemble:
     """Models that answer together.
 
     Columns are, for each target: its value, or its probability after temperature scaling;

@@ -115,7 +115,7 @@ def sections(summary: Summary) -> list[Section]:
     found.append(made(over_datasets(summary), drawn))
     found.append(made(corners_section(summary["corners"])))
     drawn = [] if learned is None else [picture_of(learned_figure(learned), "", "The weights of every seed")]
-    found.append(made(weights_section(summary) or ["## Weights"], drawn))
+    found.append(made(weights_section(summary), drawn))
     found += [made(failed_section(summary)), made(provenance_section(summary))]
     return [one for one in found if one.text or one.pictures]
 
