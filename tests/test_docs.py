@@ -6,11 +6,15 @@ import ast
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from molweight import load_config
+from molweight.nlp import load_config as load_text_config
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "docs" / "notebooks").glob("*.ipynb"))
@@ -59,3 +63,28 @@ def test_python_in_the_pages_is_python():
     for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
         for block in re.findall(r"^```python\n(.*?)^```", page.read_text(), flags=re.S | re.M):
             ast.parse(block)
+
+
+def commands(module):
+    """The arguments of every command of the pages that runs a module."""
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        text = page.read_text().replace("\\\n", " ")
+        for language, block in re.findall(r"^```(\w*)\n(.*?)^```", text, flags=re.S | re.M):
+            for line in [] if language else block.splitlines():
+                _, found, rest = line.partition(f"python -m {module} ")
+                if found:
+                    rest = rest.partition("  #")[0].partition(";")[0]
+                    yield pytest.param(rest, id=f"{page.stem}: {rest[:60]}")
+
+
+@pytest.mark.parametrize("line", commands("molweight.run"))
+def test_every_run_of_the_pages_is_a_configuration(line):
+    words = [word for word in shlex.split(line) if not word.startswith("--") and "$" not in word]
+    words = [word for word in words if "=" in word and "…" not in word and "0,1,2" not in word]
+    assert load_config("run_dir=x", *[word for word in words if not word.startswith("run_dir=")]).hash
+
+
+@pytest.mark.parametrize("line", commands("molweight.nlp.run"))
+def test_every_run_of_text_of_the_pages_is_a_configuration(line):
+    words = [word for word in shlex.split(line) if "=" in word and "…" not in word]
+    assert load_text_config("run_dir=x", *words).hash

@@ -23,7 +23,6 @@ from molweight.errors import ConfigError, DataError
 from molweight.molecules.datasets import load_dataset
 from molweight.named_cards import dataset_card
 
-NAMES = '{"target_names": ["a", "b"]}'  # of a model with one target
 QUICK = {"method": "direct", "steps": 2, "epochs": 2, "objectives": "smoke", "options": list(SMALLEST)}
 
 
