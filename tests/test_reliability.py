@@ -157,10 +157,11 @@ def test_several_models_have_one_interval_around_their_mean(regression, other_se
     assert not np.isclose(alone.Act_high - alone.Act, half, rtol=1e-3).any()
 
 
-def test_models_of_different_splits_have_none(regression, tmp_path):
+@pytest.mark.parametrize("column", ["row", "Act_true"])
+def test_models_of_different_splits_or_labels_have_none(regression, tmp_path, column):
     copy = copied(regression, tmp_path / "copy")
     table = pd.read_csv(copy / "predictions.csv")
-    table["row"] += 1
+    table[column] += 1
     table.to_csv(copy / "predictions.csv", index=False)
     with pytest.raises(ConfigError, match="validated on different molecules"):
         predict([regression, copy], ["CCO"], confidence=0.9)

@@ -57,7 +57,8 @@ class Conformal:
         check_confidence(confidence)
         first, *others = parts = [validation_part(model) for model in models]
         for model, other in zip(models[1:], others, strict=True):
-            if not np.array_equal(other.rows, first.rows):
+            alike = np.array_equal(other.rows, first.rows)
+            if not alike or not np.array_equal(other.truth, first.truth, equal_nan=True):
                 raise ConfigError(
                     f"{models[0].path} and {model.path} were validated on different molecules: intervals of "
                     "several models together need runs with one split"
