@@ -34,6 +34,12 @@ class DataError(MolweightError, OSError):
     exit_code = 5
 
 
+class ProcessLostError(MolweightError, ConnectionError):
+    """Another process of a run on several is gone."""
+
+    exit_code = 5
+
+
 def unknown(what: str, name: object, known: Iterable[str]) -> str:
     """The sentence for an unknown name: what was found, the nearest known name, all known names.
 

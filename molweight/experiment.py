@@ -6,8 +6,9 @@ import logging
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -28,8 +29,10 @@ from molweight.stages.search import random_search
 from molweight.stages.steps import Learned
 from molweight.stages.three_levels import learn_three_levels
 from molweight.stages.two_levels import learn_two_levels
+from molweight.tapweight.batch_norm import share_statistics
+from molweight.tapweight.processes import leads, world_size
 from molweight.tensor_files import save_tensors
-from molweight.training.devices import choose_device
+from molweight.training.distributed import from_leader, leader_first, own_folder, own_seed, processes
 from molweight.training.metrics import Score
 from molweight.training.setup import Predictor, Setup
 
@@ -74,45 +77,55 @@ def run_experiment(
         Interrupted: by a signal; running the same command again continues.
     """
     config.samples.check_sources(table, unlabelled)
-    directory = RunDirectory(config.run_dir)
-    with directory.alone():
-        directory.open(config.text, config.hash)
-        try:
-            with interruptible():
-                report = _run(config, directory, table, unlabelled, progress=progress, command=command)
-        except (Interrupted, KeyboardInterrupt):
-            directory.status("interrupted")
-            raise
-        except BaseException as error:
-            trace = None if isinstance(error, MolweightError) else traceback.format_exc()
-            directory.status("failed", error=str(error), traceback=trace)
-            raise
-        directory.status("ok")
+    with processes(config.device) as device:
+        directory = RunDirectory(Path(from_leader(str(config.run_dir))))
+        with ExitStack() as held:
+            with leader_first(device):
+                held.enter_context(directory.alone())
+                if leads():
+                    directory.open(config.text, config.hash)
+            try:
+                with interruptible():
+                    report = _run(
+                        config, directory, device, table, unlabelled, progress=progress, command=command
+                    )
+            except (Interrupted, KeyboardInterrupt):
+                directory.status("interrupted")
+                raise
+            except BaseException as error:
+                trace = None if isinstance(error, MolweightError) else traceback.format_exc()
+                directory.status("failed", error=str(error), traceback=trace)
+                raise
+            directory.status("ok")
     return report
 
 
 def _run(
     config: RunConfig,
     directory: RunDirectory,
+    device: torch.device,
     table: Any,
     unlabelled: Any,
     *,
     progress: bool,
     command: str,
 ) -> Report:
-    device = choose_device(config.device)
+    progress = progress and leads()
     if config.threads is not None:
         torch.set_num_threads(config.threads)
-    torch.manual_seed(config.seed)
+    torch.manual_seed(own_seed(config.seed))
     clock = Clock()
-    with clock.stage("prepare"):
+    # The process that leads first: it fills the caches that the others read.
+    with clock.stage("prepare"), leader_first(device), own_folder(directory.path) as folder:
         setup = config.samples.prepare(
-            run_dir=directory.path,
+            run_dir=folder,
             device=device,
             labelled=table,
             unlabelled=unlabelled,
             progress=progress,
         )
+        if config.sync_batchnorm and world_size() > 1:
+            share_statistics(setup.pretraining)
     directory.claim_data(
         {
             "labelled": setup.facts["data_sha256"],
@@ -124,7 +137,7 @@ def _run(
     with clock.stage("learn"):
         learned = adapt(setup, config, directory, progress=progress)
     clock.seconds["learn"] += learned.seconds_reused
-    if config.method.pretrains:
+    if config.method.pretrains and leads():
         what = "Learned weights" if config.method.learns else "Weights"
         title = f"{what} of the objectives: {config.samples.name}"
         save_tensors(setup.pretraining.backbone, directory.path / "backbone.safetensors")
@@ -134,19 +147,20 @@ def _run(
         final = learned.final or retrain(setup, config, progress=progress)
     with clock.stage("test"):
         checked = final.predict(setup.valid.positions, setup.valid.evaluation())
-    if final.module is not None:
+    if final.module is not None and leads():
         save_tensors(final.module, directory.path / "model.safetensors")
         write_json(directory.path / "model.json", weights_card(setup, checked))
     with clock.stage("test"):
         valid, test, predictions = judge(setup, final.predict, checked)
-    save_predictions(directory.path / "predictions.csv", setup, predictions)
     report = build_report(
         config, setup, learned, final.tuned, valid=valid, test=test, seconds=clock.seconds, command=command
     )
-    write_json(directory.path / "report.json", report.content)
-    write_text(directory.path / "report.md", report.markdown())
-    if final.module is not None:
-        write_text(directory.path / "MODEL_CARD.md", model_card(report.content, str(directory.path)))
+    if leads():
+        save_predictions(directory.path / "predictions.csv", setup, predictions)
+        write_json(directory.path / "report.json", report.content)
+        write_text(directory.path / "report.md", report.markdown())
+        if final.module is not None:
+            write_text(directory.path / "MODEL_CARD.md", model_card(report.content, str(directory.path)))
     return report
 
 

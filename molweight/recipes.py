@@ -137,6 +137,8 @@ class RunConfig:
     protocol: str
     seed: int
     device: str
+    sync_batchnorm: bool
+    precision: str
     threads: int | None
     workers: int | None
     run_dir: Path

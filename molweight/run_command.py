@@ -21,13 +21,14 @@ from molweight.reporting.markdown import headline, number
 from molweight.reporting.page import save_page
 from molweight.run_config import to_run_config
 from molweight.signals import Interrupted
+from molweight.training.distributed import LeaderFailedError, launched_rank
 
 
 def run_command(modality: Modality, arguments: list[str] | None = None) -> int:
     """Compose, run, print the result; the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    logging.getLogger("molweight").setLevel(logging.INFO)
+    logging.getLogger("molweight").setLevel(logging.WARNING if launched_rank() else logging.INFO)
     tree = modality.tree
     options = spelled_out(arguments, tree)
     command = f"{tree.command} {shlex.join(arguments)}".strip()
@@ -55,17 +56,22 @@ def one_run(config: DictConfig, modality: Modality, command: str) -> int:
     """Run one composed configuration; the exit code."""
     try:
         run = to_run_config(config, modality)
-        print(f"run directory: {run.run_dir}", file=sys.stderr)
+        say(f"run directory: {run.run_dir}")
         report = run_experiment(run, progress=True, command=command)
+    except LeaderFailedError as error:
+        return error.exit_code  # it has said why
     except MolweightError as error:
-        print(f"molweight: {error}", file=sys.stderr)
+        name = f"molweight (process {launched_rank()})" if launched_rank() else "molweight"
+        print(f"{name}: {error}", file=sys.stderr)
         return error.exit_code
     except Interrupted as error:
-        print(f"molweight: {error}; run it again with run_dir={run.run_dir} to continue", file=sys.stderr)
+        say(f"molweight: {error}; run it again with run_dir={run.run_dir} to continue")
         return error.exit_code
     except KeyboardInterrupt:
-        print("molweight: interrupted", file=sys.stderr)
+        say("molweight: interrupted")
         return 130
+    if launched_rank():
+        return 0
     print(closing_lines(report))
     try:
         print(f"report: {save_page(run.run_dir)}")
@@ -73,6 +79,12 @@ def one_run(config: DictConfig, modality: Modality, command: str) -> int:
         print(f"report: {run.run_dir}/report.md")
         print(f"molweight: no report.html: {error}", file=sys.stderr)
     return 0
+
+
+def say(sentence: str) -> None:
+    """Print for people, in one of several processes."""
+    if not launched_rank():
+        print(sentence, file=sys.stderr)
 
 
 def closing_lines(report: Report) -> str:

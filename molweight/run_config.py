@@ -18,18 +18,30 @@ from molweight.methods import Method, parse_method, read_weights
 from molweight.modality import Modality
 from molweight.recipes import LearnRecipe, RunConfig, SearchRecipe
 from molweight.schema import build, checked
-from molweight.tapweight.balancing import GRAMIAN
+from molweight.tapweight.balancing import BALANCES, GRAMIAN
 from molweight.tapweight.directional import CentralDifference, ForwardMode
 from molweight.tapweight.engines import SOLVERS
 from molweight.tapweight.hessian import DoubleBackward, GradientDifference
 from molweight.tapweight.hypergradient import Hypergradient
 from molweight.tapweight.inverse import Inverse
+from molweight.tapweight.precision import PRECISIONS
 from molweight.training.finetune import FinetuneRecipe
 
 PROTOCOLS = ("paper", "strict")
 SECTIONS = (
     *("backbone", "objectives", "hypergradient", "learn", "search", "finetune", "method", "solver"),
-    *("protocol", "meta_fraction", "seed", "device", "threads", "workers", "run_dir", "pretraining_cache"),
+    *(
+        "protocol",
+        "meta_fraction",
+        "seed",
+        "device",
+        "precision",
+        "sync_batchnorm",
+        "threads",
+        "workers",
+        "run_dir",
+        "pretraining_cache",
+    ),
 )
 """Of every configuration; a modality has more."""
 LARGEST_SEED = 2**32 - 1  # NumPy's and scikit-learn's
@@ -40,6 +52,7 @@ PARTS: dict[str, tuple[tuple[type, ...], str]] = {  # of a hypergradient
     "hessian": ((DoubleBackward, GradientDifference), "a Hessian product"),
 }
 NUMBERS = {"batch_fraction": float, "directional_batches": int}  # of a hypergradient
+SINCE = {"precision": "float32", "sync_batchnorm": True}  # newer than some runs' hashes, which stay valid
 NOT_HASHED = ("run_dir", "pretraining_cache", "device", "threads", "workers")  # where and how fast, not what
 
 
@@ -71,10 +84,18 @@ def to_run_config(config: DictConfig, modality: Modality) -> RunConfig:
             f"learn.proximal.kind={learn.proximal.kind} gives the weights no gradient: its mixed derivative "
             "is zero almost everywhere. Use l2 or smooth_l1, or method=equal"
         )
+    if tree["precision"] == "float16" and method.name in BALANCES:
+        raise ConfigError(
+            f"precision=float16 scales losses, which method={method} would follow: use precision=bfloat16"
+        )
     samples = modality.samples(tree, method)
     objectives = [objective.name for objective in samples.objectives]
     cache = checked(tree["pretraining_cache"], str | None, "pretraining_cache")
-    hashed = {key: value for key, value in tree.items() if key not in NOT_HASHED}
+    hashed = {
+        key: value
+        for key, value in tree.items()
+        if key not in NOT_HASHED and not (key in SINCE and value == SINCE[key])
+    }
     if method.name in GRAMIAN:
         method.balance(objectives)  # a missing package is found before any work
     if method.name == "fixed":  # the file's content decides, and a wrong one is refused here
@@ -93,6 +114,8 @@ def to_run_config(config: DictConfig, modality: Modality) -> RunConfig:
         protocol=tree["protocol"],
         seed=tree["seed"],
         device=tree["device"],
+        sync_batchnorm=tree["sync_batchnorm"],
+        precision=tree["precision"],
         threads=tree["threads"],
         workers=tree["workers"],
         run_dir=Path(tree["run_dir"]),
@@ -143,9 +166,10 @@ def check_choices(tree: dict[str, Any], modality: Modality) -> None:
             raise ConfigError(f"{key} must be a group of options, got {tree[key]!r}")
     if not tree["objectives"]:
         raise ConfigError(f"objectives names nothing to pretrain on; {modality.smallest} is the least")
-    for key, known in (("solver", SOLVERS), ("protocol", PROTOCOLS)):
+    for key, known in (("solver", SOLVERS), ("protocol", PROTOCOLS), ("precision", PRECISIONS)):
         if tree[key] not in known:
             raise ConfigError(unknown(key, tree[key], known))
+    tree["sync_batchnorm"] = checked(tree["sync_batchnorm"], bool, "sync_batchnorm")
     for key in ("device", "run_dir"):
         tree[key] = checked(tree[key], str, key)
     if not 0 <= checked(tree["seed"], int, "seed") <= LARGEST_SEED:

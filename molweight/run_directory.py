@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 
 from molweight.errors import ConfigError, DataError
 from molweight.files import write_json, write_text
+from molweight.tapweight.processes import leads, world_size
 
 logger = logging.getLogger(__name__)
 
@@ -39,10 +40,15 @@ class RunDirectory:
     def alone(self) -> Iterator[None]:
         """Hold the folder against other processes; the system lets go of it whenever this one ends.
 
+        Of the processes of one run, the one that leads holds it, and alone writes.
+
         Raises:
             ConfigError: another process holds it.
             DataError: it cannot be written.
         """
+        if not leads():
+            yield
+            return
         self._check_folder()
         lock = self.path / LOCK
         before = lock.exists()
@@ -87,14 +93,25 @@ class RunDirectory:
                     f"{self.path} holds a run of another configuration:\n{self._difference(text)}\n"
                     "repeat its options to continue it, or choose another run_dir="
                 )
+            if (count := previous.get("processes", 1)) != world_size():
+                raise ConfigError(
+                    f"{self.path} holds a run of {count} process(es), and this one has {world_size()}, which "
+                    "would change random numbers and sums: continue it with as many (torchrun "
+                    f"--nproc_per_node {count}), or choose another run_dir="
+                )
         self._digest = digest
         write_text(self.path / "config.yaml", text)
         self.status("running")
 
     def status(self, state: str, **more: Any) -> None:
         """Write ``status.json``."""
+        if not leads():
+            return
         content = {"state": state, "config_hash": self._digest, "time": datetime.now(UTC).isoformat()}
-        write_json(self.path / "status.json", content | {k: v for k, v in more.items() if v is not None})
+        known = {k: v for k, v in more.items() if v is not None}
+        if world_size() > 1:
+            known["processes"] = world_size()
+        write_json(self.path / "status.json", content | known)
 
     def claim_data(self, sums: Mapping[str, str | None]) -> None:
         """Note what the run's data are, or insist that they are still those that it began with.
@@ -117,10 +134,13 @@ class RunDirectory:
                     f"{self.path} holds a run that began with other data ({' and '.join(changed)}): bring "
                     "them back to continue it, or choose another run_dir="
                 )
-        write_json(noted, sums)
+        if leads():
+            write_json(noted, sums)
 
     def append_record(self, record: dict[str, Any]) -> None:
         """Add a line to ``steps.jsonl``."""
+        if not leads():
+            return
         try:
             with self.steps.open("a") as file:
                 file.write(json.dumps(record) + "\n")
@@ -129,6 +149,8 @@ class RunDirectory:
 
     def keep_records(self, count: int) -> None:
         """Drop all but the first ``count`` lines, those that a checkpoint covers."""
+        if not leads():
+            return
         lines = self.steps.read_text().splitlines() if self.steps.exists() else []
         write_text(self.steps, "".join(line + "\n" for line in lines[:count]))
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -13,6 +15,9 @@ WATCHED = (
     signal.SIGTERM,
     *([signal.SIGUSR1] if hasattr(signal, "SIGUSR1") else []),  # schedulers warn with it; Windows has none
 )
+
+TOGETHER = 2.0
+"""Seconds in which signals under torchrun are one request: it repeats what the terminal has sent already."""
 
 _pending: list[int] = []  # the signal that asked to stop, while a run is in progress
 
@@ -36,10 +41,15 @@ def interruptible() -> Iterator[None]:
         yield  # Python allows handlers in the main thread only
         return
 
+    first = 0.0
+
     def ask(number: int, frame: FrameType | None) -> None:
-        if _pending:
+        nonlocal first
+        if _pending and not ("TORCHELASTIC_RUN_ID" in os.environ and time.monotonic() - first < TOGETHER):
             raise Interrupted(number)
-        _pending.append(number)
+        if not _pending:
+            first = time.monotonic()
+            request(number)
 
     previous = {number: signal.signal(number, ask) for number in WATCHED}
     try:
@@ -49,6 +59,17 @@ def interruptible() -> Iterator[None]:
         _pending.clear()
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def requested() -> int:
+    """The signal that has asked to stop, or 0."""
+    return _pending[0] if _pending else 0
+
+
+def request(number: int) -> None:
+    """Ask to stop, as a signal does; 0 asks nothing."""
+    if number and not _pending:
+        _pending.append(number)
 
 
 def stop_if_asked(save: Callable[[], None] | None = None) -> None:

@@ -24,11 +24,11 @@ ALLOWED = {
     "schema": ("errors",),
     "composition": ("errors",),
     "tensor_files": ("errors", "files"),
-    "run_directory": ("errors", "files"),
+    "run_directory": ("errors", "files", "tapweight.processes"),
     "estimator_inputs": ("errors",),
     "predictions_file": ("files", "training"),
     "tapweight": ("errors",),
-    "training": ("errors", "files", "machine", "tapweight"),
+    "training": ("errors", "files", "machine", "signals", "tapweight"),
     "molecules": ("errors", "files", "machine", "tensor_files", "tapweight.typing", "training"),
     "objectives": ("errors", "files", "machine", "molecules", "tapweight", "training"),
     "inference": (

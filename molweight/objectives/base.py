@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from molweight.objectives.corpus import UnlabelledMolecules
+from molweight.tapweight.processes import averaged
 from molweight.tapweight.typing import Batch
 from molweight.training.models import NamedObjectives
 
@@ -44,7 +45,10 @@ class Objective(nn.Module, ABC):
 
     @abstractmethod
     def loss(self, embeddings: Mapping[str, Tensor], batch: Batch) -> Tensor:
-        """The loss, a scalar.
+        """The loss, a scalar: a mean over samples, as several processes average it over their shares.
+
+        Where samples meet others of the batch, :func:`molweight.tapweight.processes.whole_batch` brings those
+        of all processes.
 
         Args:
             embeddings: [b, d] by view.
@@ -82,4 +86,4 @@ class ObjectiveSet(NamedObjectives[Objective, nn.Module]):
             batch: from the views and :meth:`targets`.
         """
         embeddings = {view: backbone(batch[f"view/{view}"]) for view in self.views}
-        return torch.stack([objective.loss(embeddings, batch) for objective in self.objectives])
+        return averaged(torch.stack([objective.loss(embeddings, batch) for objective in self.objectives]))

@@ -12,6 +12,7 @@ from torch.nn import functional
 from molweight.errors import ConfigError
 from molweight.objectives.base import Objective
 from molweight.objectives.corpus import UnlabelledMolecules
+from molweight.tapweight.processes import whole_batch
 from molweight.tapweight.typing import Batch
 
 SMOOTH = 1e-8  # keeps the square root differentiable where both views coincide
@@ -57,9 +58,9 @@ class Contrast(Objective):
         if self.kind == "l2":
             distance: Tensor = ((plain - masked).square().sum(dim=1) + SMOOTH).sqrt()
             return distance.mean()
-        both = functional.normalize(torch.cat([plain, masked]), dim=1)
+        both = functional.normalize(torch.cat([whole_batch(plain), whole_batch(masked)]), dim=1)
         similarity = both @ both.T / self.temperature
-        count = len(plain)
+        count = len(both) // 2
         itself = torch.eye(2 * count, dtype=torch.bool, device=both.device)
         partner = torch.arange(2 * count, device=both.device).roll(count)
         return functional.cross_entropy(similarity.masked_fill(itself, -torch.inf), partner)

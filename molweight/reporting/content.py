@@ -14,6 +14,7 @@ from molweight.pages import from_markdown
 from molweight.recipes import RunConfig
 from molweight.reporting.markdown import markdown
 from molweight.stages.steps import Learned
+from molweight.tapweight.processes import world_size
 from molweight.training.devices import choose_device
 from molweight.training.finetune import Finetuned
 from molweight.training.metrics import Score
@@ -112,6 +113,7 @@ def machine(config: RunConfig) -> dict[str, Any]:
         "device": str(choose_device(config.device)),
         "processor": processor(),
         "threads": torch.get_num_threads(),
+        "processes": world_size(),
         "system": f"{platform.system()} {platform.machine()}",
     }
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from molweight.methods import NO_NETWORK
 from molweight.recipes import RunConfig
-from molweight.signals import stop_if_asked
 from molweight.tapweight.typing import Batch
+from molweight.training.distributed import own_seed, stop_together
 from molweight.training.finetune import Finetuned, evaluate, finetune
 from molweight.training.setup import Predictor, Setup
 from molweight.training.streams import Stream
@@ -42,7 +43,7 @@ def retrain(setup: Setup, config: RunConfig, *, progress: bool) -> Final:
     positions = torch.cat([setup.train.positions, setup.meta.positions])
     if config.method.name in NO_NETWORK:
         return Final(predict=setup.baselines[config.method.name](positions, config.seed))
-    torch.manual_seed(config.seed)  # dropout
+    torch.manual_seed(own_seed(config.seed))  # dropout
     model = setup.make_model(setup.pretraining.backbone, config.seed)
     recipe = config.finetune
     with Workers(choose_workers(config.workers, setup.handover.device)) as workers:
@@ -63,7 +64,7 @@ def retrain(setup: Setup, config: RunConfig, *, progress: bool) -> Final:
             recipe,
             steps_per_epoch=stream.per_epoch,
             progress=progress,
-            between=stop_if_asked,
+            between=partial(stop_together, device=setup.handover.device),
         )
 
     def predict(positions: Tensor, batches: Iterator[Batch]) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,7 @@ import numpy as np
 from molweight.recipes import RunConfig
 from molweight.run_directory import RunDirectory
 from molweight.stages.pretraining_cache import kept_pretraining
-from molweight.stages.steps import Learned, images_seen, make_stream, run_steps, trained
+from molweight.stages.steps import Learned, images_seen, lower_precision, make_stream, run_steps, trained
 from molweight.tapweight.balancing import Balance
 from molweight.tapweight.one_level import Balanced, BalancedPretraining, OneLevel
 from molweight.training.setup import Setup
@@ -68,7 +68,13 @@ def level_one(
     """Level 1 under a balance, for a number of its steps."""
     module = Balanced(setup.pretraining, balance.to(setup.handover.device))
     return BalancedPretraining(
-        **trained(module, config.learn.pretrain, steps=steps, backbone=setup.pretraining.backbone),
+        **trained(
+            module,
+            config.learn.pretrain,
+            steps=steps,
+            backbone=setup.pretraining.backbone,
+            precision=lower_precision(setup, config),
+        ),
         batches=make_stream(setup, config, workers, "pretrain"),
         names=setup.objectives,
         shared=tuple(p for p in setup.pretraining.backbone.parameters() if p.requires_grad),

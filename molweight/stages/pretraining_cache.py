@@ -23,6 +23,7 @@ from molweight.machine import versions
 from molweight.recipes import RunConfig
 from molweight.run_directory import RunDirectory
 from molweight.tapweight.balancing import Balance, Fixed
+from molweight.tapweight.processes import world_size
 from molweight.tensor_files import load_tensors, save_tensors
 from molweight.training.setup import Setup
 
@@ -92,6 +93,9 @@ def kept_pretraining(
     """The entry that a run would make or take, or None where it keeps none."""
     if config.pretraining_cache is None:
         return None
+    if world_size() > 1:
+        logger.info("pretraining_cache is for runs of one process: this one pretrains by itself")
+        return None
     tree = yaml.safe_load(config.text)
     made_from = {
         **{name: tree[name] for name in SAME if name in tree},
@@ -101,6 +105,7 @@ def kept_pretraining(
         "backbone_sha256": setup.facts["backbone_sha256"],
         "batch_size": config.learn.batch_size.pretrain,
         "optimiser": asdict(config.learn.pretrain),
+        **({} if config.precision == "float32" else {"precision": config.precision}),
         "steps": steps * config.learn.unroll.every,
         "records": steps,
         "device": setup.handover.device.type,

@@ -18,7 +18,9 @@ from molweight.stages.finetuning import Final, retrain
 from molweight.stages.one_level import continue_pretraining
 from molweight.stages.steps import Learned
 from molweight.tapweight.balancing import Fixed
+from molweight.tapweight.processes import leads
 from molweight.tensor_files import load_tensors, save_tensors
+from molweight.training.distributed import own_seed, wait_for_all
 from molweight.training.draws import derived_seed
 from molweight.training.setup import Setup
 
@@ -63,7 +65,8 @@ def random_search(setup: Setup, config: RunConfig, directory: RunDirectory, *, p
         if number == 0 or setup.task.better(trial.valid, trials[best].valid):
             best, final = number, tuned
     winner = RunDirectory(directory.path / "search" / str(best))
-    shutil.copyfile(winner.steps, directory.steps)
+    if leads():
+        shutil.copyfile(winner.steps, directory.steps)
     load_tensors(setup.pretraining.backbone, winner.path / "backbone.safetensors")
     return Learned(
         weights=trials[best].weights,
@@ -97,7 +100,7 @@ def attempt(
         content = json.loads(result.read_text(encoding="utf-8"))
         score = math.nan if content["valid"] is None else content["valid"]  # JSON has no NaN
         return Trial(**content | {"valid": score}), None
-    torch.manual_seed(config.seed)
+    torch.manual_seed(own_seed(config.seed))
     learned = continue_pretraining(
         setup,
         config,
@@ -106,7 +109,8 @@ def attempt(
         steps=config.search.steps(config.learn.steps),
         progress=progress,
     )
-    save_tensors(setup.pretraining.backbone, folder.path / "backbone.safetensors")
+    if leads():
+        save_tensors(setup.pretraining.backbone, folder.path / "backbone.safetensors")
     final = retrain(setup, config, progress=progress)
     assert final.tuned is not None
     trial = Trial(
@@ -116,6 +120,8 @@ def attempt(
         images=learned.images,
         seconds_reused=learned.seconds_reused,
     )
-    write_json(result, asdict(trial))
-    shutil.rmtree(folder.checkpoints, ignore_errors=True)
+    if leads():
+        write_json(result, asdict(trial))
+        shutil.rmtree(folder.checkpoints, ignore_errors=True)
+    wait_for_all(setup.handover.device)
     return trial, final

@@ -10,10 +10,12 @@ from tqdm import tqdm
 
 from molweight.recipes import RunConfig
 from molweight.run_directory import RunDirectory
-from molweight.signals import stop_if_asked
 from molweight.stages.finetuning import Final
+from molweight.tapweight.precision import Precision
+from molweight.tapweight.processes import leads
 from molweight.tapweight.solver import StepRecord, Trainer
 from molweight.training.checkpoint import load_checkpoint, save_checkpoint
+from molweight.training.distributed import require_same, stop_together, wait_for_all
 from molweight.training.optimisers import OptimiserRecipe
 from molweight.training.setup import Setup
 from molweight.training.streams import Stream
@@ -60,10 +62,16 @@ def run_steps(
         progress: show a bar.
     """
 
+    device = trainer.device
+
     def save() -> None:
-        save_checkpoint(directory.checkpoints, trainer.count, trainer.state_dict())
+        require_same_models(trainer)
+        state = trainer.state_dict()
+        if leads():
+            save_checkpoint(directory.checkpoints, trainer.count, state)
 
     resume(trainer, directory)
+    require_same_models(trainer)
     silent = None if progress else True  # None: shown on a terminal only
     with tqdm(total=steps, initial=trainer.count, desc=what, unit="step", disable=silent) as bar:
         while trainer.count < steps:
@@ -73,7 +81,8 @@ def run_steps(
             bar.update()
             if trainer.count % config.learn.checkpoint_every == 0 or trainer.count == steps:
                 save()
-            stop_if_asked(save)
+            stop_together(save, device=device)
+    wait_for_all(device)  # the records are whole
 
 
 def in_short(record: StepRecord) -> str:
@@ -114,7 +123,12 @@ def make_stream(
 
 
 def trained(
-    module: nn.Module, optimiser: OptimiserRecipe, *, steps: int, backbone: nn.Module | None = None
+    module: nn.Module,
+    optimiser: OptimiserRecipe,
+    *,
+    steps: int,
+    backbone: nn.Module | None = None,
+    precision: Precision | None = None,
 ) -> dict[str, Any]:
     """The fields of a level that say what it trains and how, for a number of its steps.
 
@@ -123,9 +137,21 @@ def trained(
         optimiser: of its parameters.
         steps: of the learning rate's schedule.
         backbone: the part of the module that ``head_lr`` is not for.
+        precision: of its losses; None is float32.
     """
     optimizer, scheduler = optimiser.build(module.parameters(), steps=steps, backbone=backbone)
-    return {"module": module, "optimizer": optimizer, "scheduler": scheduler, "clip": optimiser.clip}
+    return {
+        "module": module,
+        "optimizer": optimizer,
+        "scheduler": scheduler,
+        "clip": optimiser.clip,
+        "precision": precision or Precision(),
+    }
+
+
+def lower_precision(setup: Setup, config: RunConfig) -> Precision:
+    """What a lower level computes its losses in; each has a scale of its own."""
+    return Precision(config.precision, setup.handover.device.type)
 
 
 def images_seen(setup: Setup, config: RunConfig, count: int) -> int:
@@ -134,9 +160,16 @@ def images_seen(setup: Setup, config: RunConfig, count: int) -> int:
     return config.learn.unroll.every * batch * count
 
 
+def require_same_models(trainer: Trainer) -> None:
+    """Insist that all processes are where this one is, with the same models."""
+    for level in trainer.trained:
+        require_same(level.module, f"the model of level '{level.name}' after {trainer.count} outer steps")
+
+
 def resume(trainer: Trainer, directory: RunDirectory) -> None:
     """Load the newest whole checkpoint, if any, and cut ``steps.jsonl`` back to it."""
     found = load_checkpoint(directory.checkpoints)
     if found is not None:
         trainer.load_state_dict(found[1])
+    wait_for_all(trainer.device)  # before they are cut
     directory.keep_records(trainer.count)

@@ -7,7 +7,7 @@ import importlib.metadata
 from molweight.recipes import RunConfig
 from molweight.run_directory import RunDirectory
 from molweight.separation import as_dict, separation
-from molweight.stages.steps import Learned, images_seen, make_stream, run_steps, trained
+from molweight.stages.steps import Learned, images_seen, lower_precision, make_stream, run_steps, trained
 from molweight.tapweight.engines import make_solver
 from molweight.tapweight.levels import Finetuning, Pretraining, ThreeLevels, Weighting, shared_parameters
 from molweight.tapweight.mixture import Mixture
@@ -66,12 +66,19 @@ def wire(setup: Setup, config: RunConfig, workers: Workers | None = None) -> Thr
             recipe.pretrain,
             steps=inner * recipe.unroll.pretrain,
             backbone=setup.pretraining.backbone,
+            precision=lower_precision(setup, config),
         ),
         batches=make_stream(setup, config, workers, "pretrain"),
         mixture=mixture,
     )
     finetune = Finetuning(
-        **trained(model, recipe.finetune, steps=inner, backbone=model.backbone),
+        **trained(
+            model,
+            recipe.finetune,
+            steps=inner,
+            backbone=model.backbone,
+            precision=lower_precision(setup, config),
+        ),
         batches=make_stream(setup, config, workers, "finetune"),
         task_loss=setup.task.loss,
         proximal=proximal.of(names),

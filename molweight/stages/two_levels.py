@@ -5,7 +5,7 @@ from __future__ import annotations
 from molweight.recipes import RunConfig
 from molweight.run_directory import RunDirectory
 from molweight.separation import as_dict, separation
-from molweight.stages.steps import Learned, images_seen, make_stream, run_steps, trained
+from molweight.stages.steps import Learned, images_seen, lower_precision, make_stream, run_steps, trained
 from molweight.tapweight.bilevel import Bilevel, Joint, JointModel, Together
 from molweight.tapweight.levels import SharedTask, Weighting
 from molweight.tapweight.mixture import Mixture
@@ -45,6 +45,7 @@ def wire_two_levels(setup: Setup, config: RunConfig, workers: Workers | None = N
             recipe.pretrain,
             steps=recipe.steps * recipe.unroll.every,
             backbone=setup.pretraining.backbone,
+            precision=lower_precision(setup, config),
         ),
         batches=Together(
             make_stream(setup, config, workers, "pretrain"), make_stream(setup, config, workers, "finetune")

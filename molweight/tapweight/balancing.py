@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from molweight.errors import ConfigError, unknown
+from molweight.tapweight.processes import mean
 from molweight.tapweight.typing import Params
 
 GRAMIAN = {"mgda": "MGDAWeighting", "pcgrad": "PCGradWeighting", "upgrad": "UPGradWeighting"}  # in torchjd
@@ -201,7 +202,7 @@ class GradientConflict(Balance):
 def gradient_of(loss: Tensor, parameters: Sequence[Tensor], *, keep: bool) -> Tensor:
     """One loss's gradient with respect to some parameters, as one vector [P]; zeros where it has none."""
     parts = torch.autograd.grad(loss, list(parameters), retain_graph=keep, materialize_grads=True)
-    return torch.cat([part.flatten() for part in parts])
+    return torch.cat([part.flatten() for part in mean(parts)])
 
 
 def make_balance(name: str, count: int) -> Balance:

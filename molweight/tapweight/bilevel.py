@@ -23,9 +23,10 @@ from torch import Tensor, nn
 
 from molweight.tapweight.averaging import Averaging, AveragingRecipe
 from molweight.tapweight.hypergradient import Hypergradient
-from molweight.tapweight.levels import Pretraining, TaskLoss, Trained, Weighting
+from molweight.tapweight.levels import Pretraining, Trained, Weighting
+from molweight.tapweight.processes import mean, of_whole_batch
 from molweight.tapweight.solver import StepRecord, Trainer
-from molweight.tapweight.typing import Batch, Batches, Params
+from molweight.tapweight.typing import Batch, Batches, Params, TaskLoss
 
 UNLABELLED, LABELLED = "unlabelled/", "labelled/"  # which batch a tensor of a joint batch is from
 
@@ -46,7 +47,7 @@ class JointModel(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         """The loss vector, [k + 1]."""
         labelled = taken(batch, LABELLED)
-        task = self.task_loss(self.task(labelled), labelled)
+        task = of_whole_batch(self.task_loss)(self.task(labelled), labelled)
         return torch.cat([self.pretraining(taken(batch, UNLABELLED)), task[None]])
 
 
@@ -162,7 +163,7 @@ class Bilevel(Trainer):
         """The gradient [k] of the validation loss with respect to the logits."""
         loss = self.weights.loss(self.weights.draw())
         v: Params = torch.autograd.grad(loss, self.joint.parameters, materialize_grads=True)
-        return self.hypergradient.through_level(self.joint, v).detach()
+        return self.hypergradient.through_level(self.joint, mean(v)).detach()
 
     def state_dict(self) -> dict[str, Any]:
         """As :meth:`Trainer.state_dict`, with the average of the hypergradients."""

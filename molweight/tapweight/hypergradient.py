@@ -28,6 +28,7 @@ from molweight.tapweight.dynamics import dynamics_of
 from molweight.tapweight.hessian import DoubleBackward
 from molweight.tapweight.inverse import Identity, Inverse
 from molweight.tapweight.levels import Level, Pretraining, ThreeLevels, require_finite
+from molweight.tapweight.processes import mean
 from molweight.tapweight.replay import frozen_call
 from molweight.tapweight.typing import Batch, Directional, HessianProduct, Params, PureLoss
 from molweight.tapweight.vectors import norm
@@ -83,7 +84,7 @@ class Hypergradient:
 
     def through_finetuning(self, levels: ThreeLevels, v: Params) -> Params:
         """``u`` from ``v``: a direction of omega to one of theta, zero on the objective heads."""
-        level, batch = levels.finetune, self.part(levels.finetune.batch)
+        level, batch, v = levels.finetune, self.part(levels.finetune.batch), mean(v)
 
         def loss(parameters: Params) -> Tensor:
             return level.total(frozen_call(level.module, batch, parameters), batch, parameters)
@@ -121,7 +122,7 @@ class Hypergradient:
         matvec = self.hessian(loss, level.parameters)
 
         def checked(direction: Params) -> Params:
-            product = matvec(direction)
+            product = mean(matvec(direction))
             require_finite(norm(product), f"a Hessian product at level '{level.name}'")
             return product
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -14,14 +13,14 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from molweight.errors import DivergedError
+from molweight.tapweight.batch_norm import average_statistics
 from molweight.tapweight.mixture import Mixture
+from molweight.tapweight.precision import Precision
+from molweight.tapweight.processes import average_gradients, of_whole_batch
 from molweight.tapweight.proximal import Proximal
 from molweight.tapweight.replay import frozen_call
-from molweight.tapweight.typing import Batch, Batches, Params
+from molweight.tapweight.typing import Batch, Batches, Params, TaskLoss
 from molweight.tapweight.vectors import axpy, dot
-
-TaskLoss = Callable[[Tensor, Batch], Tensor]
-"""``(outputs [b, t], batch) -> scalar``"""
 
 
 @dataclass(kw_only=True)
@@ -35,6 +34,7 @@ class Trained(ABC):
         optimizer: over the parameters of ``module``.
         scheduler: stepped after every update.
         clip: largest norm of the gradient (> 0), or None.
+        precision: that its loss is computed in.
     """
 
     name: str
@@ -43,6 +43,7 @@ class Trained(ABC):
     optimizer: Optimizer
     scheduler: LRScheduler | None = None
     clip: float | None = None
+    precision: Precision = field(default_factory=Precision)
     batch: Batch = field(default_factory=dict)  # the batch in use, kept for the hypergradient
 
     @abstractmethod
@@ -60,18 +61,22 @@ class Trained(ABC):
         return self.batch
 
     def apply(self) -> None:
-        """Clip the gradients, update the parameters, advance the schedule.
+        """Average the gradients over the processes, clip, update the parameters, advance the schedule.
 
         Raises:
-            DivergedError: a gradient is not finite; nothing was updated.
+            DivergedError: a gradient is not finite; nothing was updated. Not in float16, whose scaled
+                gradients may overflow: that update is left out and the scale lowered.
         """
-        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        gradients = average_gradients(self.parameters)
+        average_statistics(self.module)
+        self.precision.unscale(self.optimizer)
         norm = torch.nn.utils.get_total_norm(gradients)
-        require_finite(norm, f"the gradient of level '{self.name}'")
+        if not self.precision.scales:
+            require_finite(norm, f"the gradient of level '{self.name}'")
         if self.clip is not None:
             torch.nn.utils.clip_grads_with_norm_(self.parameters, self.clip, norm)
-        self.optimizer.step()
-        if self.scheduler is not None:
+        made = self.precision.step(self.optimizer)
+        if made and self.scheduler is not None:
             self.scheduler.step()
 
     def zero_grad(self) -> None:
@@ -94,7 +99,7 @@ class Level(Trained):
 
     @abstractmethod
     def loss(self, batch: Batch) -> Tensor:
-        """The scalar that this level minimises."""
+        """The scalar that this level minimises, scaled where the precision asks for it."""
 
     def differentiate(self, batch: Batch) -> None:
         """The gradient of the loss."""
@@ -123,10 +128,10 @@ class Pretraining(Level):
 
     def loss(self, batch: Batch) -> Tensor:
         """The weighted sum of the objectives."""
-        losses = self.module(batch)
+        losses = self.precision(self.module, batch)
         self.losses = losses.detach()
         require_finite_losses(self.mixture.named(self.own(self.losses)))
-        return self.checked(self.total(losses))
+        return self.precision.scaled(self.checked(self.total(losses)))
 
     def total(self, losses: Tensor) -> Tensor:
         """The scalar that is minimised, of the module's losses."""
@@ -159,13 +164,14 @@ class Finetuning(Level):
 
     def loss(self, batch: Batch) -> Tensor:
         """The task's loss and the proximal term."""
-        return self.checked(self.total(self.module(batch), batch, self.parameters))
+        outputs = self.precision(self.module, batch)
+        return self.precision.scaled(self.checked(self.total(outputs, batch, self.parameters)))
 
     def total(self, outputs: Tensor, batch: Batch, parameters: Params) -> Tensor:
         """The level's loss of given outputs and parameters."""
         omega = tuple(parameters[i] for i in self.shared)
         theta = tuple(p.detach() for p in self.anchor)
-        return self.task_loss(outputs, batch) + self.proximal(omega, theta)
+        return of_whole_batch(self.task_loss)(outputs, batch) + self.proximal(omega, theta)
 
 
 class Validated(Protocol):
@@ -237,7 +243,8 @@ class Weighting(Level):
 
     def task(self, batch: Batch) -> Tensor:
         """The task's loss of one batch."""
-        return self.finetuning.task_loss(frozen_call(self.finetuning.module, batch), batch)
+        outputs = frozen_call(self.finetuning.module, batch)
+        return of_whole_batch(self.finetuning.task_loss)(outputs, batch)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -49,10 +49,11 @@ class BalancedPretraining(Trained):
             DivergedError: a loss is not finite.
         """
         assert isinstance(self.module, Balanced)
-        losses = self.module(batch)
+        losses = self.precision(self.module, batch)
         self.losses = losses.detach()
         require_finite_losses(dict(zip(self.names, self.losses.tolist(), strict=True)))
-        self.weights = self.module.balance.backward(losses, self.parameters, self.shared).detach()
+        scaled = self.precision.scaled(losses)
+        self.weights = self.module.balance.backward(scaled, self.parameters, self.shared).detach()
 
 
 class OneLevel(Trainer):

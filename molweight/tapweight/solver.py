@@ -14,6 +14,7 @@ from molweight.errors import ConfigError
 from molweight.tapweight.averaging import Averaging, AveragingRecipe
 from molweight.tapweight.hypergradient import Hypergradient
 from molweight.tapweight.levels import ThreeLevels, Trained
+from molweight.tapweight.random_states import random_states, set_random_states
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +77,11 @@ class Trainer(ABC):
     def trained(self) -> tuple[Trained, ...]:
         """All that is trained."""
 
+    @property
+    def device(self) -> torch.device:
+        """Where it is trained."""
+        return self.trained[0].parameters[0].device
+
     @abstractmethod
     def step(self) -> StepRecord:
         """One outer step.
@@ -88,13 +94,14 @@ class Trainer(ABC):
         """Everything the next step depends on: models, optimisers, schedules, streams, random state."""
         return {
             "count": self.count,
-            "random": torch.get_rng_state(),
+            "random": random_states(self.device),
             "levels": {
                 level.name: {
                     "module": dict(level.module.state_dict()),
                     "optimizer": level.optimizer.state_dict(),
                     "scheduler": None if level.scheduler is None else level.scheduler.state_dict(),
                     "batches": level.batches.state_dict(),
+                    "precision": level.precision.state_dict(),
                 }
                 for level in self.trained
             },
@@ -110,7 +117,8 @@ class Trainer(ABC):
             if level.scheduler is not None:
                 level.scheduler.load_state_dict(saved["scheduler"])
             level.batches.load_state_dict(saved["batches"])
-        torch.set_rng_state(state["random"])
+            level.precision.load_state_dict(saved.get("precision", {}))
+        set_random_states(state["random"], self.device)
 
 
 class Solver(Trainer):

@@ -32,6 +32,10 @@ Directional = Callable[[PureLosses, Params, Params], Tensor]
 """``(losses, point, direction) -> [k]``: the derivative of every loss along the direction."""
 
 
+TaskLoss = Callable[[Tensor, Batch], Tensor]
+"""``(outputs [b, t], batch) -> scalar``"""
+
+
 class Batches(Protocol):
     """An endless, resumable stream of batches."""
 

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from molweight.errors import ConfigError, DivergedError
+from molweight.tapweight.batch_norm import average_statistics
+from molweight.tapweight.processes import average_gradients, of_leader, of_whole_batch
 from molweight.tapweight.typing import Batch, Batches
 from molweight.training.label_task import LabelTask
 from molweight.training.optimisers import OptimiserRecipe
@@ -97,6 +99,7 @@ def finetune(
         backbone=getattr(module, "backbone", None),
     )
     result, best, best_loss, waited = Finetuned(), None, math.inf, 0
+    device = next(module.parameters()).device
     bar = tqdm(range(1, recipe.epochs + 1), desc="finetune", unit="epoch", disable=None if progress else True)
     for epoch in bar:
         train_loss = 0.0
@@ -108,6 +111,7 @@ def finetune(
             )
             scheduler.step()
         outputs, targets = evaluate(module, valid())
+        outputs = of_leader(outputs, device)
         if not outputs.isfinite().all():  # the last update overflowed; metrics cannot be computed
             raise DivergedError(f"the model's outputs are not finite; {CURE}")
         valid_loss = task.loss(outputs, {"targets": targets}).item()
@@ -148,12 +152,14 @@ def update(
     Raises:
         DivergedError: before the update, if the loss is not finite.
     """
-    loss = task.loss(module(batch), batch)
+    loss = of_whole_batch(task.loss)(module(batch), batch)
     value = loss.item()
     if not math.isfinite(value):
         raise DivergedError(f"the finetuning loss is {value}; {CURE}")
     optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
+    average_gradients(module.parameters())
+    average_statistics(module)
     if clip is not None:
         torch.nn.utils.clip_grad_norm_(module.parameters(), clip)
     optimizer.step()

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from molweight.errors import DataError
+from molweight.errors import ConfigError, DataError
+from molweight.tapweight.processes import own_share, world_size
 from molweight.tapweight.typing import Batch
 from molweight.training.draws import Draws, derived_generator
 from molweight.training.workers import AS_IT_IS, Handover, Workers
@@ -36,8 +37,11 @@ class Stream:
         workers: prepare batches ahead; None prepares each when it is asked for.
         handover: brings a batch to the model's device.
 
+    Of several processes each prepares and reads its share of every batch, so together they see what one sees.
+
     Raises:
         DataError: fewer than two samples; BatchNorm has no statistics on one.
+        ConfigError: the processes of the run cannot share a batch evenly.
     """
 
     def __init__(
@@ -56,6 +60,12 @@ class Stream:
         self.fetch = fetch
         self.positions = positions
         self.batch_size = min(batch_size, len(positions))
+        if self.batch_size % world_size() or self.batch_size < 2 * world_size():
+            raise ConfigError(
+                f"batches of {self.batch_size} samples (level '{name}', {len(positions)} in all) cannot be "
+                f"shared among {world_size()} processes: choose a batch size that is a multiple of their "
+                "number, two samples or more for each"
+            )
         self.key = (seed, name)
         self.count = 0  # batches read
         self.workers = workers or Workers(0)
@@ -91,7 +101,7 @@ class Stream:
         """Batch ``number`` of the stream, from 0; safe to call from several threads."""
         epoch, index = divmod(number, self.per_epoch)
         start = index * self.batch_size
-        positions = self.positions[self.order(epoch)[start : start + self.batch_size]]
+        positions = own_share(self.positions[self.order(epoch)[start : start + self.batch_size]])
         return self.handover.prepare(self.fetch(positions, Draws(*self.key, epoch, samples=positions)))
 
     def order(self, epoch: int) -> Tensor:

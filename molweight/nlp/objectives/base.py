@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from molweight.nlp.encoder import TextEncoder
 from molweight.nlp.views import View
+from molweight.tapweight.processes import averaged
 from molweight.tapweight.typing import Batch
 from molweight.training.models import NamedObjectives
 
@@ -40,7 +41,7 @@ class TextObjective(nn.Module, ABC):
 
     @abstractmethod
     def loss(self, encoder: TextEncoder, states: Sequence[Tensor], batch: Batch) -> Tensor:
-        """The loss, a scalar.
+        """The loss, a scalar, whose mean over the processes is that of the whole batch.
 
         Args:
             encoder: whose embeddings a head may share.
@@ -72,4 +73,4 @@ class TextObjectiveSet(NamedObjectives[TextObjective, TextEncoder]):
             states = [backbone(batch, prefix) for _ in range(objective.passes)]
             own = {key.removeprefix(prefix): v for key, v in batch.items() if key.startswith(prefix)}
             found.append(objective.loss(backbone, states, own))
-        return torch.stack(found)
+        return averaged(torch.stack(found))

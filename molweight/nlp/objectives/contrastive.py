@@ -12,6 +12,7 @@ from molweight.errors import ConfigError
 from molweight.nlp.encoder import TextEncoder
 from molweight.nlp.objectives.base import TextObjective
 from molweight.nlp.views import Clean
+from molweight.tapweight.processes import whole_batch
 from molweight.tapweight.typing import Batch
 
 
@@ -49,6 +50,6 @@ class Contrastive(TextObjective):
 
     def loss(self, encoder: TextEncoder, states: Sequence[Tensor], batch: Batch) -> Tensor:
         """Cross entropy of the cosines [b, b], divided by the temperature."""
-        one, two = (functional.normalize(self.head(hidden[:, 0]), dim=1) for hidden in states)
+        one, two = (functional.normalize(whole_batch(self.head(hidden[:, 0])), dim=1) for hidden in states)
         cosines = one @ two.T / self.temperature
         return functional.cross_entropy(cosines, torch.arange(len(one), device=one.device))

@@ -13,6 +13,7 @@ from molweight.nlp.encoder import TextEncoder
 from molweight.nlp.objectives.base import TextObjective
 from molweight.nlp.tokens import IGNORED
 from molweight.nlp.views import Masked
+from molweight.tapweight.processes import per_process
 from molweight.tapweight.typing import Batch
 
 
@@ -60,4 +61,4 @@ class MaskedLanguage(TextObjective):
         hidden = self.transform(states[0][chosen])  # [m, d]: only what is asked for is decoded
         logits = functional.linear(hidden, encoder.embeddings, self.bias)
         total = functional.cross_entropy(logits, labels[chosen], reduction="sum")
-        return total / chosen.sum().clamp(min=1)
+        return total / per_process(chosen)

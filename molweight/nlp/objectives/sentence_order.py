@@ -11,6 +11,7 @@ from molweight.nlp.encoder import TextEncoder
 from molweight.nlp.objectives.base import TextObjective
 from molweight.nlp.tokens import IGNORED
 from molweight.nlp.views import Ordered
+from molweight.tapweight.processes import per_process
 from molweight.tapweight.typing import Batch
 
 
@@ -41,4 +42,4 @@ class SentenceOrder(TextObjective):
         total = functional.cross_entropy(
             self.head(states[0][:, 0]), labels, ignore_index=IGNORED, reduction="sum"
         )
-        return total / (labels != IGNORED).sum().clamp(min=1)
+        return total / per_process(labels != IGNORED)

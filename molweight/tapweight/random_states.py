@@ -1,0 +1,32 @@
+"""The random numbers that dropout draws, kept for a run that is continued."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from molweight.tapweight.processes import gathered, rank, world_size
+
+
+def random_states(device: torch.device) -> Any:
+    """The state of the generator that a device draws from, of every process."""
+    state = torch.get_rng_state() if device.type != "cuda" else torch.cuda.get_rng_state(device)
+    if world_size() == 1:
+        return state
+    # torch reads a generator's state from where the memory begins, so each needs its own.
+    return [one.clone() for one in gathered(state.to(device)).cpu()]
+
+
+def set_random_states(states: Any, device: torch.device) -> None:
+    """Go on drawing where :func:`random_states` was taken.
+
+    Args:
+        states: of as many processes as there are now.
+        device: of the same kind.
+    """
+    state = states[rank()] if world_size() > 1 else states
+    if device.type != "cuda":
+        torch.set_rng_state(state)
+    else:
+        torch.cuda.set_rng_state(state, device)
