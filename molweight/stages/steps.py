@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -63,12 +64,15 @@ def run_steps(
     """
 
     device = trainer.device
+    losses: list[float] = []  # on validation, since the last checkpoint
 
     def save() -> None:
         require_same_models(trainer)
         state = trainer.state_dict()
         if leads():
-            save_checkpoint(directory.checkpoints, trainer.count, state)
+            loss = statistics.fmean(losses) if losses else None
+            save_checkpoint(directory.checkpoints, trainer.count, state, loss=loss)
+        losses.clear()
 
     resume(trainer, directory)
     require_same_models(trainer)
@@ -77,6 +81,8 @@ def run_steps(
         while trainer.count < steps:
             record = trainer.step()
             directory.append_record(record.as_dict())
+            if record.validation_loss is not None:
+                losses.append(record.validation_loss)
             bar.set_postfix_str(in_short(record))
             bar.update()
             if trainer.count % config.learn.checkpoint_every == 0 or trainer.count == steps:
