@@ -127,6 +127,11 @@ def quoted(value: str) -> str:
     return "'" + escaped + "\\" * trailing + "'"
 
 
+def plain(value: str) -> str:
+    """A value as Hydra reads it: quoted only where its grammar needs that."""
+    return value if re.fullmatch(r"[\w.:/-]+", value) else quoted(value)
+
+
 def explain(error: Exception, overrides: Sequence[str], tree: Tree = MOLECULES) -> str:
     """Hydra's complaint as a sentence with the nearest name."""
     text = str(error)

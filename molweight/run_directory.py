@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import json
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
-from molweight.errors import ConfigError, DataError
+from molweight.errors import ConfigError, DataError, MolweightError
 from molweight.files import write_json, write_text
 from molweight.tapweight.processes import leads, world_size
 
@@ -36,7 +36,7 @@ class RunDirectory:
         self.checkpoints = path / "checkpoint"
         self.steps = path / "steps.jsonl"
 
-    @contextmanager
+    @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
         """Hold the folder against other processes; the system lets go of it whenever this one ends.
 
@@ -112,6 +112,18 @@ class RunDirectory:
         if world_size() > 1:
             known["processes"] = world_size()
         write_json(self.path / "status.json", content | known)
+
+    def close(self, reason: str) -> None:
+        """Correct the status of a run whose process was killed, which could not do it itself.
+
+        Args:
+            reason: what is known about it, as a sentence.
+        """
+        with contextlib.suppress(MolweightError), self.alone():  # else somebody runs in it and keeps it right
+            previous = self.previous()
+            if previous is not None and previous.get("state") == "running":
+                self._digest = str(previous.get("config_hash", ""))
+                self.status("interrupted", error=reason)
 
     def claim_data(self, sums: Mapping[str, str | None]) -> None:
         """Note what the run's data are, or insist that they are still those that it began with.

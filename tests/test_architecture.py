@@ -36,6 +36,10 @@ ALLOWED = {
         "objectives.augment",  # how pictures become what a network takes
     ),
     "nlp": ("errors", "files", "tensor_files", "tapweight", "training"),
+    "jobs": (
+        *("errors", "files", "machine", "signals", "composition", "run_directory"),
+        *("recipes", "run_config", "modality", "experiment"),
+    ),
 }
 """What each part may import from the package besides itself; parts not named here stand at the top."""
 

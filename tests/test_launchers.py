@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -15,10 +16,10 @@ from smallest import SMALLEST
 from molweight.__main__ import main
 from molweight.config import MODALITY
 from molweight.errors import ConfigError
-from molweight.leaderboard import launchers, launching
-from molweight.leaderboard.job import stopped_by
-from molweight.leaderboard.launchers import Launcher, find_launcher, threads
-from molweight.leaderboard.launching import launch
+from molweight.jobs import launchers, launching
+from molweight.jobs.launched import stopped_by
+from molweight.jobs.launchers import Launcher, find_launcher, threads
+from molweight.jobs.launching import launch
 from molweight.leaderboard.plan import plan
 from molweight.leaderboard.rows import read_rows
 from molweight.signals import Interrupted, interruptible, stop_if_asked
@@ -139,15 +140,17 @@ def test_jobs_of_one_machine_share_its_cores(monkeypatch):
 
 
 PRETENDED = """
-import json, pathlib, sys, time
+import json, pathlib, platform, subprocess, sys, time
 folder = pathlib.Path(sys.argv[1])
-def begin(number):
-    (folder / str(number)).mkdir()
-    (folder / str(number) / "began").touch()
-def end(number, row, code=0, error=""):
+def write(number, name, content):
+    (folder / str(number)).mkdir(exist_ok=True)
     part = folder / str(number) / "part"
-    part.write_text(json.dumps({"row": row, "exit_code": code, "error": error}))
-    part.rename(folder / str(number) / "ended.json")
+    part.write_text(json.dumps(content))
+    part.rename(folder / str(number) / name)
+def begin(number, host="elsewhere", process=1):
+    write(number, "began.json", {"host": host, "process": process})
+def end(number, code=0, error=None):
+    write(number, "ended.json", {"exit_code": code, "error": error})
 """
 
 
@@ -163,7 +166,7 @@ def pretended(monkeypatch, tmp_path):
     def act(*scripts):
         left = list(scripts)
 
-        def start(launcher, jobs, out):
+        def start(launcher, jobs):
             jobs.folder.mkdir(parents=True)
             command = [sys.executable, "-c", PRETENDED + left.pop(0), str(jobs.folder)]
             return subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
@@ -177,9 +180,7 @@ def pretended(monkeypatch, tmp_path):
                 chosen,
                 out=tmp_path,
                 begin=lambda run: None,
-                record=lambda run, outcome: recorded.update(
-                    {run.seed: (outcome.row.get("error"), outcome.exit_code)}
-                ),
+                record=lambda run, outcome: recorded.update({run.seed: (outcome.error, outcome.exit_code)}),
             )
         except (ConfigError, Interrupted) as error:
             raised = error
@@ -193,12 +194,12 @@ def test_a_job_that_dies_costs_its_own_run(pretended):
     """One ends, one dies, one is under way and one waits when the launcher gives up; then the rest runs."""
     recorded, raised = pretended(
         """
-begin(0); end(0, {}); begin(1); begin(2)
+begin(0); end(0); begin(1); begin(2)
 if not __import__("os").fork():
     while not (folder / "stop").exists(): time.sleep(0.01)
-    end(2, None, 143)
+    end(2)
 """,
-        "begin(0); end(0, {}); begin(1); end(1, {})",
+        "begin(0); end(0)",
     )
     assert raised is None and sorted(recorded) == [0, 1, 2, 3]
     assert "ended without a word" in recorded[1][0] and recorded[1][1] == 1
@@ -209,13 +210,32 @@ def test_a_job_that_somebody_else_stops_is_a_row_and_the_others_go_on(pretended)
     recorded, raised = pretended(
         """
 for number in range(4): begin(number)
-end(0, None, 143, "its job was stopped")
-for number in (1, 2, 3): end(number, {})
+end(0, 143)
+for number in (1, 2, 3): end(number)
 """
     )
-    assert raised is None and recorded == {0: ("its job was stopped", 143)} | dict.fromkeys(
-        (1, 2, 3), (None, 0)
+    assert raised is None and recorded[0][1] == 143 and "stopped by a signal" in recorded[0][0]
+    assert [recorded[seed] for seed in (1, 2, 3)] == [(None, 0)] * 3
+
+
+def test_a_job_whose_process_is_killed_is_recorded_while_the_launcher_waits_for_others(pretended, tmp_path):
+    """Its ``status.json`` no longer says that it runs."""
+    run = tmp_path / "runs" / "esol" / "equal" / "1"
+    run.mkdir(parents=True)
+    (run / "status.json").write_text('{"state": "running", "config_hash": "a"}')
+    recorded, raised = pretended(
+        """
+gone = subprocess.Popen(["true"]); gone.wait()
+begin(0, platform.node()); begin(1, platform.node(), gone.pid); begin(2); begin(3)
+while "running" in (folder.parents[1] / "runs/esol/equal/1/status.json").read_text(): time.sleep(0.01)
+for number in (0, 2, 3): end(number)
+"""
     )
+    assert raised is None and "ended without a word" in recorded[1][0] and recorded[1][1] == 1
+    assert [recorded[seed] for seed in (0, 2, 3)] == [(None, 0)] * 3
+    status = json.loads((run / "status.json").read_text())
+    assert status["state"] == "interrupted" and status["error"] == recorded[1][0]
+    assert status["config_hash"] == "a"
 
 
 def test_a_launcher_that_does_nothing_is_an_error(pretended):
@@ -225,7 +245,7 @@ def test_a_launcher_that_does_nothing_is_an_error(pretended):
 
 def test_a_signal_lets_the_jobs_save_and_keeps_what_is_done(pretended, tmp_path):
     def ask():
-        while not list(tmp_path.glob("launcher/*/1/began")):
+        while not list(tmp_path.glob("launcher/*/1/began.json")):
             time.sleep(0.02)
         os.kill(os.getpid(), signal.SIGTERM)
 
@@ -233,9 +253,9 @@ def test_a_signal_lets_the_jobs_save_and_keeps_what_is_done(pretended, tmp_path)
     thread.start()
     recorded, raised = pretended(
         """
-begin(0); end(0, {}); begin(1); begin(2)
+begin(0); end(0); begin(1); begin(2)
 while not (folder / "stop").exists(): time.sleep(0.01)
-end(1, None, 143); end(2, {})
+end(1, 143); end(2)
 time.sleep(60)
 """
     )

@@ -20,9 +20,10 @@ from smallest import SMALLEST
 from molweight.__main__ import main
 from molweight.config import MODALITY, load_config
 from molweight.errors import ConfigError, DataError, DivergedError
-from molweight.leaderboard import execution, leaderboard, leaderboard_tables, pictures
+from molweight.jobs import execution
+from molweight.jobs.job import Outcome
+from molweight.leaderboard import leaderboard, leaderboard_tables, pictures
 from molweight.leaderboard.command import parse_seeds, shown
-from molweight.leaderboard.execution import Outcome
 from molweight.leaderboard.pictures import plot_learned, plot_ranks
 from molweight.leaderboard.plan import folder_name, plan
 from molweight.leaderboard.rows import COLUMNS, finished_row, read_rows
@@ -44,7 +45,7 @@ class Made:
     def __init__(self, change=None):
         self.change, self.made = change, []
 
-    def __call__(self, config, *, command):
+    def __call__(self, config, *, command, progress):
         directory = RunDirectory(config.run_dir)
         directory.open(config.text, config.hash)
         report = self.report(config, command)
@@ -95,7 +96,7 @@ class Made:
 def made(monkeypatch):
     """Runs that take no time; the fixture's ``change`` decides what happens in them."""
     stand_in = Made()
-    monkeypatch.setattr(execution, "run_experiment", stand_in)
+    monkeypatch.setattr("molweight.experiment.run_experiment", stand_in)
     return stand_in
 
 
@@ -540,8 +541,8 @@ def waiting(run):
         try:
             stop_if_asked(lambda: (folder / f"saved{run.seed}").touch())
         except Interrupted as stop:
-            return Outcome(row=None, exit_code=stop.exit_code)
-    return Outcome(row={}, exit_code=0)
+            return Outcome(exit_code=stop.exit_code)
+    return Outcome(exit_code=0)
 
 
 def test_a_process_that_dies_costs_its_own_run(monkeypatch, tmp_path):
@@ -549,7 +550,7 @@ def test_a_process_that_dies_costs_its_own_run(monkeypatch, tmp_path):
     runs, found = plan(MODALITY, ["esol"], ["equal"], [0, 1], out=tmp_path), {}
     left = execution._in_processes(runs, 1, lambda run: None, lambda run, end: found.update({run.seed: end}))
     assert left == runs[1:], "for another process"
-    assert found[0].exit_code == 1 and "ended without a word" in found[0].row["error"]
+    assert found[0].exit_code == 1 and "ended without a word" in found[0].error and found[0].died
 
 
 def test_a_signal_lets_a_process_save_and_starts_nothing_more(monkeypatch, tmp_path):

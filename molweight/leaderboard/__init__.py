@@ -3,12 +3,11 @@
     from molweight.leaderboard import leaderboard
     board = leaderboard(["esol", "bbbp"], methods=["equal", "tapweight"], seeds=[0, 1, 2])
 
-It reads top down: ``runs`` (what is run, kept and announced), ``plan`` (which runs), ``execution`` (one
-after the other or in processes), ``launchers`` and ``launching`` (or through a launcher of Hydra), ``job``
-(what that starts), ``rows`` (``leaderboard.csv``), ``predictions`` (``predictions.npz``), ``summary``
-(numbers from both, through ``statistics`` and ``training.bootstrap``), ``tables`` and ``pictures``.
+It reads top down: ``runs`` (what is run, kept and announced), ``plan`` (which runs; ``molweight.jobs`` runs
+them), ``rows`` (``leaderboard.csv``), ``predictions`` (``predictions.npz``), ``summary`` (numbers from both,
+through ``statistics`` and ``training.bootstrap``), ``tables`` and ``pictures``.
 
-Importing the package loads no torch, so that a launcher, which trains nothing, starts at once.
+Importing the package loads nothing of it, so that ``python -m molweight --help`` answers at once.
 """
 
 from __future__ import annotations

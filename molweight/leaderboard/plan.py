@@ -5,20 +5,17 @@ from __future__ import annotations
 import difflib
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import yaml
 from tqdm import tqdm
 
-from molweight.composition import quoted
-from molweight.errors import ConfigError, MolweightError, unknown
+from molweight.composition import plain
+from molweight.errors import ConfigError, unknown
+from molweight.jobs.job import Job
 from molweight.modality import Modality
-from molweight.recipes import RunConfig
 from molweight.run_config import SECTIONS, compose_run
-from molweight.run_directory import RunDirectory
 
 OWN = ("datasets", "tasks", "methods", "seeds", "out", "jobs", "launcher", "reference", "resamples")
 """Options of the leaderboard itself; all others are options of every run."""
@@ -37,18 +34,15 @@ EXAMPLES = {
     "methods": "equal,tapweight",
     "seeds": "0,1,2",
 }
-SHOWN = 5  # options that differ, in an error's sentence
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
+class Run(Job):
     """One run of a leaderboard.
 
     Args:
         dataset, method, seed: as they were asked for.
         folder: of the run, relative to ``out``.
-        config: composed and checked.
-        command: that makes the same run by itself.
         options: shared by all runs.
     """
 
@@ -56,19 +50,12 @@ class Run:
     method: str
     seed: int
     folder: str
-    config: RunConfig
-    command: str
     options: tuple[str, ...]
 
     @property
     def key(self) -> tuple[str, str, int]:
         """What makes the run one row of the table."""
         return self.dataset, self.method, self.seed
-
-    @property
-    def name(self) -> str:
-        """For people."""
-        return f"{self.dataset} {self.method} seed {self.seed}"
 
 
 def plan(
@@ -110,19 +97,16 @@ def _run(
     places = (f"run_dir={plain(str(out / folder))}", f"pretraining_cache={plain(str(out / 'pretrained'))}")
     overrides = (*chosen, *places, *options)
     return Run(
+        name=f"{dataset} {method} seed {seed}",
         dataset=dataset,
         method=method,
         seed=seed,
         folder=folder,
+        overrides=overrides,
         config=compose_run(modality, *overrides),
         command=f"{modality.tree.command} {shlex.join(overrides)}",
         options=options,
     )
-
-
-def plain(value: str) -> str:
-    """A value as Hydra reads it: quoted only where its grammar needs that."""
-    return value if re.fullmatch(r"[\w.:/-]+", value) else quoted(value)
 
 
 def folder_name(name: str) -> str:
@@ -154,48 +138,3 @@ def check_options(options: Iterable[str], modality: Modality) -> None:
             raise ConfigError(f"{key}= is set for every run; choose with {CHOSEN[key]}=")
         if key not in known and difflib.get_close_matches(key, OWN, n=1, cutoff=0.7):
             raise ConfigError(unknown("leaderboard option", key, OWN))
-
-
-def is_finished(run: Run) -> bool:
-    """Whether the run's folder holds its result, so that it need not run again.
-
-    Raises:
-        ConfigError: the folder holds something else than this run.
-        DataError: its status cannot be read.
-    """
-    folder = run.config.run_dir
-    cure = "choose another out=, or delete that folder"
-    try:
-        status = RunDirectory(folder).previous()
-    except MolweightError as error:  # its sentence names an option that is ours to set
-        raise type(error)(str(error).replace("run_dir=", "out=")) from error
-    if status is None:
-        return False
-    if status.get("config_hash") != run.config.hash:
-        differing = "; ".join(_differences(folder / "config.yaml", run.config.text))
-        raise ConfigError(f"{folder} holds a run with other options ({differing or 'unknown ones'}); {cure}")
-    if status.get("state") != "ok":
-        return False
-    if not (folder / "report.json").exists():
-        raise ConfigError(f"{folder} holds a finished run without its report.json; {cure}")
-    return True
-
-
-def _differences(path: Path, text: str) -> list[str]:
-    """``key=there instead of wanted`` for the options that differ; the first few."""
-    try:
-        there = dict(_flat(yaml.safe_load(path.read_text(encoding="utf-8"))))
-    except (OSError, ValueError, yaml.YAMLError):
-        return []
-    wanted = dict(_flat(yaml.safe_load(text)))
-    keys = [key for key in {**wanted, **there} if key != "run_dir" and there.get(key) != wanted.get(key)]
-    said = [f"{key}={there.get(key)} instead of {wanted.get(key)}" for key in keys[:SHOWN]]
-    return said + ([f"and {len(keys) - SHOWN} more"] if len(keys) > SHOWN else [])
-
-
-def _flat(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(tree, dict) and tree:
-        for key, value in tree.items():
-            yield from _flat(value, f"{prefix}.{key}" if prefix else str(key))
-    else:
-        yield prefix, tree

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,18 +11,21 @@ from typing import Any
 
 from tqdm import tqdm
 
-from molweight.errors import ConfigError, unknown
+from molweight.errors import ConfigError, DataError, unknown
 from molweight.files import write_json, write_text
-from molweight.leaderboard.execution import Outcome, execute
-from molweight.leaderboard.launchers import Launcher, choose_launcher
-from molweight.leaderboard.launching import launch
+from molweight.jobs.execution import execute
+from molweight.jobs.finished import is_finished
+from molweight.jobs.job import Outcome
+from molweight.jobs.launchers import Launcher, choose_launcher
+from molweight.jobs.launching import launch
 from molweight.leaderboard.page import save_page
 from molweight.leaderboard.pictures import learned_figure, ranks_figure, save_picture
-from molweight.leaderboard.plan import Run, is_finished, plan
+from molweight.leaderboard.plan import Run, plan
 from molweight.leaderboard.rows import (
     FILE,
     Row,
     check_comparable,
+    failed_row,
     finished_row,
     key,
     read_rows,
@@ -32,6 +36,7 @@ from molweight.leaderboard.summary import summarise
 from molweight.leaderboard.tables import counted, markdown
 from molweight.modality import find_modality
 from molweight.reporting.markdown import number
+from molweight.run_directory import RunDirectory
 
 REFERENCE = "tapweight"
 Announce = Callable[[str], None]
@@ -161,7 +166,7 @@ def collect(folder: Path, runs: Sequence[Run]) -> tuple[dict[tuple[str, str, int
     waiting = []
     for run in runs:
         before = earlier.get(run.key)
-        if is_finished(run):
+        if is_finished(run.config, "out="):
             rows[run.key] = finished_row(run)
         elif before is not None and is_result(before, run) and not run.config.run_dir.exists():
             rows[run.key] = before
@@ -197,12 +202,12 @@ def run_all(
             bar.set_postfix_str(run.name)
 
         def record(run: Run, outcome: Outcome) -> None:
-            assert outcome.row is not None
-            rows[run.key] = outcome.row
-            codes.append(outcome.exit_code)
+            row, code = ended_row(run, outcome)
+            rows[run.key] = row
+            codes.append(code)
             write_rows(folder, present(rows))
             with clear_of(bar):
-                say(line(run, outcome.row))
+                say(line(run, row))
             bar.update()
 
         if launcher is None:
@@ -210,6 +215,17 @@ def run_all(
         else:
             launch(waiting, launcher, out=folder, begin=begin, record=record)
     return max(codes)
+
+
+def ended_row(run: Run, outcome: Outcome) -> tuple[Row, int]:
+    """The row of a run that has ended, and its exit code."""
+    if outcome.error is not None:
+        return failed_row(run, outcome.error), outcome.exit_code
+    shutil.rmtree(RunDirectory(run.config.run_dir).checkpoints, ignore_errors=True)  # up to a gigabyte
+    try:
+        return finished_row(run), 0
+    except DataError as error:
+        return failed_row(run, str(error)), error.exit_code
 
 
 @contextlib.contextmanager

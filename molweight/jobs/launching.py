@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -17,38 +18,39 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Generic
 
 from molweight.composition import quoted
 from molweight.errors import ConfigError
 from molweight.files import write_json
-from molweight.leaderboard.execution import Begin, Outcome, Record
-from molweight.leaderboard.job import BEGAN, ENDED, ERROR, JOBS, POLL, STOP
-from molweight.leaderboard.launchers import Launcher, threads
-from molweight.leaderboard.plan import Run
-from molweight.leaderboard.rows import failed_row
+from molweight.jobs.execution import AnyJob, Begin, Record
+from molweight.jobs.job import Outcome, died
+from molweight.jobs.launched import BEGAN, ENDED, ERROR, JOBS, POLL, STOP
+from molweight.jobs.launchers import Launcher, threads
 from molweight.signals import Interrupted, interruptible, stop_if_asked
 
+STOPPED = "its job was stopped by a signal; the same command continues this run"
 GRACE = 60  # seconds for a step to end and be saved, where nothing tells whether the job still lives
 
 
 @dataclass(kw_only=True)
-class Jobs:
+class Jobs(Generic[AnyJob]):
     """What the jobs of one launcher have left in their folder so far.
 
     Args:
-        runs: job ``i`` is run ``i``.
+        runs: with the numbers that they have in the folder.
         folder: shared with the jobs.
         begin: called when a run starts.
-        record: called when a run has a row.
+        record: called when it is known how a run ended.
     """
 
-    runs: Sequence[Run]
+    runs: Sequence[AnyJob]
     folder: Path
-    begin: Begin
-    record: Record
+    begin: Begin[AnyJob]
+    record: Record[AnyJob]
     began: set[int] = field(default_factory=set)
     ended: set[int] = field(default_factory=set)
-    noted: set[int] = field(default_factory=set)  # those with a row
+    noted: set[int] = field(default_factory=set)  # those that are recorded
 
     @property
     def under_way(self) -> set[int]:
@@ -62,33 +64,62 @@ class Jobs:
                 self.began.add(number)
                 self.begin(self.runs[number])
         for number in sorted(self.under_way):
-            if (path := self.folder / str(number) / ENDED).exists():
+            own = self.folder / str(number)
+            gone = is_gone(own / BEGAN)  # first: a process may write and end between two questions
+            if (own / ENDED).exists():
                 self.ended.add(number)
-                found = json.loads(path.read_text(encoding="utf-8"))
-                row = found["row"]
-                if row is None:
-                    if (self.folder / STOP).exists():
-                        continue  # as it was asked to
-                    row = failed_row(self.runs[number], found["error"])
-                self.note(number, Outcome(row=row, exit_code=found["exit_code"]))
+                outcome = Outcome(**json.loads((own / ENDED).read_text(encoding="utf-8")))
+                if not outcome.interrupted:
+                    self.note(number, outcome)
+                elif not (self.folder / STOP).exists():  # else it did as it was asked to
+                    self.note(number, Outcome(exit_code=outcome.exit_code, error=STOPPED))
+            elif gone:
+                self.ended.add(number)
+                self.note_death(number)
 
     def note(self, number: int, outcome: Outcome) -> None:
         """Record how a job ended."""
         self.noted.add(number)
         self.record(self.runs[number], outcome)
 
+    def note_death(self, number: int) -> None:
+        """Record that a job ended without a word."""
+        sentence = (
+            "its process ended without a word, perhaps for lack of memory or time; its logs are in launcher/"
+            f"{self.folder.name}; the same command continues this run"
+        )
+        self.note(number, died(self.runs[number], sentence))
+
     def stop(self) -> None:
         """Ask all that have not ended to save and stop, or not to begin."""
         (self.folder / STOP).touch()
 
 
-def launch(runs: Sequence[Run], launcher: Launcher, *, out: Path, begin: Begin, record: Record) -> None:
+def is_gone(began: Path) -> bool:
+    """Whether the process that wrote this file is known to be gone; of another machine nothing is known."""
+    if not hasattr(os, "killpg"):  # on Windows a signal that only asks would end it
+        return False
+    found = json.loads(began.read_text(encoding="utf-8"))
+    if found["host"] != platform.node():
+        return False
+    try:
+        os.kill(found["process"], 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+def launch(
+    runs: Sequence[AnyJob], launcher: Launcher, *, out: Path, begin: Begin[AnyJob], record: Record[AnyJob]
+) -> None:
     """Run all through a launcher, and record each as soon as it ends.
 
     Args:
-        runs: of one leaderboard.
+        runs: of one modality.
         launcher: from :func:`find_launcher`.
-        out: folder of the leaderboard; the launcher works in ``launcher/`` in it.
+        out: folder of all; the launcher works in ``launcher/`` in it.
         begin: called when a run starts.
         record: called when a run has ended, in any order.
 
@@ -102,11 +133,13 @@ def launch(runs: Sequence[Run], launcher: Launcher, *, out: Path, begin: Begin, 
             left = _sweep(left, launcher, out, begin, record)
 
 
-def _sweep(runs: list[Run], launcher: Launcher, out: Path, begin: Begin, record: Record) -> list[Run]:
+def _sweep(
+    runs: list[AnyJob], launcher: Launcher, out: Path, begin: Begin[AnyJob], record: Record[AnyJob]
+) -> list[AnyJob]:
     """Run in a launcher of its own; the runs that are left if it gave up, as some do when one job dies."""
     folder = (out / "launcher" / datetime.now().strftime("%Y-%m-%d_%H-%M-%S-%f")).resolve()
     jobs = Jobs(runs=runs, folder=folder, begin=begin, record=record)
-    process = _start(launcher, jobs, out)
+    process = _start(launcher, jobs)
     try:
         while process.poll() is None:
             stop_if_asked()
@@ -135,23 +168,17 @@ def _sweep(runs: list[Run], launcher: Launcher, out: Path, begin: Begin, record:
         assert process.stdin is not None
         process.stdin.close()
     for number in sorted(jobs.under_way):
-        sentence = (
-            "its job ended without a word, perhaps for lack of memory or time; its logs are in launcher/"
-            f"{folder.name}; the same command continues this run"
-        )
-        jobs.note(number, Outcome(row=failed_row(runs[number], sentence), exit_code=1))
+        jobs.note_death(number)
     if not jobs.noted:
         raise ConfigError(f"launcher={launcher.name} did not work{_error(folder)}; its log: {folder}/log.txt")
     return [run for number, run in enumerate(runs) if number not in jobs.noted]
 
 
-def _start(launcher: Launcher, jobs: Jobs, out: Path) -> subprocess.Popen[bytes]:
+def _start(launcher: Launcher, jobs: Jobs[AnyJob]) -> subprocess.Popen[bytes]:
     """Start a process for the launcher, in a session of its own: a Ctrl-C reaches the jobs through us."""
     content = {
-        "runs": [[run.dataset, run.method, run.seed] for run in jobs.runs],
+        "jobs": [{"name": run.name, "overrides": run.overrides, "command": run.command} for run in jobs.runs],
         "modality": jobs.runs[0].config.modality,
-        "options": jobs.runs[0].options,
-        "out": str(out),
         "threads": threads(launcher, len(jobs.runs)),
     }
     write_json(jobs.folder / JOBS, content)
@@ -160,7 +187,7 @@ def _start(launcher: Launcher, jobs: Jobs, out: Path) -> subprocess.Popen[bytes]
         *(f"hydra.sweep.dir={quoted(str(jobs.folder))}", "hydra.sweep.subdir=${number}"),
         *("hydra.output_subdir=null", "hydra.job.name=molweight", f"+number=range({len(jobs.runs)})"),
     )
-    code = "from molweight.leaderboard.job import main; main()"
+    code = "from molweight.jobs.launched import main; main()"
     with (jobs.folder / "log.txt").open("wb") as log:
         return subprocess.Popen(
             [sys.executable, "-c", code, str(jobs.folder), *options],

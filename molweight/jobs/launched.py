@@ -1,7 +1,8 @@
-"""One run of a leaderboard as a job of a Hydra launcher, in another process or on another machine.
+"""A job of a Hydra launcher, in another process or on another machine.
 
 The jobs and the command that waits for them share a folder: ``jobs.json`` says what to run, ``stop`` asks
-all to save and stop, and each job leaves ``<number>/began`` and ``<number>/ended.json``.
+all to save and stop, and each job leaves ``<number>/began.json`` (in which process) and
+``<number>/ended.json`` (its outcome).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import platform
 import signal
 import sys
 import threading
@@ -25,7 +27,7 @@ from molweight.errors import MolweightError
 from molweight.files import write_json
 from molweight.signals import Interrupted, interruptible
 
-JOBS, STOP, ERROR, BEGAN, ENDED = "jobs.json", "stop", "error.json", "began", "ended.json"
+JOBS, STOP, ERROR, BEGAN, ENDED = "jobs.json", "stop", "error.json", "began.json", "ended.json"
 POLL = 0.5  # seconds between two looks for a file
 
 
@@ -57,33 +59,31 @@ def job(config: DictConfig) -> None:
     if (folder / STOP).exists():
         return
     own = folder / str(config.number)
-    own.mkdir(exist_ok=True)
-    (own / BEGAN).touch()
+    write_json(own / BEGAN, {"host": platform.node(), "process": os.getpid()})
     with contextlib.suppress(Interrupted), interruptible(), stopped_by(folder / STOP):
         write_json(own / ENDED, ending(folder, config.number))
 
 
 def ending(folder: Path, number: int) -> dict[str, Any]:
-    """Run one, and how it ended: its row or None, its exit code, and the reason for a row that is missing."""
+    """Run one, and how it ended: the fields of an :class:`molweight.jobs.job.Outcome`."""
     try:
         import torch  # slow to import, and no business of the launcher
 
-        from molweight.leaderboard.execution import attempt
-        from molweight.leaderboard.plan import plan
+        from molweight.jobs.job import Job, attempt
         from molweight.modality import find_modality
+        from molweight.run_config import compose_run
 
         jobs = json.loads((folder / JOBS).read_text(encoding="utf-8"))
         if jobs["threads"] is not None:
             torch.set_num_threads(jobs["threads"])
-        dataset, method, seed = jobs["runs"][number]
-        modality = find_modality(jobs["modality"])
-        run = plan(modality, [dataset], [method], [seed], options=jobs["options"], out=Path(jobs["out"]))[0]
+        content = jobs["jobs"][number]
+        config = compose_run(find_modality(jobs["modality"]), *content["overrides"])
+        made = Job(**{**content, "overrides": tuple(content["overrides"]), "config": config})
     except Exception as error:  # the run was fine where it was planned: the machines differ
         code = error.exit_code if isinstance(error, MolweightError) else 1
-        return {"row": None, "exit_code": code, "error": f"{type(error).__name__}: {error}"}
-    outcome = attempt(run)
-    reason = "its job was stopped by a signal; the same command continues this run"
-    return {"row": outcome.row, "exit_code": outcome.exit_code, "error": reason}
+        return {"exit_code": code, "error": f"{type(error).__name__}: {error}"}
+    outcome = attempt(made)
+    return {"exit_code": outcome.exit_code, "error": outcome.error}
 
 
 @contextlib.contextmanager
