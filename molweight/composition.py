@@ -64,8 +64,13 @@ def config_dir() -> Path:
     return installed if installed.is_dir() else package.parent / "configs"
 
 
-def compose_config(overrides: Sequence[str], tree: Tree = MOLECULES) -> DictConfig:
+def compose_config(overrides: Sequence[str], tree: Tree = MOLECULES, *, whole: bool = False) -> DictConfig:
     """Hydra's composition, with its errors turned into ours.
+
+    Args:
+        overrides: options of a command.
+        tree: its files.
+        whole: with the part that configures Hydra itself.
 
     Raises:
         ConfigError: as :func:`load_config`.
@@ -75,7 +80,7 @@ def compose_config(overrides: Sequence[str], tree: Tree = MOLECULES) -> DictConf
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(config_dir()), version_base="1.3"):
-            return compose(tree.primary, overrides=arguments)
+            return compose(tree.primary, overrides=arguments, return_hydra_config=whole)
     except (HydraException, OmegaConfBaseException, ValueError) as error:  # ValueError: dataset=null
         raise ConfigError(explain(error, arguments, tree)) from error
     except (TypeError, AttributeError, LookupError, AssertionError) as error:  # Hydra on dataset=[1,2]

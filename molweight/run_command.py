@@ -5,15 +5,12 @@ from __future__ import annotations
 import logging
 import shlex
 import sys
-from pathlib import Path
 
 import hydra
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from molweight.composition import compose_config, config_dir, spelled_out
-from molweight.errors import MolweightError
+from molweight.errors import ConfigError, MolweightError
 from molweight.experiment import run_experiment
 from molweight.modality import Modality
 from molweight.reporting.content import Report
@@ -21,7 +18,12 @@ from molweight.reporting.markdown import headline, number
 from molweight.reporting.page import save_page
 from molweight.run_config import to_run_config
 from molweight.signals import Interrupted
-from molweight.training.distributed import LeaderFailedError, launched_rank
+from molweight.sweeps.options import asks_for_sweep
+from molweight.sweeps.plan import plan_sweep
+from molweight.sweeps.sweep import run_sweep
+from molweight.sweeps.table import table
+from molweight.terminal import printable
+from molweight.training.distributed import LeaderFailedError, asked_for, launched_rank
 
 
 def run_command(modality: Modality, arguments: list[str] | None = None) -> int:
@@ -30,6 +32,8 @@ def run_command(modality: Modality, arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("molweight").setLevel(logging.WARNING if launched_rank() else logging.INFO)
     tree = modality.tree
+    if asks_for_sweep(arguments):
+        return sweep_command(modality, arguments)
     options = spelled_out(arguments, tree)
     command = f"{tree.command} {shlex.join(arguments)}".strip()
     code = 0
@@ -37,15 +41,13 @@ def run_command(modality: Modality, arguments: list[str] | None = None) -> int:
     @hydra.main(config_path=str(config_dir()), config_name=tree.primary, version_base="1.3")
     def job(config: DictConfig) -> None:
         nonlocal code
-        if HydraConfig.get().mode == RunMode.MULTIRUN:
-            config.run_dir = str(Path(config.run_dir) / str(HydraConfig.get().job.num))
-        code = max(code, one_run(config, modality, command))
+        code = one_run(config, modality, command)
 
     try:
-        if not any(option.startswith("-") for option in options):  # --help, --cfg, --multirun: Hydra's own
+        if not any(option.startswith("-") for option in options):  # --help, --cfg: Hydra's own
             compose_config(arguments, tree)  # Hydra would print its own sentence and exit with 1
     except MolweightError as error:
-        print(f"molweight: {error}", file=sys.stderr)
+        tell(f"molweight: {error}")
         return error.exit_code
     sys.argv = [sys.argv[0], *options]
     job()
@@ -56,7 +58,7 @@ def one_run(config: DictConfig, modality: Modality, command: str) -> int:
     """Run one composed configuration; the exit code."""
     try:
         run = to_run_config(config, modality)
-        say(f"run directory: {run.run_dir}")
+        tell(f"run directory: {run.run_dir}")
         report = run_experiment(run, progress=True, command=command)
     except LeaderFailedError as error:
         return error.exit_code  # it has said why
@@ -65,10 +67,10 @@ def one_run(config: DictConfig, modality: Modality, command: str) -> int:
         print(f"{name}: {error}", file=sys.stderr)
         return error.exit_code
     except Interrupted as error:
-        say(f"molweight: {error}; run it again with run_dir={run.run_dir} to continue")
+        tell(f"molweight: {error}; run it again with run_dir={run.run_dir} to continue")
         return error.exit_code
     except KeyboardInterrupt:
-        say("molweight: interrupted")
+        tell("molweight: interrupted")
         return 130
     if launched_rank():
         return 0
@@ -81,10 +83,31 @@ def one_run(config: DictConfig, modality: Modality, command: str) -> int:
     return 0
 
 
-def say(sentence: str) -> None:
+def tell(sentence: str) -> None:
     """Print for people, in one of several processes."""
     if not launched_rank():
         print(sentence, file=sys.stderr)
+
+
+def sweep_command(modality: Modality, arguments: list[str]) -> int:
+    """Run every combination of the values that are listed; 0, or the highest exit code of the jobs."""
+
+    def say(line: str) -> None:
+        print(printable(line), flush=True)
+
+    try:
+        if asked_for() > 1:
+            raise ConfigError("a sweep runs several runs by itself: start it without torchrun")
+        sweep = plan_sweep(modality, arguments, progress=True)
+        endings = run_sweep(sweep, say=say, progress=True)
+    except MolweightError as error:
+        print(f"molweight: {printable(error)}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("molweight: interrupted", file=sys.stderr)
+        return 130
+    print(table(endings))
+    return endings.exit_code
 
 
 def closing_lines(report: Report) -> str:

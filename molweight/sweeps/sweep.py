@@ -1,0 +1,162 @@
+"""What is left of a sweep is run, and every job's end is known."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from molweight.errors import DataError, MolweightError
+from molweight.jobs.execution import execute
+from molweight.jobs.finished import is_finished
+from molweight.jobs.job import Job, Outcome
+from molweight.jobs.launching import launch
+from molweight.reporting.markdown import headline, number
+from molweight.reporting.page import save_page
+from molweight.run_directory import RunDirectory
+from molweight.signals import Interrupted
+from molweight.sweeps.plan import Sweep
+
+logger = logging.getLogger(__name__)
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ending:
+    """How a job ended.
+
+    Args:
+        state: ``ok``, ``ok before``, ``failed``, ``died``, ``interrupted`` or ``not begun``.
+        score: of a job that is ok, for people.
+        error: the reason in a sentence, of one that failed or died.
+        exit_code: as the run alone would have ended.
+    """
+
+    state: str
+    score: str = ""
+    error: str = ""
+    exit_code: int = 0
+
+
+@dataclass(kw_only=True)
+class Endings:
+    """What is known about the jobs of a sweep so far.
+
+    Args:
+        jobs: all of them.
+        say: called with a line for each job that ends.
+    """
+
+    jobs: Sequence[Job]
+    say: Say
+    of: dict[str, Ending] = field(default_factory=dict)  # by the job's folder
+    stopped: int = 0  # exit code, if a signal ended the sweep
+
+    @property
+    def exit_code(self) -> int:
+        """That of the signal which ended the sweep, else the highest of its jobs."""
+        return self.stopped or max((one.exit_code for one in self.of.values()), default=0)
+
+    def begin(self, job: Job) -> None:
+        """Note that a job begins."""
+        self.say(f"{job.name}: begins in {job.config.run_dir}")
+
+    def record(self, job: Job, outcome: Outcome) -> None:
+        """Note how a job ended, and say it."""
+        ending = ended(job, outcome)
+        self.of[str(job.config.run_dir)] = ending
+        self.say(f"{job.name}: {ending.state}: {ending.score or ending.error}")
+
+    def skip(self, job: Job) -> None:
+        """Note that a job need not run."""
+        content = read_report(job)
+        self.of[str(job.config.run_dir)] = Ending(state="ok before", score=headline(content))
+        self.say(f"{job.name}: finished before, skipped")
+
+    def close(self) -> None:
+        """Look up the jobs that nobody reported."""
+        for job in self.jobs:
+            if str(job.config.run_dir) not in self.of:
+                self.of[str(job.config.run_dir)] = unreported(job)
+
+
+def run_sweep(sweep: Sweep, *, say: Say, progress: bool = False) -> Endings:
+    """Run what is not finished; a job that fails does not stop the others.
+
+    Args:
+        sweep: from :func:`molweight.sweeps.plan.plan_sweep`.
+        say: called with a line for everything that happens.
+        progress: show the bars of a run that runs here.
+
+    Returns:
+        How each job ended, also after a signal.
+
+    Raises:
+        ConfigError: before the first job starts: a folder holds another run, or the launcher does not work.
+        DataError: a folder cannot be read.
+    """
+    endings = Endings(jobs=sweep.jobs, say=say)
+    finished = [is_finished(job.config, "run_dir=") for job in sweep.jobs]
+    for job in (job for job, done in zip(sweep.jobs, finished, strict=True) if done):
+        endings.skip(job)
+    waiting = [job for job, done in zip(sweep.jobs, finished, strict=True) if not done]
+    try:
+        if sweep.launcher is None:
+            execute(waiting, begin=endings.begin, record=endings.record, progress=progress)
+        elif waiting:
+            say(f"logs of hydra/launcher={sweep.launcher.name} in {sweep.folder / 'launcher'}")
+            launch(waiting, sweep.launcher, out=sweep.folder, begin=endings.begin, record=endings.record)
+    except Interrupted as stop:
+        endings.stopped = stop.exit_code
+    endings.close()
+    return endings
+
+
+def ended(job: Job, outcome: Outcome) -> Ending:
+    """What became of a job that ran; it has its page if all is well."""
+    if outcome.died:
+        return Ending(state="died", error=outcome.error or "", exit_code=outcome.exit_code)
+    if outcome.error is not None:
+        state = "interrupted" if outcome.exit_code > 128 else "failed"
+        return Ending(state=state, error=outcome.error, exit_code=outcome.exit_code)
+    try:
+        content = read_report(job)
+    except DataError as error:
+        return Ending(state="failed", error=str(error), exit_code=error.exit_code)
+    try:
+        save_page(job.config.run_dir)
+    except MolweightError as error:  # the run itself is finished and whole
+        logger.warning("no report.html: %s", error)
+    validation = f" (validation {number(content['valid'])})" if content["test_evaluations"] else ""
+    return Ending(state="ok", score=f"{headline(content)}{validation}, {content['seconds']:.0f} s")
+
+
+def unreported(job: Job) -> Ending:
+    """What became of a job that was still to come, or under way, when a signal ended the sweep."""
+    directory = RunDirectory(job.config.run_dir)
+    directory.close("its process was killed")
+    try:
+        status = directory.previous()
+    except MolweightError as error:
+        return Ending(state="failed", error=str(error), exit_code=error.exit_code)
+    if status is None or status.get("state") == "failed":  # that is from an earlier time
+        return Ending(state="not begun")
+    if status.get("state") == "ok":
+        return ended(job, Outcome(exit_code=0))
+    return Ending(state="interrupted")
+
+
+def read_report(job: Job) -> dict[str, Any]:
+    """``report.json`` of a finished job.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    path = job.config.run_dir / "report.json"
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read ({error}); delete that folder to run it again") from error
