@@ -14,7 +14,11 @@ from pathlib import Path
 import pytest
 
 from molweight import load_config
+from molweight.config import MODALITY
 from molweight.nlp import load_config as load_text_config
+from molweight.nlp.config import MODALITY as TEXT
+from molweight.sweeps.options import asks_for_sweep
+from molweight.sweeps.plan import plan_sweep
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "docs" / "notebooks").glob("*.ipynb"))
@@ -79,6 +83,9 @@ def commands(module):
 
 @pytest.mark.parametrize("line", commands("molweight.run"))
 def test_every_run_of_the_pages_is_a_configuration(line):
+    if asks_for_sweep(shlex.split(line)):
+        assert plan_sweep(MODALITY, shlex.split(line)).jobs
+        return
     words = [word for word in shlex.split(line) if not word.startswith("--") and "$" not in word]
     words = [word for word in words if "=" in word and "…" not in word and "0,1,2" not in word]
     assert load_config("run_dir=x", *[word for word in words if not word.startswith("run_dir=")]).hash
@@ -86,5 +93,8 @@ def test_every_run_of_the_pages_is_a_configuration(line):
 
 @pytest.mark.parametrize("line", commands("molweight.nlp.run"))
 def test_every_run_of_text_of_the_pages_is_a_configuration(line):
+    if asks_for_sweep(shlex.split(line)):
+        assert plan_sweep(TEXT, shlex.split(line)).jobs
+        return
     words = [word for word in shlex.split(line) if "=" in word and "…" not in word]
     assert load_text_config("run_dir=x", *words).hash

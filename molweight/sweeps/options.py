@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -161,11 +162,20 @@ def alternatives(word: str, tree: Tree, parser: OverridesParser) -> list[str] | 
         raise ConfigError(explain(error, [word], tree)) from error
     if not values:
         raise ConfigError(f"{word} lists no value")
-    return [f"{key}={one if one[0] in QUOTES else one.replace(ESCAPED, ':')}" for one in values]
+    return [f"{key}={as_typed(one, is_name=key in (*tree.files, *tree.others))}" for one in values]
 
 
-QUOTES = "'\""
-ESCAPED = "\\:"  # Hydra writes single:jigsaw in this way; it reads both
+def as_typed(value: str, *, is_name: bool) -> str:
+    """A value without what Hydra adds: it writes ``single:jigsaw`` with a backslash before the colon.
+
+    Args:
+        value: from Hydra's parser.
+        is_name: quotes are none of it, as those who look for a file expect.
+    """
+    quotes = re.fullmatch(r"(['\"])(.*)\1", value, flags=re.DOTALL)
+    if quotes is None:
+        return value.replace("\\:", ":")
+    return quotes[2].replace(f"\\{quotes[1]}", quotes[1]) if is_name else value
 
 
 def key_of(word: str) -> str:
