@@ -30,7 +30,7 @@ from molweight.config import load_config
 from molweight.errors import ConfigError, DataError
 from molweight.estimator_inputs import SMILES, as_smiles, refuse_gaps, targets_of, with_index
 from molweight.experiment import run_experiment
-from molweight.files import write_bytes, write_json
+from molweight.files import read_json, write_bytes, write_json
 from molweight.inference.embedding import embedding_columns, embeddings
 from molweight.inference.model import TrainedModel, load_model
 from molweight.inference.pipeline import whole
@@ -251,7 +251,7 @@ class MolWeightEstimator(BaseEstimator):  # type: ignore[misc]
         own: dict[str, Any] = {}
         try:
             if (folder / OWN).is_file():
-                own = json.loads((folder / OWN).read_text(encoding="utf-8"))
+                own = read_json(folder / OWN)
             made = cls(**own.get("parameters", {}))
             made._read(folder)
             made._restore(own)

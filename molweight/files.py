@@ -12,6 +12,7 @@ from typing import Any
 from molweight.errors import DataError
 
 CHUNK = 1 << 20  # bytes read at a time when hashing: large enough to be disk-bound
+MOST_TEXT = 1 << 28  # bytes of a text that is read at once; the splits of ten million molecules take half
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -46,6 +47,43 @@ def write_text(path: Path, content: str) -> None:
 def write_json(path: Path, content: Any) -> None:
     """Replace ``path`` by indented JSON in one step; NaN is written as ``null``, never as ``NaN``."""
     write_text(path, json.dumps(finite(content), indent=2, allow_nan=False) + "\n")
+
+
+def read_bytes(path: Path, *, most: int) -> bytes:
+    """The content of a file, whoever has written it, unless it is larger than it can be.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: no regular file, or larger.
+    """
+    if path.exists() and not path.is_file():  # a pipe or a device may never end
+        raise ValueError("not a regular file")
+    if path.stat().st_size > most:
+        raise ValueError(f"more than {most:,} bytes")
+    return path.read_bytes()
+
+
+def read_text(path: Path) -> str:
+    """A UTF-8 text, whoever has written it.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: not UTF-8, no regular file, or larger than any of ours.
+    """
+    return read_bytes(path, most=MOST_TEXT).decode("utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file, whoever has written it.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: as of :func:`read_text`; it is no JSON, or nested too deeply.
+    """
+    try:
+        return json.loads(read_text(path))
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
 
 
 def finite(content: Any) -> Any:

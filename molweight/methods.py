@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from molweight.errors import ConfigError, DataError, unknown
+from molweight.files import read_json
 from molweight.tapweight.balancing import BALANCES, Balance, Fixed, make_balance
 
 PLAIN = (
@@ -93,7 +93,7 @@ def read_weights(path: Path, names: Sequence[str]) -> list[float]:
         DataError: unreadable.
     """
     try:
-        content = json.loads(path.expanduser().read_text(encoding="utf-8"))
+        content = read_json(path.expanduser())
     except (OSError, ValueError) as error:
         raise DataError(f"cannot read weights from {path}: {error}") from error
     if isinstance(content, dict) and "weights" in content:

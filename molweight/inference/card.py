@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from molweight.errors import DataError
+from molweight.files import read_json
 
 SCHEMA = 1
 MOST_TARGETS = 100_000
@@ -27,8 +27,8 @@ def read_card(path: Path) -> dict[str, Any]:
     if not card.is_file():
         raise DataError(f"{path} {what_is_there(path)}")
     try:
-        content = json.loads(card.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        content = read_json(card)
+    except (OSError, ValueError) as error:
         raise DataError(f"{card} cannot be read ({error}); run again into another run_dir=") from error
     if not isinstance(content, dict):
         raise DataError(f"{card} is no model card: expected a table of keys and values")
@@ -61,8 +61,8 @@ def what_is_there(path: Path) -> str:
 def read_status(path: Path) -> dict[str, Any]:
     """The content of ``status.json``; empty where it cannot be read."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        content = read_json(path)
+    except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
 

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from molweight.errors import ConfigError, MolweightError
+from molweight.files import read_text
 from molweight.recipes import RunConfig
 from molweight.run_directory import RunDirectory
 
@@ -47,8 +48,8 @@ def is_finished(config: RunConfig, option: str) -> bool:
 def _differences(path: Path, text: str) -> list[str]:
     """``key=there instead of wanted`` for the options that differ; the first few."""
     try:
-        there = dict(_flat(yaml.safe_load(path.read_text(encoding="utf-8"))))
-    except (OSError, ValueError, yaml.YAMLError):
+        there = dict(_flat(yaml.safe_load(read_text(path))))
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
         return []
     wanted = dict(_flat(yaml.safe_load(text)))
     keys = [key for key in {**wanted, **there} if key != "run_dir" and there.get(key) != wanted.get(key)]

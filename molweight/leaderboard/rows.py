@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from molweight.errors import ConfigError, DataError
-from molweight.files import write_text
+from molweight.files import read_json, write_text
 from molweight.leaderboard.plan import Run
 from molweight.terminal import printable
 
@@ -49,8 +49,8 @@ def finished_row(run: Run) -> Row:
     """
     path = run.config.run_dir / "report.json"
     try:
-        report = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        report = dict(read_json(path))
+    except (OSError, ValueError, TypeError) as error:
         raise DataError(f"{path} cannot be read ({error}); delete that folder to run it again") from error
     split, sizes = report.get("split") or {}, (report.get("split") or {}).get("sizes") or {}
     copied = (

@@ -6,7 +6,6 @@ an index into the list of molecules that could be used, so ``rows[position]`` is
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from molweight.errors import DataError
+from molweight.files import read_json
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ CHEMPROP = {"train": "train", "valid": "val", "test": "test"}  # our name: their
 SHOWN = 10  # row numbers named in an error
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_listed(path: Path) -> dict[str, Any]:
     """A split file as a dictionary with a list of rows for each part, whichever format it has.
 
     Our format is a dictionary with ``schema``; chemprop's is a list whose first element is
@@ -36,7 +36,7 @@ def read_json(path: Path) -> dict[str, Any]:
         DataError: no such file, no JSON, neither format, or something that is not a row number.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
     except OSError as error:
         raise DataError(f"could not read the split file {path}: {error.strerror or error}") from error
     except ValueError as error:

@@ -101,7 +101,7 @@ class Splits:
         Raises:
             DataError: not a file of ours, or made for other molecules.
         """
-        content = split_files.read_json(path)
+        content = split_files.read_listed(path)
         missing = [key for key in ("kind", "seed", "fractions", "hash") if key not in content]
         if missing:
             raise DataError(f"the split file {path} has no {missing[0]!r}: not written by molweight")
@@ -245,7 +245,7 @@ def _groups(smiles: Sequence[str], kind: str) -> list[Group]:
 
 def _from_file(path: Path, smiles: Sequence[str], rows: Sequence[int], n_rows: int | None) -> Splits:
     """The split that a file describes; warns if the file was saved for other molecules."""
-    content = split_files.read_json(path)
+    content = split_files.read_listed(path)
     found = split_files.positions(content, smiles, rows, n_rows=n_rows, path=path)
     n = max(len(smiles), 1)
     valid, test = len(found["valid"]) / n, len(found["test"]) / n
