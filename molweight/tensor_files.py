@@ -10,7 +10,9 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from molweight.errors import DataError
-from molweight.files import write_bytes
+from molweight.files import read_bytes, write_bytes
+
+HEADER = 100_000_000  # bytes; the most that safetensors reads
 
 
 def save_tensors(module: nn.Module, path: Path) -> None:
@@ -28,21 +30,27 @@ def read_tensors(path: Path, module: nn.Module, what: str) -> dict[str, Tensor]:
         what: messages call the module.
 
     Raises:
-        DataError: it cannot be read; naming what is missing, left over or of another shape.
+        DataError: it cannot be read; naming what is missing, left over, or of another shape or type.
     """
+    expected = module.state_dict()
+    most = HEADER + sum(value.numel() * value.element_size() for value in expected.values())
     try:
-        tensors = load(path.read_bytes())
+        tensors = load(read_bytes(path, most=most))
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
-    except SafetensorError as error:
-        raise DataError(f"{path} is not a safetensors file: {error}") from error
-    expected = module.state_dict()
+    except (SafetensorError, ValueError) as error:
+        raise DataError(f"{path} is not a safetensors file of {what}: {error}") from error
     problems = [f"missing {name}" for name in expected if name not in tensors]
     problems += [f"unknown {name}" for name in tensors if name not in expected]
     problems += [
         f"{name} is {list(tensors[name].shape)}, expected {list(value.shape)}"
         for name, value in expected.items()
         if name in tensors and tensors[name].shape != value.shape
+    ]
+    problems += [
+        f"{name} is {tensors[name].dtype}, expected {value.dtype}"
+        for name, value in expected.items()
+        if name in tensors and tensors[name].dtype != value.dtype
     ]
     if problems:
         shown = "; ".join(problems[:3])
@@ -51,8 +59,12 @@ def read_tensors(path: Path, module: nn.Module, what: str) -> dict[str, Tensor]:
 
 
 def load_tensors(module: nn.Module, path: Path) -> None:
-    """Fill a module with what :func:`save_tensors` has written of one like it."""
-    module.load_state_dict(load(path.read_bytes()))
+    """Fill a module with what :func:`save_tensors` has written of one like it.
+
+    Raises:
+        DataError: as of :func:`read_tensors`.
+    """
+    module.load_state_dict(read_tensors(path, module, "this module"))
 
 
 def plain(tensor: Tensor) -> Tensor:
