@@ -6,6 +6,7 @@ import contextlib
 import difflib
 import json
 import logging
+import os
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +16,7 @@ import yaml
 from filelock import FileLock, Timeout
 
 from molweight.errors import ConfigError, DataError, MolweightError
-from molweight.files import write_json, write_text
+from molweight.files import read_json, read_text, write_json, write_text
 from molweight.tapweight.processes import leads, world_size
 
 logger = logging.getLogger(__name__)
@@ -137,8 +138,8 @@ class RunDirectory:
         noted = self.path / "data.json"
         if noted.exists():
             try:
-                before = json.loads(noted.read_text(encoding="utf-8"))
-            except (OSError, ValueError) as error:
+                before = dict(read_json(noted))
+            except (OSError, ValueError, TypeError) as error:
                 raise DataError(f"{noted} cannot be read ({error}); choose another run_dir=") from error
             changed = [name for name, value in sums.items() if before.get(name) != value]
             if changed:
@@ -159,16 +160,46 @@ class RunDirectory:
         except OSError as error:
             raise DataError(f"could not write {self.steps}: {error.strerror or error}") from error
 
+    def sync_records(self) -> None:
+        """Bring the lines to the disk, before a checkpoint that counts on them."""
+        try:
+            with self.steps.open("a") as file:
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise DataError(f"could not write {self.steps}: {error.strerror or error}") from error
+
     def keep_records(self, count: int) -> None:
-        """Drop all but the first ``count`` lines, those that a checkpoint covers."""
+        """Drop all but the first ``count`` lines, those that a checkpoint covers.
+
+        Raises:
+            DataError: there are fewer, or they cannot be read.
+        """
         if not leads():
             return
-        lines = self.steps.read_text().splitlines() if self.steps.exists() else []
+        lines = self._lines() if self.steps.exists() else []
+        if len(lines) < count:
+            raise DataError(
+                f"{self.steps} has {len(lines)} of the {count} steps that its checkpoint knows; delete "
+                f"{self.checkpoints} to start over"
+            )
         write_text(self.steps, "".join(line + "\n" for line in lines[:count]))
 
     def records(self) -> list[dict[str, Any]]:
-        """The lines of ``steps.jsonl``."""
-        return [json.loads(line) for line in self.steps.read_text().splitlines()]
+        """The lines of ``steps.jsonl``.
+
+        Raises:
+            DataError: they cannot be read.
+        """
+        try:
+            return [dict(json.loads(line)) for line in self._lines()]
+        except (ValueError, TypeError, RecursionError) as error:
+            raise DataError(f"{self.steps} cannot be read ({error}); choose another run_dir=") from error
+
+    def _lines(self) -> list[str]:
+        try:
+            return read_text(self.steps).splitlines()
+        except (OSError, ValueError) as error:
+            raise DataError(f"{self.steps} cannot be read ({error}); choose another run_dir=") from error
 
     def previous(self) -> dict[str, Any] | None:
         """The status of the run that the folder holds, or None where there is none.
@@ -184,7 +215,7 @@ class RunDirectory:
                 raise ConfigError(f"{self.path} is not empty and holds no run; choose another run_dir=")
             return None
         try:
-            content: Any = json.loads(status.read_text(encoding="utf-8"))
+            content = read_json(status)
         except (OSError, ValueError) as error:
             raise DataError(f"{status} cannot be read ({error}); choose another run_dir=") from error
         if not isinstance(content, dict):
@@ -199,8 +230,8 @@ class RunDirectory:
     def _difference(self, text: str) -> str:
         saved = self.path / "config.yaml"
         try:
-            old = yaml.safe_load(saved.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            old = yaml.safe_load(read_text(saved))
+        except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
             return f"(its {saved.name} cannot be read: {error.__class__.__name__})"
         old_text = yaml.safe_dump(old, sort_keys=False, allow_unicode=True)
         lines = difflib.unified_diff(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import shutil
@@ -11,7 +10,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import torch
 
-from molweight.files import write_json
+from molweight.errors import DataError
+from molweight.files import read_json, write_json
 from molweight.recipes import RunConfig
 from molweight.run_directory import RunDirectory
 from molweight.stages.finetuning import Final, retrain
@@ -97,9 +97,12 @@ def attempt(
     """Pretrain, finetune and score one weighting, or read what it gave before, then without the model."""
     result = folder.path / "trial.json"
     if result.exists():
-        content = json.loads(result.read_text(encoding="utf-8"))
-        score = math.nan if content["valid"] is None else content["valid"]  # JSON has no NaN
-        return Trial(**content | {"valid": score}), None
+        try:
+            content = read_json(result)
+            score = math.nan if content["valid"] is None else float(content["valid"])  # JSON has no NaN
+            return Trial(**content | {"valid": score}), None
+        except (OSError, ValueError, TypeError, LookupError) as error:
+            raise DataError(f"{result} cannot be read ({error}); delete it to repeat that trial") from error
     torch.manual_seed(own_seed(config.seed))
     learned = continue_pretraining(
         setup,

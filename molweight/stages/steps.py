@@ -9,6 +9,7 @@ from typing import Any, Literal
 from torch import nn
 from tqdm import tqdm
 
+from molweight.errors import DataError
 from molweight.recipes import RunConfig
 from molweight.run_directory import RunDirectory
 from molweight.stages.finetuning import Final
@@ -71,6 +72,7 @@ def run_steps(
         state = trainer.state_dict()
         if leads():
             loss = statistics.fmean(losses) if losses else None
+            directory.sync_records()
             save_checkpoint(directory.checkpoints, trainer.count, state, loss=loss)
         losses.clear()
 
@@ -173,9 +175,20 @@ def require_same_models(trainer: Trainer) -> None:
 
 
 def resume(trainer: Trainer, directory: RunDirectory) -> None:
-    """Load the newest whole checkpoint, if any, and cut ``steps.jsonl`` back to it."""
+    """Load the newest whole checkpoint, if any, and cut ``steps.jsonl`` back to it.
+
+    Raises:
+        DataError: it is whole, but of other models: somebody has put it there.
+    """
     found = load_checkpoint(directory.checkpoints)
     if found is not None:
-        trainer.load_state_dict(found[1])
+        step, state = found
+        try:
+            trainer.load_state_dict(state)
+        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            raise DataError(
+                f"the checkpoint of step {step} in {directory.checkpoints} is none of this run "
+                f"({type(error).__name__}); delete the folder to start over"
+            ) from error
     wait_for_all(trainer.device)  # before they are cut
     directory.keep_records(trainer.count)

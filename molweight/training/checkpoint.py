@@ -20,7 +20,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from molweight.errors import DataError
-from molweight.files import sha256_file, write_bytes, write_json
+from molweight.files import read_json, sha256_file, write_bytes, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ def load_checkpoint(folder: Path) -> tuple[int, dict[str, Any]] | None:
     for file in files:
         try:
             return _read(file)
-        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
             logger.warning("checkpoint %s is damaged (%s); trying the one before it", file.stem, error)
     if files:
         raise DataError(f"every checkpoint in {folder} is damaged; delete the folder to start over")
@@ -108,7 +108,7 @@ def _verify(file: Path, content: dict[str, Any]) -> None:
 
 
 def _read(file: Path) -> tuple[int, dict[str, Any]]:
-    content = json.loads(file.read_text())
+    content = read_json(file)
     data = file.with_suffix(".safetensors")
     if not isinstance(content, dict) or content.pop("digest", None) != _digest(content):
         raise ValueError("checksum mismatch")
@@ -117,7 +117,8 @@ def _read(file: Path) -> tuple[int, dict[str, Any]]:
     if sha256_file(data) != content["sha256"]:
         raise ValueError("checksum mismatch")
     state = _decode(content["state"], load(data.read_bytes()))
-    assert isinstance(state, dict)
+    if not isinstance(state, dict):
+        raise ValueError("unknown layout")
     return int(content["step"]), state
 
 
