@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from molweight.errors import MolweightError
+from molweight.errors import DataError, MolweightError
 from molweight.files import write_json, write_text
 from molweight.predictions_file import save_predictions
 from molweight.recipes import RunConfig
@@ -77,27 +77,38 @@ def run_experiment(
         Interrupted: by a signal; running the same command again continues.
     """
     config.samples.check_sources(table, unlabelled)
-    with processes(config.device) as device:
+    with processes(config.device) as device, ExitStack() as held:
         directory = RunDirectory(Path(from_leader(str(config.run_dir))))
-        with ExitStack() as held:
-            with leader_first(device):
-                held.enter_context(directory.alone())
-                if leads():
-                    directory.open(config.text, config.hash)
-            try:
-                with interruptible():
-                    report = _run(
-                        config, directory, device, table, unlabelled, progress=progress, command=command
-                    )
-            except (Interrupted, KeyboardInterrupt):
-                directory.status("interrupted")
-                raise
-            except BaseException as error:
-                trace = None if isinstance(error, MolweightError) else traceback.format_exc()
-                directory.status("failed", error=str(error), traceback=trace)
-                raise
-            directory.status("ok")
+        with leader_first(device):
+            held.enter_context(directory.alone())
+            if leads():
+                directory.open(config.text, config.hash)
+        with noted(directory), interruptible():
+            report = _run(config, directory, device, table, unlabelled, progress=progress, command=command)
     return report
+
+
+@contextmanager
+def noted(directory: RunDirectory) -> Iterator[None]:
+    """Write into ``status.json`` how the run inside ends."""
+    try:
+        yield
+    except (Interrupted, KeyboardInterrupt):
+        note(directory, "interrupted")
+        raise
+    except BaseException as error:
+        trace = None if isinstance(error, MolweightError) else traceback.format_exc()
+        note(directory, "failed", error=str(error), traceback=trace)
+        raise
+    directory.status("ok")
+
+
+def note(directory: RunDirectory, state: str, **more: Any) -> None:
+    """Write how a run has ended, unless the disk is full: the error that ended it says so."""
+    try:
+        directory.status(state, **more)
+    except DataError as error:
+        logger.warning("%s", error)
 
 
 def _run(
