@@ -173,7 +173,11 @@ class _Processes:
 
 
 class _Process:
-    """One drawing process, replaced when it ends."""
+    """One drawing process, replaced when it ends.
+
+    A molecule is to blame when the process has ended twice at it: the first time somebody else, such as a
+    system short of memory, may have killed it.
+    """
 
     def __init__(self, task: _Task) -> None:
         self.task = task
@@ -186,6 +190,7 @@ class _Process:
     def draw(self, texts: Sequence[str]) -> list[Drawn]:
         """What became of every string; one that ends the process is ``unsupported``."""
         found: list[Drawn] = []
+        ended = -1  # the molecule at which the last process ended
         while len(found) < len(texts):
             rest = texts[len(found) :]
             self._start()
@@ -193,7 +198,10 @@ class _Process:
             for _ in rest:
                 answer = self._receive()
                 if answer is None:
-                    found.append(self._lost())
+                    lost, again = self._lost(), self.late or ended == len(found)
+                    ended = len(found)
+                    if again:
+                        found.append(lost)
                     break
                 found.append(answer)
         return found
