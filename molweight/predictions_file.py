@@ -10,6 +10,7 @@ import pandas as pd
 from torch import Tensor
 
 from molweight.files import write_text
+from molweight.spreadsheets import as_it_was, no_formula
 from molweight.training.bootstrap import Predictions
 from molweight.training.setup import Setup
 
@@ -18,22 +19,38 @@ def save_predictions(path: Path, setup: Setup, parts: dict[str, tuple[Tensor, Te
     """Write validation and test rows with their predictions and true values.
 
     Columns: those of ``setup.describe``, ``part``, then for each target its prediction and ``<target>_true``,
-    and what else the task has to say.
+    and what else the task has to say. Text that a spreadsheet would run begins with an apostrophe.
     """
     frames = []
     for part, (positions, predicted, truth) in parts.items():
         columns: dict[str, Any] = {
-            name: [values[i] for i in positions.tolist()] for name, values in setup.describe.items()
+            name: [safe(values[i]) for i in positions.tolist()] for name, values in setup.describe.items()
         }
         columns["part"] = part
         frames.append(pd.DataFrame(columns | setup.task.columns(predicted, truth)))
-    write_text(path, pd.concat(frames).to_csv(index=False, float_format="%.6g"))
+    table = pd.concat(frames).rename(columns=no_formula)
+    write_text(path, table.to_csv(index=False, float_format="%.6g"))
+
+
+def safe(value: Any) -> Any:
+    """A cell that no spreadsheet runs."""
+    return no_formula(value) if isinstance(value, str) else value
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """All of a run's ``predictions.csv``, its targets under their own names.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no table.
+    """
+    return pd.read_csv(path, float_precision="round_trip").rename(columns=as_it_was)
 
 
 def read_predictions(path: Path) -> Predictions | None:
     """The test part of a run's ``predictions.csv``; None where there is none that can be read."""
     try:
-        return part_of(pd.read_csv(path, float_precision="round_trip"), "test")
+        return part_of(read_table(path), "test")
     except (OSError, ValueError, KeyError):
         return None
 

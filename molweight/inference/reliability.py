@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from molweight.errors import ConfigError, DataError
 from molweight.inference.model import TrainedModel
 from molweight.molecules.fingerprints import Neighbours
 from molweight.molecules.smiles import InvalidSmilesError, canonical
-from molweight.predictions_file import part_of, target_columns
+from molweight.predictions_file import part_of, read_table, target_columns
 from molweight.training.bootstrap import Predictions
 from molweight.training.conformal import check_confidence, class_sets, intervals
 
@@ -113,7 +112,7 @@ def validation_part(model: TrainedModel) -> Predictions:
     """
     path = model.path / "predictions.csv"
     try:
-        table = pd.read_csv(path, float_precision="round_trip")
+        table = read_table(path)
         if target_columns(table) != list(model.task.names):
             raise ValueError(f"its targets are not {', '.join(model.task.names)}")
         part = part_of(table, "valid")

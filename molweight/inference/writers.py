@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from molweight.errors import ConfigError, DataError, unknown
-from molweight.molecules.rows import no_formula
+from molweight.spreadsheets import no_formula
 
 DIGITS = 6  # significant ones, as many as float32 networks agree on
 GROUP = 65_536  # rows of a Parquet row group

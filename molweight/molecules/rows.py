@@ -16,9 +16,9 @@ from molweight.files import write_text
 from molweight.molecules.drawing import Drawn
 from molweight.molecules.smiles import InvalidSmilesError
 from molweight.molecules.standardise import AS_GIVEN, Standardisation, standard_smiles
+from molweight.spreadsheets import no_formula
 
 NO_LABEL = "no label"
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs a cell that starts with one of these
 
 
 @dataclass(frozen=True)
@@ -128,8 +128,3 @@ def save_rows(path: Path, records: Iterable[tuple[int, str, str, str]]) -> None:
     for row, spelling, status, reason in sorted(records):
         writer.writerow((row + 1, no_formula(spelling), status, no_formula(reason)))
     write_text(path, text.getvalue())
-
-
-def no_formula(text: str) -> str:
-    """Text that no spreadsheet runs as a formula."""
-    return f"'{text}" if text.startswith(FORMULA) else text

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from molweight.errors import DataError
-from molweight.predictions_file import target_columns
+from molweight.files import read_json, read_text
+from molweight.predictions_file import read_table, target_columns
 
 LABEL_COLUMN = "probability of "
 """What begins the columns of a task with several labels."""
@@ -75,16 +76,16 @@ def read_run(folder: Path) -> RunFiles:
         raise DataError(f"{folder} holds no finished run: there is no report.json in it")
     path = folder / "report.json"
     try:
-        report = json.loads(path.read_text(encoding="utf-8"))
+        report = read_json(path)
         path = folder / "steps.jsonl"
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        lines = read_text(path).splitlines() if path.exists() else []
         records = [json.loads(line) for line in lines]
         path = folder / "predictions.csv"
-        predictions = pd.read_csv(path, float_precision="round_trip")
+        predictions = read_table(path)
         path = folder / "model.json"
-        card = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        card = read_json(path) if path.exists() else {}
         path = folder / "config.yaml"
-        config = path.read_text(encoding="utf-8")
+        config = read_text(path)
         path = folder / "excluded.csv"
         excluded = pd.read_csv(path, keep_default_na=False).to_dict("records") if path.exists() else []
     except (OSError, ValueError, RecursionError) as error:

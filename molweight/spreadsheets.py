@@ -1,0 +1,15 @@
+"""Text in CSV files that no spreadsheet runs as a formula."""
+
+from __future__ import annotations
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs a cell that starts with one of these
+
+
+def no_formula(text: str) -> str:
+    """The text, behind an apostrophe where a spreadsheet would take it for a formula."""
+    return f"'{text}" if text.startswith(FORMULA) else text
+
+
+def as_it_was(text: str) -> str:
+    """What :func:`no_formula` was given."""
+    return text[1:] if text[:1] == "'" and text[1:].startswith(FORMULA) else text
