@@ -25,6 +25,9 @@ from molweight.sweeps.table import table
 from molweight.terminal import printable
 from molweight.training.distributed import LeaderFailedError, asked_for, launched_rank
 
+FOREIGN = ("--config", "-cp", "-cn", "-cd", "--experimental-rerun")
+"""Beginnings of Hydra's options that read configurations, or a pickle of one, from elsewhere."""
+
 
 def run_command(modality: Modality, arguments: list[str] | None = None) -> int:
     """Compose, run, print the result; the exit code."""
@@ -44,6 +47,7 @@ def run_command(modality: Modality, arguments: list[str] | None = None) -> int:
         code = one_run(config, modality, command)
 
     try:
+        refuse_foreign(arguments)
         if not any(option.startswith("-") for option in options):  # --help, --cfg: Hydra's own
             compose_config(arguments, tree)  # Hydra would print its own sentence and exit with 1
     except MolweightError as error:
@@ -52,6 +56,20 @@ def run_command(modality: Modality, arguments: list[str] | None = None) -> int:
     sys.argv = [sys.argv[0], *options]
     job()
     return code
+
+
+def refuse_foreign(arguments: list[str]) -> None:
+    """Refuse configuration files from elsewhere: Hydra would instantiate what they name, before any check.
+
+    Raises:
+        ConfigError: naming the option.
+    """
+    for argument in arguments:
+        if argument.startswith(FOREIGN) or argument.lstrip("+~").startswith("hydra.searchpath"):
+            raise ConfigError(
+                f"{argument.partition('=')[0]} is refused: a configuration file from elsewhere could run "
+                "code; give what it says as options, key=value"
+            )
 
 
 def one_run(config: DictConfig, modality: Modality, command: str) -> int:
