@@ -55,8 +55,15 @@ def locate(card: DatasetCard, *, folder: Path | None = None) -> Path:
 
 
 def cached(url: str) -> Path:
-    """Where the file at an address ends up when it is downloaded."""
-    return cache_folder() / "datasets" / url.rsplit("/", 1)[-1]
+    """Where the file at an address ends up when it is downloaded.
+
+    Raises:
+        DataError: the address names no file.
+    """
+    name = url.rsplit("/", 1)[-1]
+    if name in ("", ".", "..") or "\\" in name:
+        raise DataError(f"{url!r} does not end in the name of a file: correct dataset.url")
+    return cache_folder() / "datasets" / name
 
 
 def find(card: DatasetCard, *, folder: Path | None = None) -> Path | None:

@@ -212,9 +212,11 @@ def _parquet(path: Path) -> tuple[list[str], AllRows]:
         ) from error
     try:
         file = ParquetFile(path)
+        index = list((file.schema_arrow.pandas_metadata or {}).get("index_columns", []))
     except (OSError, ArrowException) as error:
         raise DataError(f"{path} is not a readable Parquet file: {error}") from error
-    index = (file.schema_arrow.pandas_metadata or {}).get("index_columns", [])
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        index = []  # what pandas has noted, somebody has spoiled
     names = [name for name in file.schema_arrow.names if name not in index]
 
     def rows() -> Rows:

@@ -49,8 +49,11 @@ def read(path: Path) -> Labels | None:
         content = path.read_bytes()
     except OSError:
         return None
-    if hashlib.sha256(content[DIGEST:]).digest() != content[:DIGEST]:
+    try:
+        if hashlib.sha256(content[DIGEST:]).digest() != content[:DIGEST]:
+            raise ValueError
+        labels: Labels = np.load(io.BytesIO(content[DIGEST:]), allow_pickle=False)
+    except ValueError:
         logger.warning("%s is damaged; its labels are computed again", path)
         return None
-    labels: Labels = np.load(io.BytesIO(content[DIGEST:]), allow_pickle=False)
     return labels
