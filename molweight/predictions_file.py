@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
-from molweight.files import write_text
+from molweight.files import MOST_TEXT, read_bytes, write_text
 from molweight.spreadsheets import as_it_was, no_formula
 from molweight.training.bootstrap import Predictions
 from molweight.training.setup import Setup
@@ -44,7 +45,8 @@ def read_table(path: Path) -> pd.DataFrame:
         OSError: it cannot be read.
         ValueError: it is no table.
     """
-    return pd.read_csv(path, float_precision="round_trip").rename(columns=as_it_was)
+    content = io.BytesIO(read_bytes(path, most=MOST_TEXT))
+    return pd.read_csv(content, float_precision="round_trip").rename(columns=as_it_was)
 
 
 def read_predictions(path: Path) -> Predictions | None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from molweight.errors import ConfigError, DataError
+from molweight.files import read_text
 from molweight.inference.model import TrainedModel
 from molweight.molecules.fingerprints import Neighbours
 from molweight.molecules.smiles import InvalidSmilesError, canonical
@@ -141,7 +142,7 @@ def training_molecules(path: Path) -> list[str]:
         DataError: naming the line.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_text(path).splitlines()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise DataError(

@@ -185,6 +185,8 @@ def resume(trainer: Trainer, directory: RunDirectory) -> None:
         step, state = found
         try:
             trainer.load_state_dict(state)
+            if trainer.count != step:
+                raise ValueError("it counts other steps")
         except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise DataError(
                 f"the checkpoint of step {step} in {directory.checkpoints} is none of this run "

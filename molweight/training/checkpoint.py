@@ -114,7 +114,7 @@ def _read(file: Path) -> tuple[int, dict[str, Any]]:
         raise ValueError("checksum mismatch")
     if content["schema"] != SCHEMA:
         raise ValueError(f"schema {content['schema']}, expected {SCHEMA}")
-    if sha256_file(data) != content["sha256"]:
+    if not data.is_file() or sha256_file(data) != content["sha256"]:
         raise ValueError("checksum mismatch")
     state = _decode(content["state"], load(data.read_bytes()))
     if not isinstance(state, dict):
