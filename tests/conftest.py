@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from disks import mounted
 
 from molweight.machine import cores
 
@@ -45,3 +47,10 @@ def glue() -> Path:
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Downloads and pictures of the tests, away from the user's."""
     os.environ["MOLWEIGHT_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Folder of a disk of 12 MB, for tests that fill it."""
+    with mounted(tmp_path / "disk") as folder:
+        yield folder

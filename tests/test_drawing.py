@@ -104,6 +104,29 @@ def test_a_molecule_that_hangs_or_crashes_is_unsupported_and_takes_nothing_with_
     assert [one.smiles for one in drawn if not one.reason] == ["CC", "CCC", "CCCC"]
 
 
+def test_processes_that_are_killed_from_outside_cost_no_molecule(
+    molecules: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a system does that is short of memory; where the same molecule ends two, it is to blame."""
+    monkeypatch.setattr(module, "CHUNK", 10)
+    children: list[Any] = []
+    started = subprocess.Popen
+
+    def popen(*args: Any, **options: Any) -> Any:
+        children.append(started(*args, **options))
+        return children[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    drawn = []
+    for one in draw_all(molecules, SIZE, canonicalise=True, workers=2):
+        drawn.append(one)
+        if len(drawn) == 5:
+            for child in children:
+                child.kill()
+    assert len(children) == 4, "both were replaced"
+    assert drawn == [draw(text, SIZE, canonicalise=True) for text in molecules]
+
+
 def test_a_process_that_cannot_start_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "CHILD", "import sys; sys.exit(9)")
     with pytest.raises(DataError, match=r"ended with code 9 at its start; does `.*` work"):

@@ -18,7 +18,7 @@ import pytest
 from smallest import SMALLEST
 
 from molweight import load_config, run_experiment
-from molweight.errors import DataError
+from molweight.errors import ConfigError, DataError
 
 # What a folder holds from the beginning of each stage on.
 STAGES = {
@@ -53,6 +53,14 @@ def work_on_a_full_disk(folder, solver):
         work(folder, solver)
     except DataError as error:
         sys.exit(5 if "could not write" in str(error) else 1)
+
+
+def work_beside_another(folder, solver):
+    """The same where another process holds the folder."""
+    try:
+        work(folder, solver)
+    except ConfigError as error:
+        sys.exit(2 if "another process is running" in str(error) else 1)
 
 
 def start(processes, folder, solver, work=work):
@@ -106,11 +114,18 @@ def result(folder):
     )
 
 
-def killed_everywhere(processes, folder, solver, times, stages=tuple(STAGES)):
+@pytest.fixture(scope="module")
+def whole(processes, tmp_path_factory):
+    """A folder of the native engine to which nothing has happened, and when its stages began."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    begun = moments(processes, folder, "native")
+    return folder, begun
+
+
+def killed_everywhere(processes, folder, solver, times, left_alone, stages=tuple(STAGES)):
     """Kill runs so many times in each stage, continue each, and compare it with one that was left alone."""
     generator = random.Random(0)
-    begun = moments(processes, folder / "whole", solver)
-    expected = result(folder / "whole")
+    expected, begun = result(left_alone[0]), left_alone[1]
     lengths = [end - start for start, end in itertools.pairwise(begun)]
     for stage, length in zip(STAGES, lengths, strict=True):
         done = 0 if stage in stages else times
@@ -126,46 +141,42 @@ def killed_everywhere(processes, folder, solver, times, stages=tuple(STAGES)):
 
 
 @pytest.mark.timeout(600)
-def test_a_run_that_is_killed_gives_the_same_bits(processes, tmp_path):
-    killed_everywhere(processes, tmp_path, "native", times=1, stages=("learn", "finetune"))
+def test_a_run_that_is_killed_gives_the_same_bits(processes, whole, tmp_path):
+    killed_everywhere(processes, tmp_path, "native", 1, whole, stages=("learn", "finetune"))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("solver", ["native", "betty"])
 def test_twenty_kills_leave_no_trace(processes, tmp_path, solver):
-    killed_everywhere(processes, tmp_path, solver, times=5)
+    begun = moments(processes, tmp_path / "whole", solver)
+    killed_everywhere(processes, tmp_path, solver, 5, (tmp_path / "whole", begun))
 
 
 @pytest.mark.slow
-def test_a_run_that_is_killed_again_and_again_arrives(processes, tmp_path):
+def test_a_run_that_is_killed_again_and_again_arrives(processes, whole, tmp_path):
     generator, stages = random.Random(1), list(STAGES)
-    expected = result(finished(processes, tmp_path / "whole", "native"))
     for stage in (*stages[:2], *stages[:2], *stages[1:3]):
         kill(processes, tmp_path / "run", "native", stage, generator.uniform(0, 0.3))
-    assert result(finished(processes, tmp_path / "run", "native")) == expected
+    assert result(finished(processes, tmp_path / "run", "native")) == result(whole[0])
 
 
-def test_a_full_disk_loses_nothing(processes, tmp_path):
-    expected = result(finished(processes, tmp_path / "whole", "native"))
+def test_a_full_disk_loses_nothing(processes, whole, tmp_path):
     process = start(processes, tmp_path / "run", "native", work=work_on_a_full_disk)
     process.join(LONGEST)
     assert process.exitcode == 5, "a sentence, not a traceback"
     status = json.loads((tmp_path / "run" / "status.json").read_text())
     assert status["state"] == "failed" and "checkpoint/step-" in status["error"]
-    assert result(finished(processes, tmp_path / "run", "native")) == expected
+    assert result(finished(processes, tmp_path / "run", "native")) == result(whole[0])
 
 
-def test_a_flipped_bit_of_the_newest_checkpoint_costs_steps_and_nothing_else(processes, tmp_path):
-    expected = result(finished(processes, tmp_path / "whole", "native"))
-    folder = tmp_path / "run" / "checkpoint"
-    process, begin = start(processes, tmp_path / "run", "native"), time.monotonic()
-    while not (folder / "step-00000006.json").exists():
-        assert process.is_alive() and time.monotonic() - begin < LONGEST
+def test_a_second_process_on_a_run_leaves_and_the_first_is_not_disturbed(processes, whole, tmp_path):
+    first, begin = start(processes, tmp_path / "run", "native"), time.monotonic()
+    while not (tmp_path / "run" / "steps.jsonl").exists():
+        assert first.is_alive() and time.monotonic() - begin < LONGEST
         time.sleep(0.001)
-    process.kill()
-    process.join(LONGEST)
-    newest = sorted(folder.glob("step-*.safetensors"))[-1]
-    content = bytearray(newest.read_bytes())
-    content[len(content) // 2] ^= 16
-    newest.write_bytes(content)
-    assert result(finished(processes, tmp_path / "run", "native")) == expected
+    others = [start(processes, tmp_path / "run", "native", work=work_beside_another) for _ in range(2)]
+    for other in others:
+        other.join(LONGEST)
+    assert [other.exitcode for other in others] == [2, 2] and first.is_alive()
+    first.join(LONGEST)
+    assert first.exitcode == 0 and result(tmp_path / "run") == result(whole[0])

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from disks import fill, make_room
 
 from molweight.errors import DataError
 from molweight.molecules import pictures as pictures_module
@@ -307,6 +308,31 @@ def test_an_interrupt_keeps_finished_shards(
     counts = drawn_again(monkeypatch)
     check(build(texts, tmp_path), texts)
     assert sum(counts) == 28 - 15
+
+
+def test_a_full_disk_keeps_finished_shards(
+    texts: list[str], small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest, calls = module.draw_all, []
+
+    def draw_all(*args: Any, **options: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 3:
+            fill(small_disk)
+        return honest(*args, **options)
+
+    root = small_disk / "pictures"
+    with (
+        monkeypatch.context() as patch,
+        pytest.raises(DataError, match=r"could not write .*pictures") as error,
+    ):
+        patch.setattr(module, "draw_all", draw_all)
+        build(texts, root)
+    assert error.value.exit_code == 5
+    make_room(small_disk)
+    counts = drawn_again(monkeypatch)
+    check(build(texts, root), texts)
+    assert sum(counts) == 28 - 10 and [path.name for path in root.iterdir()] == [RAW.digest(texts)]
 
 
 def test_a_folder_that_cannot_be_written_is_an_error(texts: list[str], tmp_path: Path) -> None:
