@@ -120,6 +120,8 @@ class RunDirectory:
         Args:
             reason: what is known about it, as a sentence.
         """
+        if not (self.path / "status.json").exists():
+            return  # it had not come so far
         with contextlib.suppress(MolweightError), self.alone():  # else somebody runs in it and keeps it right
             previous = self.previous()
             if previous is not None and previous.get("state") == "running":

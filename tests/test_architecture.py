@@ -183,6 +183,11 @@ def test_importing_the_package_loads_neither_torch_nor_rdkit():
     assert loaded & {"torch", "rdkit", "numpy", "pandas", "hydra", "sklearn", *HEAVY} == set()
 
 
+def test_a_launcher_which_trains_nothing_starts_at_once():
+    loaded = loaded_by("import molweight.jobs.launched")
+    assert "hydra" in loaded and loaded & {"torch", "rdkit", "pandas", *HEAVY} == set()
+
+
 def test_importing_the_run_loads_nothing_heavy():
     loaded = loaded_by("import molweight.run")
     assert {"torch", "hydra"} <= loaded

@@ -168,6 +168,25 @@ def test_a_second_process_is_refused_and_the_folder_is_free_when_the_first_is_ki
         directory.open("a: 1\n", "x")
 
 
+def test_the_status_of_a_killed_run_is_corrected_and_that_of_a_living_one_is_not(tmp_path):
+    run = RunDirectory(tmp_path / "run")
+    run.open("a: 1\n", "x")
+    with run.alone():
+        RunDirectory(tmp_path / "run").close("its process was killed")
+        assert run.previous()["state"] == "running"
+    RunDirectory(tmp_path / "run").close("its process was killed")
+    status = run.previous()
+    assert status.pop("time") and status == {
+        "state": "interrupted",
+        "config_hash": "x",
+        "error": "its process was killed",
+    }
+    run.open("a: 1\n", "x")
+    run.status("failed", error="a reason of its own")
+    RunDirectory(tmp_path / "run").close("its process was killed")
+    assert run.previous()["error"] == "a reason of its own"
+
+
 def test_a_folder_of_other_things_is_left_as_it_is(tmp_path):
     (tmp_path / "thesis.docx").touch()
     with pytest.raises(ConfigError, match="not empty and holds no run"), alone(tmp_path) as directory:

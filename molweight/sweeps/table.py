@@ -24,7 +24,7 @@ def table(endings: Endings) -> str:
 
 def count(endings: Endings) -> str:
     """How many are ok, and what to do about the others."""
-    states = [ending.state for ending in endings.of.values()]
+    states = [endings.of[str(job.config.run_dir)].state for job in endings.jobs]
     total = f"{len(states)} job{'s' * (len(states) != 1)}"
     parts = [f"{states.count(name)} {name}" for name in dict.fromkeys(states)]
     said = f"{total}: {', '.join(parts)}"
