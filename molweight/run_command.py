@@ -35,6 +35,11 @@ def run_command(modality: Modality, arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("molweight").setLevel(logging.WARNING if launched_rank() else logging.INFO)
     tree = modality.tree
+    try:
+        refuse_foreign(arguments)
+    except ConfigError as error:
+        tell(f"molweight: {error}")
+        return error.exit_code
     if asks_for_sweep(arguments):
         return sweep_command(modality, arguments)
     options = spelled_out(arguments, tree)
@@ -47,7 +52,6 @@ def run_command(modality: Modality, arguments: list[str] | None = None) -> int:
         code = one_run(config, modality, command)
 
     try:
-        refuse_foreign(arguments)
         if not any(option.startswith("-") for option in options):  # --help, --cfg: Hydra's own
             compose_config(arguments, tree)  # Hydra would print its own sentence and exit with 1
     except MolweightError as error:

@@ -240,6 +240,7 @@ def test_steps_that_a_checkpoint_knows_must_be_there(tmp_path):
         ["-cntheirs"],
         ["hydra.searchpath=[file://theirs]"],
         ["++hydra.searchpath=[pkg://theirs]"],
+        ["--multirun", "seed=0,1", "hydra.searchpath=[file://theirs]"],
         ["--experimental-rerun", "config.pickle"],
     ],
 )

@@ -80,11 +80,9 @@ def read_request(arguments: Sequence[str], tree: Tree) -> Request:
     for word in words:
         if word.startswith("-"):
             raise ConfigError(
-                f"--multirun runs jobs, and {word} has no part in that: leave one of the two out "
-                "(a folder of configurations of your own: 'hydra.searchpath=[file:///its/path]')"
+                f"--multirun runs jobs, and {word} has no part in that: leave one of the two out"
             )
     own = [word for word in words if not key_of(word).startswith(("hydra.", "hydra/"))]
-    own += [word for word in words if key_of(word) == "hydra.searchpath"]
     launchers = [word for word in words if key_of(word) == "hydra/launcher"]
     settings = tuple(word for word in words if key_of(word).startswith("hydra.launcher."))
     places = tuple(word for word in words if key_of(word) in PLACES)
@@ -92,8 +90,7 @@ def read_request(arguments: Sequence[str], tree: Tree) -> Request:
     if needless := [word for word in words if word not in known]:
         raise ConfigError(
             f"{needless[0]} has no effect in a sweep, which is every combination of the values that are "
-            f"listed; of Hydra's options it knows hydra/launcher, hydra.launcher.*, {', '.join(PLACES)} and "
-            "hydra.searchpath"
+            f"listed; of Hydra's options it knows hydra/launcher, hydra.launcher.* and {', '.join(PLACES)}"
         )
     if len(launchers) > 1:
         raise ConfigError("hydra/launcher= is given twice; give it once")
