@@ -236,6 +236,12 @@ def test_the_command_prints_a_table(regression, capsys):
     assert "2 rows (1 ok, 1 invalid), in pIC50" in err
 
 
+def test_a_long_molecule_is_no_folder(regression, capsys):
+    """A name of a file ends after 255 bytes, a peptide does not."""
+    code, rows, _ = said(capsys, regression, "N" + "CC(=O)N" * 50 + "C", "F/C=C/F")
+    assert code == 0 and [row["status"] for row in rows] == ["ok", "ok"]
+
+
 def test_strict_says_so_in_its_exit_code(regression, capsys):
     assert said(capsys, regression, "CCO", "bad")[0] == 0
     assert said(capsys, regression, "CCO", "bad", "--strict")[0] == 3
@@ -289,6 +295,9 @@ def test_a_real_pipe(regression):
         (["{run}", "-i", "missing.csv"], 5, "does not exist"),
         (["{run}", "CCO", "-o", "/nowhere/x.csv"], 5, "cannot write"),
         (["missing", "CCO"], 5, "give the folder of a finished run"),
+        (["C" * 300], 5, "cannot be read"),
+        (["{run}", "{run}/../missing", "CCO"], 5, "missing does not exist: give the folder"),
+        (["{run}", "CCO", "{empty}"], 2, "is no SMILES but a folder"),
         (["{data}", "CCO"], 5, "is a file"),
         (["{empty}", "CCO"], 5, "holds no run"),
         (["{run}", "{labelled}", "CCO"], 2, "do not predict the same: their targets"),

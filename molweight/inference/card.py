@@ -24,10 +24,10 @@ def read_card(path: Path) -> dict[str, Any]:
         DataError: saying what the folder holds instead.
     """
     card = path / "model.json"
-    if not card.is_file():
-        raise DataError(f"{path} {what_is_there(path)}")
     try:
         content = read_json(card)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise DataError(f"{path} {what_is_there(path)}") from error
     except (OSError, ValueError) as error:
         raise DataError(f"{card} cannot be read ({error}); run again into another run_dir=") from error
     if not isinstance(content, dict):

@@ -39,7 +39,7 @@ def predict_command(arguments: Sequence[str], announce: Announce) -> int:
         SystemExit: by argparse, for options that it does not know.
     """
     options = predict_parser().parse_intermixed_args(list(arguments))
-    folders = [options.run_dir, *takewhile(lambda one: Path(one).is_dir(), options.more)]
+    folders = [options.run_dir, *takewhile(is_folder, options.more)]
     places = Places.chosen(options, options.more[len(folders) - 1 :])
     from molweight.inference.model import load_model
     from molweight.inference.prediction import Ensemble
@@ -191,10 +191,24 @@ def chosen_source(smiles: list[str], file: str | None) -> list[str] | str:
         named = next((one for one in smiles if Path(one).suffix.lower() in FILE_ENDINGS), None)
         if named is not None:
             raise ConfigError(f"{named!r} is no SMILES but the name of a file: give it with -i {named}")
+        if folder := next(filter(is_folder, smiles), None):
+            raise ConfigError(
+                f"{folder!r} is no SMILES but a folder: RUN_DIR stands before the molecules, and only "
+                "predict takes more than one"
+            )
         return smiles
     if file is None and sys.stdin.isatty():
         raise ConfigError("nothing to predict: give SMILES, -i FILE, or -i - for a pipe")
     return file or "-"
+
+
+def is_folder(text: str) -> bool:
+    """Whether it names a folder, or would name one inside a folder that exists, as no SMILES does."""
+    path = Path(text)
+    try:
+        return path.is_dir() or (len(path.parts) > 1 and path.parent.is_dir())
+    except OSError:  # longer than names of files may be
+        return False
 
 
 def progress(source: list[str] | str) -> tqdm[NoReturn]:
