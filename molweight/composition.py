@@ -50,6 +50,11 @@ class Tree:
         return options(self.group(group))
 
 
+NO_SMILES = (
+    "SMILES strings are never passed here: to learn from molecules, put them into a file, dataset=FILE or "
+    "corpus=FILE; to predict them, python -m molweight predict RUN_DIR 'CCO'"
+)
+
 MOLECULES = Tree(
     primary="config",
     command="python -m molweight.run",
@@ -158,9 +163,7 @@ def explain(error: Exception, overrides: Sequence[str], tree: Tree = MOLECULES) 
         first = f"{nameless!r} has no key" if nameless is not None else text.splitlines()[0].strip()
         return (
             f"an argument could not be read ({first}). Options look like key=value; a value with special "
-            "characters needs two pairs of quotes: \"dataset.path='my file.csv'\". SMILES strings are never "
-            "passed here: to learn from molecules, put them into a file, dataset=FILE or corpus=FILE; to "
-            "predict them, python -m molweight predict RUN_DIR 'CCO'"
+            f"characters needs two pairs of quotes: \"dataset.path='my file.csv'\". {NO_SMILES}"
         )
     return " ".join(text.split())
 
@@ -177,6 +180,8 @@ def unknown_key(key: str, tree: Tree = MOLECULES) -> str:
     key = key.removeprefix(f"{tree.folder}/")
     close = difflib.get_close_matches(key, [*known, *tree.groups], n=1, cutoff=0.5)
     hint = f" Did you mean {close[0]!r}?" if close else ""
+    if key.lower() == "smiles":
+        hint = f" {NO_SMILES}."
     return f"unknown option {key!r}.{hint} See all options with: {tree.command} --cfg job"
 
 

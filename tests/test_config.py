@@ -319,9 +319,13 @@ def test_quoted_text_is_read_back_as_it_was():
     "override",
     ["CC(=O)O", "c1ccccc1", "smiles=C=O", "smiles=CC(=O)O", "dataset.path=C(=O", "{", "=", "a=b=c"],
 )
-def test_a_smiles_on_the_command_line_gets_a_sentence(override):
-    sentence = refused(override)
-    assert "predict RUN_DIR 'CCO'" in sentence or "unknown option" in sentence
+def test_what_looks_like_a_smiles_gets_a_sentence(override):
+    assert "predict RUN_DIR 'CCO'" in refused(override) or "unknown option" in refused(override)
+
+
+@pytest.mark.parametrize("override", ["CCO", "c1ccccc1", "smiles=CCO", "SMILES=CCO", "smiles=CC(=O)O"])
+def test_a_smiles_on_the_command_line_gets_a_way(override):
+    assert "predict RUN_DIR 'CCO'" in refused(override)
 
 
 @pytest.mark.parametrize(
