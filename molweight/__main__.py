@@ -6,8 +6,9 @@ import argparse
 import os
 import sys
 
-from molweight.command_line import ANSWERS, COMMANDS, parser
+from molweight.command_line import ANSWERS, COMMANDS, PLACES, parser
 from molweight.errors import ConfigError, DataError, MolweightError, unknown
+from molweight.option_parser import actions
 from molweight.terminal import printable
 
 
@@ -57,10 +58,13 @@ def completion(options: argparse.Namespace) -> int:
     from molweight.inference.options import embed_parser, explain_parser, predict_parser
 
     try:
-        from shtab import complete
+        from shtab import DIRECTORY, FILE, complete
     except ImportError as error:
         raise DataError("completion needs shtab: pip install 'molweight[completion]'") from error
     whole = parser({"predict": predict_parser(), "embed": embed_parser(), "explain": explain_parser()})
+    for action in actions(whole):
+        if kind := PLACES.get(str(action.metavar or action.dest)):
+            action.complete = FILE if kind == "file" else DIRECTORY  # type: ignore[attr-defined]
     say(complete(whole, shell=options.shell))
     return 0
 

@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
+from molweight.option_parser import Parser
+
 EXAMPLES = """examples:
   python -m molweight run dataset=tox21 seed=1
   python -m molweight predict runs/mine -i molecules.csv -o predictions.csv
@@ -92,16 +94,22 @@ ANSWERS = {
 """Commands with a parser of their own: SMILES stand anywhere among their options, which subparsers forbid."""
 
 COMMANDS = ("run", *ANSWERS, "completion", "convert", "datasets", "export", "leaderboard", "report")
+PLACES = {
+    **{"FILE": "file", "source": "file", "destination": "file"},
+    **{"RUN_DIR": "folder", "SMILES": "folder", "FOLDER": "folder"},
+}
+"""What a shell looks for where these stand; more RUN_DIRs come before the first SMILES."""
+
 SHELLS = ("bash", "zsh", "tcsh")
 
 
-def parser(others: Mapping[str, argparse.ArgumentParser] | None = None) -> argparse.ArgumentParser:
+def parser(others: Mapping[str, Parser] | None = None) -> Parser:
     """The commands and their options.
 
     Args:
         others: parsers of :data:`ANSWERS`, for who wants to know all options.
     """
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="molweight",
         description="Task-adaptive pretraining of molecule-image models with learned objective weights.",
         epilog=EXAMPLES,
@@ -161,7 +169,7 @@ def parser(others: Mapping[str, argparse.ArgumentParser] | None = None) -> argpa
     return top
 
 
-def add_datasets(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_datasets(commands: argparse._SubParsersAction[Parser]) -> None:
     """``datasets`` and its actions."""
     command = commands.add_parser(
         "datasets",
@@ -170,9 +178,9 @@ def add_datasets(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = command.add_subparsers(dest="action", required=True, metavar="ACTION")
-    action = actions.add_parser("list", help="every data set that is known by name, and where its file is")
+    action = dataset_action(actions, "list", "every data set that is known by name, and where its file is")
     action.add_argument("--json", action="store_true", help="for machines")
-    action = actions.add_parser("show", help="rows, duplicates, labels and scaffolds of one data set")
+    action = dataset_action(actions, "show", "rows, duplicates, labels and scaffolds of one data set")
     action.add_argument("name", metavar="NAME", help="a data set, or a file of your own")
     action.add_argument("--path", metavar="FILE", help="read this file instead")
     action.add_argument("--smiles-column", metavar="COLUMN", help="where the SMILES are")
@@ -180,10 +188,21 @@ def add_datasets(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     action.add_argument("--task-type", metavar="TYPE", help="classification or regression")
     action.add_argument("--all", action="store_true", help="every target, however many there are")
     action.add_argument("--json", action="store_true", help="for machines; always every target")
-    action = actions.add_parser("fetch", help="download data sets and check them")
+    action = dataset_action(actions, "fetch", "download data sets and check them")
     action.add_argument("names", metavar="NAME", nargs="*", help="data sets")
     action.add_argument("--all", action="store_true", help="every one")
     action.add_argument("--sha256", metavar="CHECKSUM", help="of the one file, if its card has none")
-    action = actions.add_parser("verify", help="compare files with the checksums of their cards")
+    action = dataset_action(actions, "verify", "compare files with the checksums of their cards")
     action.add_argument("names", metavar="NAME", nargs="*", help="data sets")
     action.add_argument("--all", action="store_true", help="every one")
+
+
+def dataset_action(actions: argparse._SubParsersAction[Parser], name: str, purpose: str) -> Parser:
+    """One action of ``datasets``; all show the same examples."""
+    return actions.add_parser(
+        name,
+        help=purpose,
+        description=purpose,
+        epilog=DATASETS_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )

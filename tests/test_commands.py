@@ -17,10 +17,13 @@ from molweight.molecules.readers import READERS
 COMMANDS = ("convert", "datasets", "export", "leaderboard", "report", "completion", *ANSWERS)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+ACTIONS = [f"datasets {action}" for action in ("list", "show", "fetch", "verify")]
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS, *ACTIONS])
 def test_help_has_six_examples(command, capsys):
     with pytest.raises(SystemExit) as stop:
-        main([command, "--help"])
+        main([*command.split(), "--help"])
     text = capsys.readouterr().out.partition("examples:")[2]
     examples = [line for line in text.splitlines() if re.match(r"  \S", line)]
     assert stop.value.code == 0 and len(examples) >= 6, text
@@ -43,12 +46,17 @@ def test_shells_complete_every_command_and_option(shell, capsys):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs bash")
 def test_bash_takes_the_script(tmp_path, capsys):
+    """Commands, and files and folders where those are asked for."""
     assert main(["completion", "bash"]) == 0
     (tmp_path / "script").write_text(capsys.readouterr().out)
-    asked = "COMP_WORDS=(molweight pre); COMP_CWORD=1; _shtab_molweight; echo ${COMPREPLY[@]}"
-    line = f"source {tmp_path / 'script'}; {asked}"
-    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True)
-    assert done.stdout.split() == ["predict"], done.stderr
+    (tmp_path / "mine.csv").touch()
+    (tmp_path / "my_run").mkdir()
+    answers = {"pre": ["predict"], "predict m": ["my_run"], "predict my_run -i mine": ["mine.csv"]}
+    for typed, expected in answers.items():
+        words = f"COMP_WORDS=(molweight {typed}); COMP_CWORD={len(typed.split())}"
+        line = f"source ./script; {words}; _shtab_molweight; echo ${{COMPREPLY[@]}}"
+        done = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True)
+        assert done.stdout.split() == expected, done.stderr
 
 
 def test_without_the_extra_there_is_a_sentence(monkeypatch, capsys):
@@ -60,6 +68,22 @@ def test_without_the_extra_there_is_a_sentence(monkeypatch, capsys):
 def test_an_unknown_command_is_refused(capsys):
     assert main(["predikt", "x"]) == 2
     assert "unknown command 'predikt'. Did you mean 'predict'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("line", "nearest"),
+    [
+        ("predict run CCO --confidnce 0.9", "--confidence"),
+        ("embed run --weigths adapted CCO", "--weights"),
+        ("leaderboard datasets=esol --table-only", "--tables-only"),
+        ("datasets lst", "list"),
+        ("completion bsh", "bash"),
+    ],
+)
+def test_a_misspelt_option_gets_the_nearest(line, nearest, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(line.split())
+    assert stop.value.code == 2 and f". Did you mean {nearest!r}?" in capsys.readouterr().err
 
 
 def test_every_command_is_known_by_its_name():

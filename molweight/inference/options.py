@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from molweight.option_parser import Parser
+
 STRICT = 3  # exit code of --strict where a row has no prediction
 PREDICT = """Predict with the model of a finished run, or with the mean of several.
 
@@ -50,7 +52,7 @@ EXPLAIN_EXAMPLES = """examples:
 """
 
 
-def predict_parser() -> argparse.ArgumentParser:
+def predict_parser() -> Parser:
     """The options of ``predict``."""
     command = table_parser("predict", PREDICT, PREDICT_EXAMPLES)
     command.add_argument(
@@ -64,7 +66,7 @@ def predict_parser() -> argparse.ArgumentParser:
     return command
 
 
-def embed_parser() -> argparse.ArgumentParser:
+def embed_parser() -> Parser:
     """The options of ``embed``."""
     command = table_parser("embed", EMBED, EMBED_EXAMPLES)
     command.add_argument(
@@ -76,7 +78,7 @@ def embed_parser() -> argparse.ArgumentParser:
     return command
 
 
-def explain_parser() -> argparse.ArgumentParser:
+def explain_parser() -> Parser:
     """The options of ``explain``."""
     command = molecule_parser("explain", EXPLAIN, EXPLAIN_EXAMPLES)
     command.add_argument(
@@ -89,7 +91,7 @@ def explain_parser() -> argparse.ArgumentParser:
     return command
 
 
-def table_parser(name: str, description: str, examples: str) -> argparse.ArgumentParser:
+def table_parser(name: str, description: str, examples: str) -> Parser:
     """The options of every command that takes molecules and writes a table."""
     command = molecule_parser(name, description, examples)
     command.add_argument(
@@ -101,9 +103,9 @@ def table_parser(name: str, description: str, examples: str) -> argparse.Argumen
     return command
 
 
-def molecule_parser(name: str, description: str, examples: str) -> argparse.ArgumentParser:
+def molecule_parser(name: str, description: str, examples: str) -> Parser:
     """The options of every command that takes molecules."""
-    command = argparse.ArgumentParser(
+    command = Parser(
         prog=f"molweight {name}",
         description=description,
         epilog=examples,
