@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from molweight.estimators import MolWeightClassifier, MolWeightRegressor
     from molweight.experiment import run_experiment
     from molweight.inference.embedding import embed
+    from molweight.inference.explanation import explain
     from molweight.inference.exporting import export
     from molweight.inference.model import load_model
     from molweight.inference.prediction import predict
@@ -30,6 +31,7 @@ __all__ = [
     "Report",
     "draw_pictures",
     "embed",
+    "explain",
     "export",
     "from_deepchem",
     "load_config",
@@ -46,6 +48,7 @@ _HOMES = {
     "Report": "reporting.content",
     "draw_pictures": "molecules.drawing",
     "embed": "inference.embedding",
+    "explain": "inference.explanation",
     "export": "inference.exporting",
     "from_deepchem": "molecules.deepchem_data",
     "load_config": "config",

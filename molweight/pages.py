@@ -35,6 +35,13 @@ def from_markdown(text: str) -> Any:
     return Markup(converter.render(text))
 
 
+def for_notebooks(text: str) -> str:
+    """Markdown as HTML whose headings do not drown those around it, without pictures that lie elsewhere."""
+    lines = [line for line in text.splitlines() if not line.startswith("![")]
+    shown = [f"**{line.lstrip('# ')}**" if line.startswith("#") else line for line in lines]
+    return str(from_markdown("\n".join(shown)))
+
+
 def svg_address(svg: bytes | str) -> str:
     """An SVG picture as an address; in an image no script runs. Empty for no picture."""
     content = svg.encode() if isinstance(svg, str) else svg

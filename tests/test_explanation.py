@@ -12,11 +12,11 @@ import torch
 from scipy.spatial import cKDTree
 from torch import nn
 
-from molweight import load_config, predict, run_experiment
+from molweight import explain, load_config, predict, run_experiment
 from molweight.__main__ import main
 from molweight.errors import ConfigError, DataError
 from molweight.inference.atom_pictures import atom_picture, colour
-from molweight.inference.explanation import explain, explanations, integrated_gradients, nearest_atoms
+from molweight.inference.explanation import explanations, integrated_gradients, nearest_atoms
 from molweight.inference.model import load_model
 from molweight.molecules.render import atom_places, render
 from molweight.molecules.smiles import canonical
@@ -155,6 +155,12 @@ def test_every_row_has_its_place(run_dir):
     assert [one.row for one in found] == [1, 2, 3, 4]
     assert [one.status for one in found] == ["ok", "invalid", "invalid", "unsupported"]
     assert [one.reason != "" for one in found] == [False, True, True, True]
+
+
+def test_a_notebook_shows_the_molecule(run_dir):
+    good, bad = (one._repr_html_() for one in explain(run_dir, ["CCO", "<b>"], steps=1))
+    assert good.startswith('<img src="data:image/svg+xml;base64,') and "<p>Act: " in good
+    assert bad == "<p>row 2 is invalid: not a SMILES string</p>"
 
 
 def test_what_cannot_be_explained_is_a_sentence(run_dir, monkeypatch):

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from molweight.leaderboard.page import save_page
 from molweight.leaderboard.pictures import plot_scores
 from molweight.leaderboard.rows import COLUMNS
+from molweight.leaderboard.runs import Leaderboard
 from molweight.leaderboard.summary import summarise
 from molweight.leaderboard.tables import markdown
 
@@ -78,6 +79,15 @@ def test_what_strangers_write_is_text(rows, tmp_path):
     _, page = page_of(rows, tmp_path)
     assert page.all("script") == [] and "<script>alert(1)</script>" in page.text
     assert not [a for a in page.all("a") if a.get("href", "").startswith("javascript")]
+
+
+def test_a_notebook_shows_the_tables(rows, tmp_path):
+    summary = summarise(rows, tmp_path, reference="tapweight", resamples=100)
+    (tmp_path / "x.md").write_text(f"{markdown(summary)}\n![ranks](ranks.png)\n")
+    board = Leaderboard(rows=rows, summary=summary, page=tmp_path / "x.html", markdown=tmp_path / "x.md")
+    page = Page(board._repr_html_())
+    assert "tapweight" in page.text and len(page.all("table")) > 2
+    assert page.all("img") == page.all("h1") == page.all("h2") == []
 
 
 def test_one_data_set_has_no_ranks(rows, tmp_path):

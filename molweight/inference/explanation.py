@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from molweight.molecules.render import atom_places, render
 from molweight.molecules.smiles import InvalidSmilesError
 from molweight.molecules.standardise import standard_smiles
 from molweight.objectives.augment import normalised
+from molweight.pages import svg_address
 
 STEPS = 256  # points on the way from the blank picture; with fewer the sum misses by more (64: a tenth)
 BLANK = 255  # white
@@ -64,6 +66,16 @@ class Explanation:
     def remainder(self) -> float:
         """What the scores miss of the difference between prediction and blank, by finitely many steps."""
         return self.prediction - self.blank - (0.0 if self.scores is None else float(self.scores.sum()))
+
+    def _repr_html_(self) -> str:
+        """The molecule with its atoms coloured, for notebooks."""
+        from molweight.inference.atom_pictures import atom_picture
+
+        if self.scores is None:
+            return f"<p>row {self.row} is {escape(self.status)}: {escape(self.reason)}</p>"
+        picture = svg_address(atom_picture(self.smiles, self.scores))
+        words = f"{escape(self.target)}: {self.prediction:.4g}"
+        return f'<img src="{picture}" alt="{escape(self.smiles)}"><p>{words}</p>'
 
 
 def explain(

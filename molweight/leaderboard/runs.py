@@ -35,6 +35,7 @@ from molweight.leaderboard.rows import (
 from molweight.leaderboard.summary import summarise
 from molweight.leaderboard.tables import counted, markdown
 from molweight.modality import find_modality
+from molweight.pages import for_notebooks
 from molweight.reporting.markdown import number
 from molweight.run_directory import RunDirectory
 
@@ -59,6 +60,10 @@ class Leaderboard:
     page: Path
     markdown: Path
     exit_code: int = 0
+
+    def _repr_html_(self) -> str:
+        """The tables, for notebooks."""
+        return for_notebooks(self.markdown.read_text(encoding="utf-8"))
 
 
 def leaderboard(

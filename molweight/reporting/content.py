@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from molweight.machine import processor, versions
-from molweight.pages import from_markdown
+from molweight.pages import for_notebooks
 from molweight.recipes import RunConfig
 from molweight.reporting.markdown import markdown
 from molweight.stages.steps import Learned
@@ -48,10 +48,8 @@ class Report:
         return markdown(self.content)
 
     def _repr_html_(self) -> str:
-        """The same for notebooks, without the command, and without headings that drown those around it."""
-        lines = self.markdown().partition("\n## Reproduce")[0].splitlines()
-        shown = [f"**{line.lstrip('# ')}**" if line.startswith("#") else line for line in lines]
-        return str(from_markdown("\n".join(shown)))
+        """The same for notebooks, without the command."""
+        return for_notebooks(self.markdown().partition("\n## Reproduce")[0])
 
 
 def build_report(
