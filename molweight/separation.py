@@ -71,14 +71,17 @@ def as_dict(found: dict[str, Separation]) -> dict[str, dict[str, Any]]:
 
 
 def sentence(found: dict[str, dict[str, Any]], updates: int) -> str:
-    """What the test says, in words; empty where there was nothing to test.
+    """What the test says, in words; empty where there was nothing to test after enough updates.
 
     Args:
         found: from :func:`as_dict`.
         updates: of the weights.
     """
     if not found:
-        return ""
+        few = (
+            f"After {updates} updates nothing can be said: it takes {FEWEST} to tell the weights from noise."
+        )
+        return few if updates < FEWEST else ""
     test = f"Wilcoxon signed-rank test over {updates} updates, Holm-corrected for {len(found)} objectives"
     clear = {name: one for name, one in found.items() if Separation(**one).clear}
     if not clear:

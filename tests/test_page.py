@@ -7,11 +7,13 @@ import importlib.util
 import json
 import re
 import shutil
+from collections import Counter
 
 import numpy as np
 import pandas as pd
 import pytest
 from html_pages import Page, shown_by_a_browser
+from rdkit.Chem.Scaffolds.MurckoScaffold import MurckoScaffoldSmiles
 from smallest import run_smallest, save_labelled
 
 from molweight.__main__ import main
@@ -41,9 +43,20 @@ def labelled(tmp_path_factory):
     return finish(folder / "run", *options)
 
 
-@pytest.mark.parametrize("kind", ["regression", "labelled"])
+@pytest.fixture(scope="module")
+def shown(regression):
+    """The page of the regression: explaining its molecules takes seconds."""
+    return render(regression)
+
+
+@pytest.fixture(scope="module")
+def shown_labelled(labelled):
+    return render(labelled)
+
+
+@pytest.mark.parametrize("kind", ["shown", "shown_labelled"])
 def test_the_page_needs_nothing_else_and_runs_nothing(kind, request):
-    page = Page(render(request.getfixturevalue(kind)))
+    page = Page(request.getfixturevalue(kind))
     assert page.all("script") == page.all("link") == page.all("iframe") == []
     assert all(one["src"].startswith("data:image/svg+xml;base64,") for one in page.all("img"))
     assert all(one["alt"] for one in page.all("img"))
@@ -53,8 +66,8 @@ def test_the_page_needs_nothing_else_and_runs_nothing(kind, request):
         assert b"<svg" in picture and b"<script" not in picture
 
 
-def test_the_page_says_what_the_report_says(regression):
-    report, page = json.loads((regression / "report.json").read_text()), Page(render(regression))
+def test_the_page_says_what_the_report_says(regression, shown):
+    report, page = json.loads((regression / "report.json").read_text()), Page(shown)
     assert f"{report['test']:.3f}" in page.text and "in pIC50" in page.text and "run me" in page.text
     for name, weight in report["weights"].items():
         assert name in page.text and f"{weight:.3f}" in page.text
@@ -65,18 +78,44 @@ def test_the_page_says_what_the_report_says(regression):
     assert titles[0].startswith("A line for the weight") and titles[4].startswith("Predicted against true")
 
 
-def test_the_same_run_has_the_same_page(regression):
-    assert render(regression) == render(regression)
+def test_the_data_are_described(regression, shown):
+    """Rows that are none or twice, and scaffolds, counted here in the files that the run has left."""
+    report, page = json.loads((regression / "report.json").read_text()), Page(shown)
+    smiles = [line.split()[0] for line in (regression / "training.smi").read_text().splitlines()]
+    smiles += pd.read_csv(regression / "predictions.csv").smiles.tolist()
+    sizes = Counter(MurckoScaffoldSmiles(one, includeChirality=True) for one in smiles)
+    sets, largest = report["scaffolds"]["sets"], report["scaffolds"]["largest"]
+    assert (sets, largest) == (len(sizes), max(sizes.values())) and len(smiles) == report["n_rows"]
+    words = "1,017 rows, 0 invalid, 0 duplicates (0 with other labels), "
+    words += f"{sets} scaffold sets (the largest of {largest})"
+    assert words in page.text
+    assert all(words in (regression / name).read_text() for name in ("MODEL_CARD.md", "report.md"))
+    assert "rdkit: 200 molecules, 0 of them in the test part" in page.text
 
 
-def test_what_strangers_write_is_text(labelled):
-    text = render(labelled)
+def test_few_updates_say_nothing_of_the_weights(shown):
+    assert "After 4 updates nothing can be said: it takes 10" in Page(shown).text
+
+
+def test_a_report_of_before_scaffolds_were_counted_has_a_page(labelled, tmp_path, monkeypatch):
+    monkeypatch.setattr(page, "explaining", lambda folder: None)
+    report = json.loads((labelled / "report.json").read_text())
+    del report["scaffolds"]
+    assert "scaffold sets" not in render(spoiled(labelled, tmp_path, "report.json", json.dumps(report)))
+
+
+def test_the_same_run_has_the_same_page(regression, shown):
+    assert render(regression) == shown
+
+
+def test_what_strangers_write_is_text(shown_labelled):
+    text = shown_labelled
     assert "&lt;b&gt;polar&lt;/b&gt;" in text and "<b>polar" not in text
     assert "&lt;script&gt;alert(1)" in text and "<script" not in text
 
 
-def test_a_classification_shows_curves_and_calibration(labelled):
-    page = Page(render(labelled))
+def test_a_classification_shows_curves_and_calibration(shown_labelled):
+    page = Page(shown_labelled)
     alts = " ".join(one["alt"] for one in page.all("img"))
     assert "ROC curves" in alts and "Precision-recall" in alts and "ten bins" in alts
     assert "temperature-scaled" in page.text and "Learned weights" not in page.text
@@ -105,8 +144,8 @@ def test_a_run_without_a_test_part_has_a_page_that_says_so(tmp_path):
     assert (folder / "report.md").read_text().splitlines()[0].endswith("pIC50, not tested")
 
 
-def test_molecules_are_explained_where_captum_is_there(regression, monkeypatch):
-    assert "Red atoms raise" in Page(render(regression)).text
+def test_molecules_are_explained_where_captum_is_there(regression, shown, monkeypatch):
+    assert "Red atoms raise" in Page(shown).text
     find = importlib.util.find_spec
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name, *more: None if name == "captum" else find(name, *more)
@@ -118,10 +157,10 @@ def test_molecules_are_explained_where_captum_is_there(regression, monkeypatch):
 # The command
 
 
-def test_the_command_writes_pages(regression, labelled, capsys):
+def test_the_command_writes_pages(regression, labelled, shown, capsys):
     assert main(["report", str(regression), str(labelled)]) == 0
     assert capsys.readouterr().out.split() == [str(regression / "report.html"), str(labelled / "report.html")]
-    assert (regression / "report.html").read_text() == render(regression)
+    assert (regression / "report.html").read_text() == shown
 
 
 def spoiled(folder, tmp_path, name, content):
@@ -154,17 +193,17 @@ def test_no_content_of_a_report_is_a_traceback(labelled, tmp_path, monkeypatch):
     blank = run_pictures.Picture(title="", alt="", data="", width=1)
     monkeypatch.setattr(run_pictures, "picture", lambda *arguments, **more: blank)
     monkeypatch.setattr(page, "explaining", lambda folder: None)
+    monkeypatch.setattr(page, "RESAMPLES", 20)
     report = json.loads((labelled / "report.json").read_text())
-    sentences = 0
+    folder, sentences = spoiled(labelled, tmp_path, "report.json", "{}"), 0
     for key in report:
         for value in (None, [], {"a": []}, "x", -1, float("inf")):
-            folder = spoiled(labelled, tmp_path, "report.json", json.dumps(report | {key: value}))
+            (folder / "report.json").write_text(json.dumps(report | {key: value}))
             try:
                 save_page(folder)
             except DataError as error:
                 sentences += 1
                 assert "does not hold the report" in str(error)
-            shutil.rmtree(folder)
     assert sentences > 50
 
 
@@ -181,8 +220,8 @@ def test_a_folder_without_a_run_is_told(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("width", [390, 1280])
-def test_a_browser_shows_it(labelled, tmp_path, width):
-    shown_by_a_browser(render(labelled), tmp_path, width, pictures=6)
+def test_a_browser_shows_it(shown_labelled, tmp_path, width):
+    shown_by_a_browser(shown_labelled, tmp_path, width, pictures=6)
 
 
 # The numbers in it

@@ -57,6 +57,10 @@ def test_nothing_is_said_where_nothing_can_be_known(values):
     assert separation(records(values)) == {} and sentence({}, 50) == ""
 
 
+def test_too_few_updates_are_a_sentence():
+    assert "After 9 updates nothing can be said" in sentence({}, 9)
+
+
 def test_steps_of_the_burn_in_are_passed_over():
     pushed = records(noise(50, 1) + np.array([2.0, -2.0, 0.0]))
     assert separation([{"hypergradient": {}}] * 20 + pushed) == separation(pushed)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from rdkit import rdBase
 from rdkit.Chem.Scaffolds import MurckoScaffold
 
 from molweight.molecules.smiles import InvalidSmilesError
 
 
+@lru_cache(maxsize=1 << 17)  # the split, the report and every further run on the same molecules ask again
 def scaffold(smiles: str, *, chirality: bool) -> str:
     """Bemis-Murcko scaffold SMILES: the rings and the chains between them, without side chains.
 

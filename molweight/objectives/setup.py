@@ -25,6 +25,7 @@ from molweight.molecules.readers import Source
 from molweight.molecules.smiles import flat
 from molweight.molecules.splits import Splits, carve_meta, split
 from molweight.molecules.standardise import Standardisation
+from molweight.molecules.summary import scaffold_sets
 from molweight.objectives.augment import MEAN, STD, Augmentation, normalised
 from molweight.objectives.base import Objective, ObjectiveSet
 from molweight.objectives.unlabelled import unlabelled_part
@@ -229,6 +230,7 @@ def image_setup(
             "n_unlabelled": dataset.n_unlabelled,
             "n_duplicates": dataset.n_duplicates,
             "n_conflicting": dataset.n_conflicting,
+            "scaffolds": asdict(scaffold_sets(dataset.smiles)),
             "units": dataset.units,
             "split": {
                 "kind": splits.kind,

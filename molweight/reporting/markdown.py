@@ -54,7 +54,7 @@ def markdown(content: dict[str, Any]) -> str:
             "",
             *table(("objective", "weight"), [(n, f"{w:.3f}") for n, w in ranked]),
         ]
-    if words := sentence(content["separation"], content["updates"]):
+    if words := meaning(content):
         lines += ["", words]
     if len(content["test_per_task"]) > 1:
         rows = [
@@ -72,6 +72,12 @@ def markdown(content: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def meaning(content: dict[str, Any]) -> str:
+    """What learned weights mean, in a sentence; empty for weights that were not learned."""
+    learned = content["separation"] or content["hypergradient"]
+    return sentence(content["separation"], content["updates"]) if learned else ""
+
+
 def headline(content: dict[str, Any], units: str = "") -> str:
     """The score to name first: that of the test part, if there is one."""
     label = METRICS[content["metric"]].label
@@ -82,11 +88,14 @@ def headline(content: dict[str, Any], units: str = "") -> str:
 
 def data_line(content: dict[str, Any]) -> str:
     """Rows, and those that are odd."""
-    line = f"{content['n_rows']} rows, {content['n_invalid']} invalid, {content['n_duplicates']} duplicates"
+    line = f"{content['n_rows']:,} rows, {content['n_invalid']:,} invalid"
+    line += f", {content['n_duplicates']:,} duplicates"
     if content["n_conflicting"] is not None:
-        line += f" ({content['n_conflicting']} with other labels)"
+        line += f" ({content['n_conflicting']:,} with other labels)"
+    if sets := content.get("scaffolds"):
+        line += f", {sets['sets']:,} scaffold sets (the largest of {sets['largest']:,})"
     if content.get("n_shortened"):
-        line += f", {content['n_shortened']} shortened"
+        line += f", {content['n_shortened']:,} shortened"
     return line
 
 

@@ -17,10 +17,16 @@ from molweight.pages import render_page
 from molweight.predictions_file import part_of
 from molweight.reporting.coverage import CONFIDENCE, coverage, coverage_line
 from molweight.reporting.examples import examples, explaining, plain_drawing
-from molweight.reporting.markdown import backbone_line, data_line, method_line, number
+from molweight.reporting.markdown import (
+    SAMPLES,
+    backbone_line,
+    data_line,
+    meaning,
+    method_line,
+    number,
+)
 from molweight.reporting.run_files import RunFiles, read_run
 from molweight.reporting.run_pictures import prediction_pictures, training_pictures
-from molweight.separation import sentence
 from molweight.training.bootstrap import bootstrap, interval
 from molweight.training.metrics import METRICS
 
@@ -87,7 +93,7 @@ def contents(run: RunFiles, folder: Path) -> dict[str, Any]:
         "weights": ranked,
         "heads": ("metric", "validation", "test") if metric.parts else heads,
         "largest": max((value for _, value in ranked), default=1.0),
-        "meaning": sentence(report["separation"], report["updates"]).replace("**", "").replace("`", ""),
+        "meaning": meaning(report).replace("**", "").replace("`", ""),
         "coverage": covering if len(covering) > 1 else {},
         "coverage_head": f"inside {CONFIDENCE:.0%}",
         "coverage_line": coverage_line(
@@ -116,14 +122,15 @@ def test_interval(run: RunFiles, metric: str) -> tuple[float, float] | None:
 def facts(report: dict[str, Any]) -> list[tuple[str, str]]:
     """The table below the headline."""
     split, corpus = report["split"], report["corpus"]
-    overlap = f"{corpus['in_test']:,} of it are tested on"
+    samples, _ = SAMPLES[report["modality"]]
+    size = f"{corpus[samples]:,} {samples}, {corpus['in_test']:,} of them in the test part"
     sizes = ", ".join(f"{name} {size:,}" for name, size in split["sizes"].items() if size)
     return [
         ("method", method_line(report)),
         ("protocol", f"{report['protocol']}; the test part was read {times(report['test_evaluations'])}"),
         ("split", f"{split['kind']} ({sizes}), hash {split['hash'][:12]}"),
         ("data", f"{data_line(report)}, SHA-256 {str(report['data_sha256'])[:12]}"),
-        ("pretraining corpus", "none" if corpus["name"] == "none" else f"{corpus['name']}; {overlap}"),
+        ("pretraining corpus", "none" if corpus["name"] == "none" else f"{corpus['name']}: {size}"),
         ("backbone", backbone_line(report)),
         ("seed", str(report["seed"])),
         ("time", f"{report['seconds']:,.0f} s"),
