@@ -240,7 +240,7 @@ def test_steps_that_a_checkpoint_knows_must_be_there(tmp_path):
         ["-cntheirs"],
         ["hydra.searchpath=[file://theirs]"],
         ["++hydra.searchpath=[pkg://theirs]"],
-        ["--multirun", "seed=0,1", "hydra.searchpath=[file://theirs]"],
+        ["hydra.searchpath=[file://theirs]", "--multirun", "seed=0,1"],
         ["--experimental-rerun", "config.pickle"],
     ],
 )
