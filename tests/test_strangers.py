@@ -25,7 +25,7 @@ from smallest import run_labelled
 from molweight import embed, predict
 from molweight.errors import ConfigError, DataError, MolweightError
 from molweight.inference.model import load_model
-from molweight.leaderboard.plan import _differences
+from molweight.jobs.finished import _differences
 from molweight.leaderboard.predictions import read_kept
 from molweight.methods import read_weights
 from molweight.molecules.convert import convert_imagemol
