@@ -11,7 +11,7 @@ include_patterns = [
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 
 myst_heading_anchors = 3
-nb_execution_mode = "off"  # make docs runs them: -D nb_execution_mode=force
+nb_execution_mode = "off"  # but for the quickstart; make docs runs them all: -D nb_execution_mode=force
 nb_execution_timeout = 600  # seconds for a cell
 nb_execution_raise_on_error = True
 nb_merge_streams = True
