@@ -22,6 +22,7 @@ ALLOWED = {
     "files": ("errors",),
     "pages": (),
     "schema": ("errors",),
+    "option_parser": (),
     "spreadsheets": (),
     "composition": ("errors",),
     "tensor_files": ("errors", "files"),
@@ -37,7 +38,7 @@ ALLOWED = {
     "objectives": ("errors", "files", "machine", "molecules", "tapweight", "training"),
     "inference": (
         *("errors", "files", "machine", "molecules", "pages", "predictions_file", "spreadsheets"),
-        *("tensor_files", "training"),
+        *("option_parser", "tensor_files", "training"),
         "objectives.augment",  # how pictures become what a network takes
     ),
     "nlp": ("errors", "files", "tensor_files", "tapweight", "training"),
