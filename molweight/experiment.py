@@ -163,11 +163,12 @@ def _run(
         write_json(directory.path / "model.json", weights_card(setup, checked))
     with clock.stage("test"):
         valid, test, predictions = judge(setup, final.predict, checked)
+    if leads():
+        save_predictions(directory.path / "predictions.csv", setup, predictions)
     report = build_report(
         config, setup, learned, final.tuned, valid=valid, test=test, seconds=clock.seconds, command=command
     )
     if leads():
-        save_predictions(directory.path / "predictions.csv", setup, predictions)
         write_json(directory.path / "report.json", report.content)
         write_text(directory.path / "report.md", report.markdown())
         if final.module is not None:

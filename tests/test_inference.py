@@ -33,6 +33,7 @@ from molweight.molecules.backbone import ResNet18
 from molweight.molecules.render import render
 from molweight.molecules.smiles import canonical
 from molweight.objectives.augment import normalised
+from molweight.predictions_file import read_table
 
 BAD = {"C1CC": "invalid", "not a molecule": "invalid", "": "invalid", "C" * 6_000: "unsupported"}
 GOOD = ["CCO", "c1ccccc1O", "CC(=O)Oc1ccccc1C(=O)O", "[Na+].[Cl-]"]
@@ -60,7 +61,7 @@ def labelled(tmp_path_factory):
 
 
 def scored_rows(folder, part):
-    table = pd.read_csv(folder / "predictions.csv")
+    table = read_table(folder / "predictions.csv")
     return table[table.part == part]
 
 

@@ -137,8 +137,8 @@ def test_an_interrupted_run_continues_as_if_nothing_had_been(finished, folder, t
     options = (*SMALL, "task=rte", f"backbone={folder}", "solver=native", f"run_dir={out}")
     original = steps.save_checkpoint
 
-    def save_and_stop(path, count, state):
-        original(path, count, state)
+    def save_and_stop(*arguments, **more):
+        original(*arguments, **more)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(steps, "save_checkpoint", save_and_stop)

@@ -19,6 +19,7 @@ from molweight import predict
 from molweight.__main__ import main
 from molweight.errors import ConfigError, DataError
 from molweight.molecules.fingerprints import Neighbours
+from molweight.predictions_file import read_table
 from molweight.reporting.page import render
 from molweight.training.conformal import class_sets, covered, intervals
 
@@ -131,7 +132,7 @@ def test_sets_of_classes(labelled):
     table = predict(labelled, ["CCO", "CCCCF"], confidence=0.7)
     names = [f"{target}{ending}" for target in ("=polar", "long") for ending in ("_may_be_0", "_may_be_1")]
     assert [name for name in table.columns if "may_be" in name] == names
-    scored = pd.read_csv(labelled / "predictions.csv")
+    scored = read_table(labelled / "predictions.csv")
     valid = scored[scored.part == "valid"]
     for target in ("=polar", "long"):
         expected = class_sets(
