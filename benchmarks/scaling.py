@@ -25,6 +25,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -36,7 +37,14 @@ from molweight.tapweight.engines import make_solver
 from molweight.tapweight.processes import mean, world_size
 from molweight.training.distributed import leader_first, own_seed, processes
 
-OPTIONS = ("backbone=tiny", "device=cpu", "corpus.limit=6000", "learn.burn_in=0", "workers=0", "run_dir=x")
+OPTIONS = ("device=cpu", "corpus.limit=6000", "learn.burn_in=0", "workers=0", "run_dir=x")
+NETWORKS = {
+    "tiny": ("backbone=tiny",),
+    "resnet18, 64 px": (
+        *("backbone=resnet18", "backbone.init=random", "backbone.image_size=64"),
+        "learn.unroll.every=2",  # a tenth of the time; level 3 weighs five times as much
+    ),
+}
 CPU = torch.device("cpu")
 
 
@@ -91,11 +99,11 @@ def size(x: torch.Tensor) -> int:
     return x.numel() * x.element_size()
 
 
-def work(rounds: int) -> None:
+def work(network: str, rounds: int) -> None:
     """What each process does: outer steps, then messages of two sizes; the one that leads prints."""
     torch.set_num_threads(1)
     with processes("cpu"), tempfile.TemporaryDirectory() as folder:
-        config = load_config(*OPTIONS)
+        config = load_config(*OPTIONS, *NETWORKS[network])
         with leader_first(CPU):
             setup = config.samples.prepare(
                 run_dir=Path(folder), device=CPU, labelled=None, unlabelled=None, progress=False
@@ -130,7 +138,7 @@ def timed(job: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def launched(count: int, rounds: int) -> dict[str, float]:
+def launched(count: int, network: str) -> dict[str, Any]:
     """What ``count`` processes find."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -139,7 +147,7 @@ def launched(count: int, rounds: int) -> dict[str, float]:
     for rank in range(count):
         place = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(count), "OMP_NUM_THREADS": "1"}
         address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-        command = [sys.executable, "-m", "benchmarks.scaling", "--work", "--rounds", str(rounds)]
+        command = [sys.executable, "-m", "benchmarks.scaling", "--work", network]
         started.append(
             subprocess.Popen(
                 command, env={**os.environ, **place, **address}, stdout=subprocess.PIPE, text=True
@@ -148,7 +156,7 @@ def launched(count: int, rounds: int) -> dict[str, float]:
     said = [process.communicate()[0] for process in started]
     if any(process.returncode for process in started):
         raise SystemExit("a process has failed")
-    found: dict[str, float] = json.loads(said[0].splitlines()[-1])
+    found: dict[str, Any] = json.loads(said[0].splitlines()[-1])
     return found
 
 
@@ -161,44 +169,55 @@ def predicted(machine: Machine, messages: float) -> tuple[float, float]:
     return computing + exchanging, exchanging / (computing + exchanging)
 
 
-def report(one: list[float], two: list[float], found: dict[str, float], rounds: int) -> list[str]:
+def rows(found: dict[str, dict[str, Any]]) -> list[str]:
+    """A line of the page for each network."""
+    lines = []
+    for name, values in found.items():
+        one, two = values["one"], values["two"]
+        latency, messages, sent = (float(values[key]) for key in ("small", "messages", "bytes"))
+        byte = max(float(values["large"]) - 2 * latency, 0.0) / (4 * 2_000_000)
+        exchange = messages * latency + sent * byte
+        alone, together = statistics.median(one), statistics.median(two)
+        ratios = sorted(a / b for a, b in zip(one, two, strict=True))
+        lines.append(
+            f"| {name} | {alone:.2f} | {together:.2f} | {statistics.median(ratios):.2f} ({ratios[0]:.2f} to "
+            f"{ratios[-1]:.2f}) | {messages:.0f} | {sent / 1e6:.0f} | {1e3 * latency:.2f} "
+            f"| {alone / 2 + exchange:.2f} |"
+        )
+    return lines
+
+
+def report(found: dict[str, dict[str, Any]], rounds: int) -> list[str]:
     """The page."""
-    latency = found["small"]
-    byte = max(found["large"] - 2 * latency, 0.0) / (4 * 2_000_000)  # a half there, a half back
-    exchange = found["messages"] * latency + found["bytes"] * byte
-    alone, together = statistics.median(one), statistics.median(two)
-    ratios = sorted(a / b for a, b in zip(one, two, strict=True))
+    messages = max(float(values["messages"]) for values in found.values())
     lines = [
         "# One process against several",
         "",
-        f"Written by `python -m benchmarks.scaling --rounds {rounds}`: `backbone=tiny`, batches of 128 and",
-        "64, seven objectives, `hypergradient=diagonal`, BatchNorm over the whole batch, one thread each,",
-        f"gloo; level-1 steps with their shares of levels 2 and 3. torch {torch.__version__.split('+')[0]}.",
+        f"Written by `python -m benchmarks.scaling --rounds {rounds}`: batches of 128 and 64, seven",
+        "objectives, `hypergradient=diagonal`, BatchNorm over the whole batch, one torch thread a process,",
+        "gloo on the loopback address; seconds of a level-1 step with its share of levels 2 and 3, medians",
+        "and the range of the ratios.",
+        f"torch {torch.__version__.split('+')[0]}.",
         "",
-        "| | |",
-        "|---|---|",
-        f"| one process, s a level-1 step | {alone:.3f} |",
-        f"| two processes, same whole batches | {together:.3f} |",
-        f"| faster by (median and range of {rounds} rounds) | {statistics.median(ratios):.2f} "
-        f"({ratios[0]:.2f} to {ratios[-1]:.2f}) |",
-        f"| messages and MB, a level-1 step | {found['messages']:.0f}, {found['bytes'] / 1e6:.1f} |",
-        f"| latency of a message, ms; MB a second | {1e3 * latency:.2f}, {1e-6 / max(byte, 1e-12):.0f} |",
-        f"| exchanging by these, s (the model says {alone / 2 + exchange:.3f} in all) | {exchange:.3f} |",
+        "| network | one process | two | faster by | messages | MB | ms a message | two, by the model |",
+        "|---|---|---|---|---|---|---|---|",
+        *rows(found),
         "",
-        "What two processes lose beside the exchange is BatchNorm, which is fused where there is one process",
-        "and written in tensor operations where it needs second derivatives through a message.",
+        "Messages and MB are of a step. The model takes the latency of a message between two processes that",
+        "do nothing else. While they compute, one waits for the other at every BatchNorm and has to be woken,",
+        "so messages cost more: a small network on CPUs gains nothing from a second process.",
         "",
         "## Elsewhere, by the model",
         "",
         f"{MOLECULES:,} molecules, batches of {BATCH}, ResNet-18 at 224 px ({PARAMETERS / 1e6:.1f} million",
-        f"parameters), {found['messages']:.0f} messages a level-1 step. **Assumed, not measured:** images",
-        "a second and process, latency of a message, bandwidth.",
+        f"parameters), {messages:.0f} messages a level-1 step. **Assumed, not measured:** images a",
+        "second and process, latency of a message, bandwidth.",
         "",
         "| machine | images/s a process | latency, μs | GB/s | level-1 step, s | exchanging | an epoch, h |",
         "|---|---|---|---|---|---|---|",
     ]
     for machine in (GPUS, NODES):
-        step, share = predicted(machine, found["messages"])
+        step, share = predicted(machine, messages)
         hours = step * MOLECULES / BATCH / 3600
         speed = f"{machine.images:.0f} | {1e6 * machine.latency:.0f} | {machine.bandwidth / 1e9:.0f}"
         lines.append(f"| {machine.name} | {speed} | {step:.2f} | {share:.0%} | {hours:.1f} |")
@@ -210,17 +229,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--output", type=Path, default=Path(__file__).with_name("scaling.md"))
-    parser.add_argument("--work", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--work", choices=NETWORKS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.work:
-        work(1)
+        work(options.work, 1)
         return
-    one, two = [], []
+    found: dict[str, dict[str, Any]] = {name: {"one": [], "two": []} for name in NETWORKS}
     for _ in range(options.rounds):
-        one += launched(1, 1)["steps"]
-        found = launched(2, 1)
-        two += found["steps"]
-    page = report(one, two, found, options.rounds)
+        for name, values in found.items():
+            values["one"] += launched(1, name)["steps"]
+            together = launched(2, name)
+            values["two"] += together["steps"]
+            values |= together
+    page = report(found, options.rounds)
     options.output.write_text("\n".join(page))
     print("\n".join(page))
 
