@@ -204,7 +204,7 @@ def report(found: dict[str, dict[str, Any]], rounds: int) -> list[str]:
         *rows(found),
         "",
         "Messages and MB are of a step. The model takes the latency of a message between two processes that",
-        "do nothing else. While they compute, one waits for the other at every BatchNorm and has to be woken,",
+        "do nothing else. While they compute, one waits for the other at every BatchNorm and has to wake,",
         "so messages cost more: a small network on CPUs gains nothing from a second process.",
         "",
         "## Elsewhere, by the model",
