@@ -166,7 +166,7 @@ def check_choices(tree: dict[str, Any], modality: Modality) -> None:
             raise ConfigError(f"{key} must be a group of options, got {tree[key]!r}")
     if not tree["objectives"]:
         raise ConfigError(f"objectives names nothing to pretrain on; {modality.smallest} is the least")
-    for key, known in (("solver", SOLVERS), ("protocol", PROTOCOLS), ("precision", PRECISIONS)):
+    for key, known in (("solver", SOLVERS), ("protocol", PROTOCOLS), ("precision", tuple(PRECISIONS))):
         if tree[key] not in known:
             raise ConfigError(unknown(key, tree[key], known))
     tree["sync_batchnorm"] = checked(tree["sync_batchnorm"], bool, "sync_batchnorm")

@@ -103,6 +103,8 @@ def test_options():
     assert load_config("sync_batchnorm=false").hash != plain.hash
     with pytest.raises(ConfigError, match=r"unknown precision 'bf16'.* Did you mean 'bfloat16'"):
         load_config("precision=bf16")
+    with pytest.raises(ConfigError, match="unknown precision"):
+        load_config("precision={a: 1}")
     with pytest.raises(ConfigError, match="method=dwa would follow: use precision=bfloat16"):
         load_config("precision=float16", "method=dwa")
     assert load_config("precision=float16", "method=equal").precision == "float16"
