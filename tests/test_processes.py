@@ -35,7 +35,7 @@ from molweight.tapweight.processes import (
     world_size,
 )
 from molweight.tapweight.random_states import random_states, set_random_states
-from molweight.training.distributed import own_seed, processes
+from molweight.training.distributed import own_seed, processes, require_same
 from tests.problems import network_problem
 from tests.several_processes import in_processes
 
@@ -289,6 +289,7 @@ def sums():
     moved = found.clone()
     moved[[0, 1]] = moved[[1, 0]] if rank() else moved[[0, 1]]
     assert differ((found, moved)) and mean(()) == ()
+    require_same(make_balance("gradnorm", 3), "its state, which holds more than tensors")
     (half,) = mean((own.half(),))
     assert torch.equal(half, gathered(own.half()).float().mean(dim=0).half())
 

@@ -165,7 +165,8 @@ def require_same(module: nn.Module, what: str) -> None:
     Raises:
         DataError: they do not, so going on would train several models.
     """
-    if differ(tuple(module.state_dict().values())):
+    state = module.state_dict().values()
+    if differ(tuple(value for value in state if isinstance(value, torch.Tensor))):  # and not an optimiser's
         raise DataError(
             f"the processes of this run do not agree on {what}: they need the same files, the same packages "
             "and one kind of processor"
