@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from molweight.errors import DataError, MolweightError
+from molweight.files import read_json
 from molweight.jobs.execution import execute
 from molweight.jobs.finished import is_finished
 from molweight.jobs.job import Job, Outcome
@@ -157,6 +157,6 @@ def read_report(job: Job) -> dict[str, Any]:
     """
     path = job.config.run_dir / "report.json"
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
+        return dict(read_json(path))
+    except (OSError, ValueError, TypeError) as error:
         raise DataError(f"{path} cannot be read ({error}); delete that folder to run it again") from error
