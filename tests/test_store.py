@@ -255,6 +255,52 @@ def test_two_builders_end_with_one_store(texts: list[str], tmp_path: Path) -> No
     check(PictureStore(root / RAW.digest(texts), thorough=True), texts)
 
 
+# What a builder asks of the file system; between any two of these calls another process may do its work.
+CALLS = ("mkdir", "open", "fsync", "chmod", "replace", "link", "rename", "scandir")
+
+
+def test_another_builder_may_be_done_at_any_moment(
+    texts: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = texts[8:14]
+    moments: list[str] = []
+
+    def come_at(moment: int | None, root: Path) -> None:
+        """From now on, another builder publishes before call number ``moment``, and tidies up."""
+        moments.clear()
+        for name in CALLS:
+
+            def call(*args: Any, honest: Any = getattr(os, name), name: str = name, **options: Any) -> Any:
+                moments.append(name)
+                if len(moments) - 1 == moment:
+                    with monkeypatch.context() as others:
+                        for other, function in untouched.items():
+                            others.setattr(os, other, function)
+                        build(few, root)
+                return honest(*args, **options)
+
+            monkeypatch.setattr(os, name, call)
+
+    untouched = {name: getattr(os, name) for name in CALLS}
+
+    def leave() -> None:
+        for name, function in untouched.items():
+            monkeypatch.setattr(os, name, function)
+
+    come_at(None, tmp_path / "alone")
+    build(few, tmp_path / "alone")
+    leave()
+    total = len(moments)
+    assert total > 15 and {"mkdir", "open", "fsync", "chmod", "replace", "rename"} <= set(moments)
+    for moment in range(total):
+        root = tmp_path / str(moment)
+        come_at(moment, root)
+        store = build(few, root)
+        leave()
+        check(store, few)
+        assert [path.name for path in root.iterdir()] == [RAW.digest(few)], moments[moment]
+
+
 def test_a_store_that_appears_meanwhile_is_taken_not_set_aside(
     texts: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -150,6 +150,9 @@ def build_store(
                 _publish(private, folder)
         except (DamagedStoreError, FileNotFoundError):  # somebody has tidied up behind us
             pass
+        except DataError as error:
+            if not isinstance(error.__cause__, FileNotFoundError):  # the same, while we were writing
+                raise
         finally:  # shards stay for the next builder when we are interrupted
             if folder.is_dir() or not any(private.glob("*.pictures")):
                 shutil.rmtree(private, ignore_errors=True)
