@@ -54,6 +54,8 @@ NO_SMILES = (
     "SMILES strings are never passed here: to learn from molecules, put them into a file, dataset=FILE or "
     "corpus=FILE; to predict them, python -m molweight predict RUN_DIR 'CCO'"
 )
+# What could be a molecule and is hardly a name: atoms, bonds and brackets, with a capital letter or a ring.
+SMILES = re.compile(r"(?=.*[A-Z1-9])(?:Cl|Br|[BCNOFPSIbcnops]|[-=#$:.%@+()\[\]\d\\])+")
 
 MOLECULES = Tree(
     primary="config",
@@ -148,7 +150,10 @@ def explain(error: Exception, overrides: Sequence[str], tree: Tree = MOLECULES) 
     if found := re.search(r"(?:In '[^']*': )?Could not find '([\w/@.]+)/([^'/]*)'", text):
         group, name = found.groups()
         group = group.split("@")[0].removeprefix(f"{tree.folder}/")
-        return unknown(group, name, tree.options(group))
+        sentence = unknown(group, name, tree.options(group))
+        if group in ("dataset", "corpus") and SMILES.fullmatch(name) and "Did you mean" not in sentence:
+            sentence += f" {NO_SMILES}."
+        return sentence
     if found := re.search(r"Could not override '([^']+)'", text):
         key, full = found.group(1), re.search(r"full_key: (\S+)", str(error.__cause__))
         if full and full.group(1).startswith(f"{key}."):  # dataset.aliases={a: 5}: the unknown one is inside

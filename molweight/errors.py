@@ -49,6 +49,7 @@ def unknown(what: str, name: object, known: Iterable[str]) -> str:
         known: the names that would have been accepted.
     """
     names = sorted(known)
-    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
+    spelled = {each.lower(): each for each in names}
+    close = difflib.get_close_matches(str(name).lower(), spelled, n=1, cutoff=0.5)
+    hint = f" Did you mean {spelled[close[0]]!r}?" if close else ""
     return f"unknown {what} {str(name)!r}.{hint} Known: {', '.join(names)}."

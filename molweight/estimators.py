@@ -124,7 +124,7 @@ class MolWeightEstimator(BaseEstimator):  # type: ignore[misc]
         frame.insert(0, SMILES, smiles)
         with self._folder() as folder:
             config = load_config(*self._overrides(columns), f"run_dir={quoted(str(folder))}")
-            run_experiment(config, table=frame, progress=self.verbose)
+            run_experiment(config, table=frame, progress=self.verbose, page=self.run_dir is not None)
             self._read(folder)
         self.target_names_ = names
         self.n_features_in_ = 1

@@ -21,6 +21,7 @@ from molweight.recipes import RunConfig
 from molweight.reporting.content import Report, build_report
 from molweight.reporting.figures import save_weights_plot
 from molweight.reporting.model_card import model_card
+from molweight.reporting.page import try_page
 from molweight.run_directory import RunDirectory
 from molweight.signals import Interrupted, interruptible
 from molweight.stages.finetuning import retrain
@@ -32,7 +33,14 @@ from molweight.stages.two_levels import learn_two_levels
 from molweight.tapweight.batch_norm import share_statistics
 from molweight.tapweight.processes import leads, world_size
 from molweight.tensor_files import save_tensors
-from molweight.training.distributed import from_leader, leader_first, own_folder, own_seed, processes
+from molweight.training.distributed import (
+    from_leader,
+    launched_rank,
+    leader_first,
+    own_folder,
+    own_seed,
+    processes,
+)
 from molweight.training.metrics import Score
 from molweight.training.setup import Predictor, Setup
 
@@ -62,6 +70,7 @@ def run_experiment(
     unlabelled: Any = None,
     progress: bool = False,
     command: str = "",
+    page: bool = True,
 ) -> Report:
     """Run everything, or continue what is left of an interrupted run in the same directory.
 
@@ -71,6 +80,7 @@ def run_experiment(
         unlabelled: samples to pretrain on instead of the corpus, such as a list of SMILES.
         progress: show bars.
         command: recorded in the report.
+        page: write ``report.html`` at the end.
 
     Raises:
         MolweightError: the user's input or machine; ``status.json`` says why once the folder is claimed.
@@ -85,6 +95,8 @@ def run_experiment(
                 directory.open(config.text, config.hash)
         with noted(directory), interruptible():
             report = _run(config, directory, device, table, unlabelled, progress=progress, command=command)
+    if page and not launched_rank():
+        try_page(directory.path)
     return report
 
 

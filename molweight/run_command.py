@@ -15,7 +15,6 @@ from molweight.experiment import run_experiment
 from molweight.modality import Modality
 from molweight.reporting.content import Report
 from molweight.reporting.markdown import headline, number
-from molweight.reporting.page import save_page
 from molweight.run_config import to_run_config
 from molweight.signals import Interrupted
 from molweight.sweeps.options import asks_for_sweep
@@ -97,11 +96,8 @@ def one_run(config: DictConfig, modality: Modality, command: str) -> int:
     if launched_rank():
         return 0
     print(closing_lines(report))
-    try:
-        print(f"report: {save_page(run.run_dir)}")
-    except MolweightError as error:  # the run itself is finished and whole
-        print(f"report: {run.run_dir}/report.md")
-        print(f"molweight: no report.html: {error}", file=sys.stderr)
+    page = run.run_dir / "report.html"
+    print(f"report: {page if page.exists() else page.with_suffix('.md')}")
     return 0
 
 

@@ -34,5 +34,5 @@ def run_labelled(folder, *options):
 
 def run_smallest(folder, *options):
     """A finished run of some seconds; its folder."""
-    run_experiment(load_config(*SMALLEST, *options, f"run_dir={folder}"), command="run me")
+    run_experiment(load_config(*SMALLEST, *options, f"run_dir={folder}"), command="run me", page=False)
     return folder

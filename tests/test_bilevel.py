@@ -165,7 +165,7 @@ def test_a_module_in_two_places_is_called_at_other_parameters_and_stays_what_it_
 
 def test_a_real_run_and_one_under_strict(tmp_path: Path) -> None:
     options = (*SMALLEST, "finetune.epochs=1", "learn.steps=3", "method=bilevel")
-    report = run_experiment(load_config(*options, f"run_dir={tmp_path / 'run'}")).content
+    report = run_experiment(load_config(*options, f"run_dir={tmp_path / 'run'}"), page=False).content
     steps = [json.loads(line) for line in (tmp_path / "run" / "steps.jsonl").read_text().splitlines()]
     assert len(steps) == 3 and steps[0]["hypergradient"] == {}, "the burn-in"
     assert all(any(step["hypergradient"].values()) for step in steps[1:])
@@ -173,6 +173,7 @@ def test_a_real_run_and_one_under_strict(tmp_path: Path) -> None:
     assert report["images"] == 3 * config.learn.unroll.every * config.learn.batch_size.pretrain
     assert report["method"] == "bilevel" and report["hypergradient"] == "diagonal"
     strict = run_experiment(
-        load_config(*options, "protocol=strict", f"run_dir={tmp_path / 'strict'}")
+        load_config(*options, "protocol=strict", f"run_dir={tmp_path / 'strict'}"),
+        page=False,
     ).content
     assert strict["split"]["sizes"]["meta"] > 0

@@ -323,9 +323,24 @@ def test_what_looks_like_a_smiles_gets_a_sentence(override):
     assert "predict RUN_DIR 'CCO'" in refused(override) or "unknown option" in refused(override)
 
 
-@pytest.mark.parametrize("override", ["CCO", "c1ccccc1", "smiles=CCO", "SMILES=CCO", "smiles=CC(=O)O"])
+@pytest.mark.parametrize(
+    "override",
+    [
+        *("CCO", "c1ccccc1", "smiles=CCO", "SMILES=CCO", "smiles=CC(=O)O"),
+        *("dataset=CCO", "dataset=c1ccccc1", "corpus=CCCl", "dataset=CC#N"),
+    ],
+)
 def test_a_smiles_on_the_command_line_gets_a_way(override):
     assert "predict RUN_DIR 'CCO'" in refused(override)
+
+
+@pytest.mark.parametrize("override", ["dataset=BBBP", "dataset=tox12", "dataset=mydata", "split=CCO"])
+def test_a_misspelt_name_is_no_smiles(override):
+    assert "predict RUN_DIR" not in refused(override)
+
+
+def test_a_name_in_capitals_has_its_nearest_name():
+    assert "Did you mean 'bbbp'?" in refused("dataset=BBBP")
 
 
 @pytest.mark.parametrize(

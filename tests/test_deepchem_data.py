@@ -81,7 +81,7 @@ def test_a_run_learns_from_a_deepchem_data_set(series, tmp_path):
     dataset = to_deepchem(pd.DataFrame({"smiles": smiles, "activity": y}))
     options = ("dataset=csv", "dataset.targets=[activity]", "split=deepchem:ButinaSplitter", "method=direct")
     config = load_config(*SMALLEST, *options, f"run_dir={tmp_path / 'run'}")
-    report = run_experiment(config, table=from_deepchem(dataset, ["activity"])).content
+    report = run_experiment(config, table=from_deepchem(dataset, ["activity"]), page=False).content
     assert report["split"]["kind"] == "deepchem:ButinaSplitter" and report["n_rows"] == 122
     assert report["test_per_task"].keys() == {"activity"}
 

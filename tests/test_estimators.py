@@ -248,7 +248,7 @@ def test_a_repeated_index_does_not_hide_which_molecule_is_bad(regressor):
 def test_a_run_is_kept_where_it_is_asked_for(series, tmp_path):
     smiles, y = series
     fitted = MolWeightRegressor(**QUICK, run_dir=tmp_path / "my run").fit(smiles, y)
-    assert (tmp_path / "my run" / "report.json").is_file()
+    assert {"report.json", "report.html"} <= {path.name for path in (tmp_path / "my run").iterdir()}
     again = MolWeightRegressor.load(tmp_path / "my run")
     np.testing.assert_array_equal(again.predict(smiles), fitted.predict(smiles))
     with pytest.raises(ConfigError, match="holds a finished run"):

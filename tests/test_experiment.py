@@ -41,7 +41,7 @@ drawing.serve(**json.loads(sys.argv[2]))
 
 def run(folder, *overrides):
     config = load_config(*SMALL, f"run_dir={folder}", *overrides)
-    return run_experiment(config, command="python -m molweight.run …")
+    return run_experiment(config, command="python -m molweight.run …", page=False)
 
 
 def steps_of(folder):
@@ -347,13 +347,13 @@ def test_data_frame_and_list_give_the_run_of_their_files(tmp_path, moleculenet):
     files = (f"dataset.path={tmp_path / 'mine.csv'}", f"corpus={tmp_path / 'mine.smi'}")
     expected = run(tmp_path / "files", *options, *files).content
     config = load_config(*SMALL, *options, f"run_dir={tmp_path / 'memory'}")
-    found = run_experiment(config, table=frame, unlabelled=unlabelled).content
+    found = run_experiment(config, table=frame, unlabelled=unlabelled, page=False).content
     same = ("valid", "test", "weights", "split", "n_rows")
     assert {key: found[key] for key in same} == {key: expected[key] for key in same}
     assert found["corpus"]["name"] == "given"
     config = load_config(*SMALL, f"run_dir={tmp_path / 'named'}")
     with pytest.raises(ConfigError, match=r"a table was given beside dataset=chembl2321810: use load_config"):
-        run_experiment(config, table=frame)
+        run_experiment(config, table=frame, page=False)
     assert not (tmp_path / "named").exists()
 
 
@@ -386,7 +386,8 @@ def test_the_published_protocol_takes_two_steps_at_a_small_size(tmp_path, preset
             *("objectives.clusters_medium.k=10", "objectives.clusters_fine.k=20"),
             *("backbone.width=4", "backbone.image_size=32", "backbone.init=random", "learn.steps=2"),
             *("learn.batch_size.pretrain=32", "finetune.epochs=1", "solver=betty"),
-        )
+        ),
+        page=False,
     ).content
     assert report["hypergradient"] == "paper" and report["engine"].startswith("betty 0.2")
     assert set(report["weights"]) == {"clusters_5", "clusters_10", "clusters_20", "jigsaw", "contrast"}

@@ -35,7 +35,7 @@ MOLECULES = [
 def run_dir(tmp_path_factory):
     """A finished run from the shipped weights at their own size."""
     folder = tmp_path_factory.mktemp("explained") / "run"
-    run_experiment(load_config("experiment=smoke", "method=direct", f"run_dir={folder}"))
+    run_experiment(load_config("experiment=smoke", "method=direct", f"run_dir={folder}"), page=False)
     return folder
 
 

@@ -45,7 +45,7 @@ def run(options):
     """Runs, or continues, in a folder."""
 
     def go(folder, *more):
-        return run_experiment(load_config(*options, *more, f"run_dir={folder}"), command="run me")
+        return run_experiment(load_config(*options, *more, f"run_dir={folder}"), command="run me", page=False)
 
     return go
 

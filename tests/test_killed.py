@@ -34,7 +34,9 @@ LONGEST = 120.0  # seconds that a run may take
 
 def work(folder, solver):
     """A run, from the beginning or from where it was killed; in a process of its own."""
-    run_experiment(load_config(*OPTIONS, f"solver={solver}", f"run_dir={folder}"), command="run me")
+    run_experiment(
+        load_config(*OPTIONS, f"solver={solver}", f"run_dir={folder}"), command="run me", page=False
+    )
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,9 @@ SMALL = (*SMALLEST, "finetune.epochs=1", "learn.steps=3", "learn.checkpoint_ever
 
 
 def run(folder: Path, method: str, *overrides: str) -> Report:
-    return run_experiment(load_config(*SMALL, f"method={method}", f"run_dir={folder}", *overrides))
+    return run_experiment(
+        load_config(*SMALL, f"method={method}", f"run_dir={folder}", *overrides), page=False
+    )
 
 
 @pytest.mark.parametrize(

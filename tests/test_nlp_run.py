@@ -47,7 +47,7 @@ def finished(folder, glue, tmp_path_factory):
     """A finished run of the native engine."""
     out = tmp_path_factory.mktemp("runs") / "native"
     options = ("task=rte", f"task.path={glue / 'RTE'}", f"backbone={folder}", "solver=native")
-    run_experiment(load_config(*SMALL, *options, f"run_dir={out}"))
+    run_experiment(load_config(*SMALL, *options, f"run_dir={out}"), page=False)
     return out
 
 
@@ -121,13 +121,15 @@ def test_transformers_reads_the_adapted_encoder(finished, folder, tmp_path):
         before["embeddings.word_embeddings.weight"], found["embeddings.word_embeddings.weight"]
     )
     options = (*SMALL, "task=cola", "method=direct", f"run_dir={tmp_path / 'next'}")
-    run_experiment(load_config(*options, f"backbone={finished / 'encoder'}"))
+    run_experiment(load_config(*options, f"backbone={finished / 'encoder'}"), page=False)
     assert report_of(tmp_path / "next")["backbone_sha256"] == sha256_file(finished / "backbone.safetensors")
 
 
 def test_both_engines_agree_bit_for_bit(finished, folder, tmp_path):
     out = tmp_path / "betty"
-    run_experiment(load_config(*SMALL, "task=rte", f"backbone={folder}", "solver=betty", f"run_dir={out}"))
+    run_experiment(
+        load_config(*SMALL, "task=rte", f"backbone={folder}", "solver=betty", f"run_dir={out}"), page=False
+    )
     assert report_of(out)["engine"].startswith("betty")
     same_result(finished, out)
 
@@ -143,24 +145,24 @@ def test_an_interrupted_run_continues_as_if_nothing_had_been(finished, folder, t
 
     monkeypatch.setattr(steps, "save_checkpoint", save_and_stop)
     with pytest.raises(KeyboardInterrupt):
-        run_experiment(load_config(*options))
+        run_experiment(load_config(*options), page=False)
     monkeypatch.setattr(steps, "save_checkpoint", original)
     assert json.loads((out / "status.json").read_text())["state"] == "interrupted"
-    run_experiment(load_config(*options))
+    run_experiment(load_config(*options), page=False)
     same_result(finished, out)
 
 
 def test_recomputed_activations_change_nothing(finished, folder, tmp_path):
     out = tmp_path / "run"
     options = (*SMALL, "task=rte", f"backbone={folder}", "solver=native", "backbone.checkpointing=true")
-    run_experiment(load_config(*options, f"run_dir={out}"))
+    run_experiment(load_config(*options, f"run_dir={out}"), page=False)
     same_result(finished, out)
 
 
 @pytest.mark.parametrize("hypergradient", ["accurate", "paper", "exact"])
 def test_every_hypergradient_goes_through_an_encoder(hypergradient, folder, tmp_path):
     options = (*SMALL, "task=cola", f"backbone={folder}", f"method=tapweight:{hypergradient}")
-    report = run_experiment(load_config(*options, "learn.steps=2", f"run_dir={tmp_path / 'run'}"))
+    report = run_experiment(load_config(*options, "learn.steps=2", f"run_dir={tmp_path / 'run'}"), page=False)
     assert len(set(report.weights.values())) == 3
 
 
@@ -181,14 +183,17 @@ def test_every_hypergradient_goes_through_an_encoder(hypergradient, folder, tmp_
     ids=lambda options: "-".join(o.partition("=")[2] for o in options[:2]),
 )
 def test_every_task_and_method(options, folder, tmp_path):
-    report = run_experiment(load_config(*SMALL, f"backbone={folder}", *options, f"run_dir={tmp_path / 'r'}"))
+    report = run_experiment(
+        load_config(*SMALL, f"backbone={folder}", *options, f"run_dir={tmp_path / 'r'}"), page=False
+    )
     assert report.content["test"] is not None and report.content["test"] == report.content["test"]
 
 
 def test_a_deberta_with_its_own_tokenizer(glue, tmp_path):
     folder = make_folder(tmp_path / "deberta", glue, "deberta")
     report = run_experiment(
-        load_config(*SMALL, "task=rte", f"backbone={folder}", f"run_dir={tmp_path / 'r'}")
+        load_config(*SMALL, "task=rte", f"backbone={folder}", f"run_dir={tmp_path / 'r'}"),
+        page=False,
     )
     assert len(set(report.weights.values())) == 3
 
@@ -197,7 +202,7 @@ def test_a_deberta_with_a_sentencepiece_model(glue, tmp_path):
     folder = make_folder(tmp_path / "deberta", glue, "deberta")
     make_sentencepiece(folder, glue)
     options = (*SMALL, "task=cola", "method=equal", "learn.steps=2", f"backbone={folder}")
-    run_experiment(load_config(*options, f"run_dir={tmp_path / 'run'}"))
+    run_experiment(load_config(*options, f"run_dir={tmp_path / 'run'}"), page=False)
     tokenizer = json.loads((tmp_path / "run" / "encoder" / "tokenizer.json").read_text())
     assert tokenizer["model"]["type"] == "Unigram" and len(tokenizer["model"]["vocab"]) in (350, 351)
 

@@ -45,7 +45,7 @@ def config(folder, *options):
 
 
 def test_its_weight_is_learned_with_the_others(tmp_path):
-    report = run_experiment(with_objectives(config(tmp_path / "run"), LogP()))
+    report = run_experiment(with_objectives(config(tmp_path / "run"), LogP()), page=False)
     assert set(report.weights) == {"clusters_10", "jigsaw", "logp"}
     assert sum(report.weights.values()) == pytest.approx(1)
     records = [json.loads(line) for line in (tmp_path / "run" / "steps.jsonl").read_text().splitlines()]

@@ -14,8 +14,9 @@ import pandas as pd
 import pytest
 from html_pages import Page, shown_by_a_browser
 from rdkit.Chem.Scaffolds.MurckoScaffold import MurckoScaffoldSmiles
-from smallest import run_smallest, save_labelled
+from smallest import SMALLEST, run_smallest, save_labelled
 
+from molweight import load_config, run_experiment
 from molweight.__main__ import main
 from molweight.errors import DataError
 from molweight.reporting import page, run_pictures
@@ -161,6 +162,26 @@ def test_the_command_writes_pages(regression, labelled, shown, capsys):
     assert main(["report", str(regression), str(labelled)]) == 0
     assert capsys.readouterr().out.split() == [str(regression / "report.html"), str(labelled / "report.html")]
     assert (regression / "report.html").read_text() == shown
+
+
+def test_a_run_from_python_has_its_page(tmp_path, caplog):
+    options = (*SMALLEST, "method=direct", "finetune.epochs=1")
+    run_experiment(load_config(*options, f"run_dir={tmp_path / 'run'}"))
+    assert "report.html" not in caplog.text
+    assert Page((tmp_path / "run/report.html").read_text()).all("h1")
+
+
+def test_a_run_whose_page_cannot_be_written_is_finished(tmp_path, caplog, monkeypatch):
+    def full(path, text):
+        raise DataError(f"could not write {path}: No space left on device")
+
+    monkeypatch.setattr(page, "write_text", full)
+    folder = tmp_path / "run"
+    options = (*SMALLEST, "method=direct", "finetune.epochs=1")
+    report = run_experiment(load_config(*options, f"run_dir={folder}"))
+    assert f"no report.html: could not write {folder / 'report.html'}" in caplog.text
+    assert json.loads((folder / "report.json").read_text())["test"] == report.test
+    assert json.loads((folder / "status.json").read_text())["state"] == "ok"
 
 
 def spoiled(folder, tmp_path, name, content):

@@ -35,7 +35,7 @@ WHAT_DOES_NOT = (
 
 def run(folder: Path, *overrides: str, task: str = "values") -> Report:
     chosen = (f"dataset={TASKS[task]}", "method=equal", f"run_dir={folder}")
-    return run_experiment(load_config(*SMALL, *chosen, *overrides))
+    return run_experiment(load_config(*SMALL, *chosen, *overrides), page=False)
 
 
 TASKS: dict[str, Path] = {}

@@ -264,24 +264,23 @@ def test_another_builder_may_be_done_at_any_moment(
 ) -> None:
     few = texts[8:14]
     moments: list[str] = []
+    untouched = {name: getattr(os, name) for name in CALLS}
 
     def come_at(moment: int | None, root: Path) -> None:
         """From now on, another builder publishes before call number ``moment``, and tidies up."""
         moments.clear()
         for name in CALLS:
 
-            def call(*args: Any, honest: Any = getattr(os, name), name: str = name, **options: Any) -> Any:
+            def call(*args: Any, name: str = name, **options: Any) -> Any:
                 moments.append(name)
                 if len(moments) - 1 == moment:
                     with monkeypatch.context() as others:
                         for other, function in untouched.items():
                             others.setattr(os, other, function)
                         build(few, root)
-                return honest(*args, **options)
+                return untouched[name](*args, **options)
 
             monkeypatch.setattr(os, name, call)
-
-    untouched = {name: getattr(os, name) for name in CALLS}
 
     def leave() -> None:
         for name, function in untouched.items():

@@ -59,7 +59,7 @@ def attempt(job: Job, *, progress: bool = False) -> Outcome:
     from molweight.experiment import run_experiment  # torch is slow to import, and no business of a launcher
 
     try:
-        run_experiment(job.config, command=job.command, progress=progress)
+        run_experiment(job.config, command=job.command, progress=progress, page=False)
         return Outcome(exit_code=0)
     except Interrupted as stop:
         return Outcome(exit_code=stop.exit_code)

@@ -6,12 +6,13 @@ images, in which nothing runs.
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from molweight.errors import DataError
+from molweight.errors import DataError, MolweightError
 from molweight.files import write_text
 from molweight.pages import render_page
 from molweight.predictions_file import part_of
@@ -33,6 +34,8 @@ from molweight.training.metrics import METRICS
 RESAMPLES = 1_000
 MOST_EXCLUDED = 20  # rows that are listed
 
+logger = logging.getLogger(__name__)
+
 
 def save_page(run_dir: str | Path) -> Path:
     """Write ``report.html`` into a finished run's folder.
@@ -47,6 +50,14 @@ def save_page(run_dir: str | Path) -> Path:
     path = folder / "report.html"
     write_text(path, render(folder))
     return path
+
+
+def try_page(run_dir: str | Path) -> None:
+    """The same for a run that has just ended; one without a page is whole, too, and a warning says why."""
+    try:
+        save_page(run_dir)
+    except MolweightError as error:
+        logger.warning("no report.html: %s", error)
 
 
 def render(folder: Path) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,12 +13,10 @@ from molweight.jobs.finished import is_finished
 from molweight.jobs.job import Job, Outcome
 from molweight.jobs.launching import launch
 from molweight.reporting.markdown import headline, number
-from molweight.reporting.page import save_page
+from molweight.reporting.page import try_page
 from molweight.run_directory import RunDirectory
 from molweight.signals import Interrupted
 from molweight.sweeps.plan import Sweep
-
-logger = logging.getLogger(__name__)
 
 Say = Callable[[str], None]
 
@@ -126,10 +123,7 @@ def ended(job: Job, outcome: Outcome) -> Ending:
         content = read_report(job)
     except DataError as error:
         return Ending(state="failed", error=str(error), exit_code=error.exit_code)
-    try:
-        save_page(job.config.run_dir)
-    except MolweightError as error:  # the run itself is finished and whole
-        logger.warning("no report.html: %s", error)
+    try_page(job.config.run_dir)
     validation = f" (validation {number(content['valid'])})" if content["test_evaluations"] else ""
     return Ending(state="ok", score=f"{headline(content)}{validation}, {content['seconds']:.0f} s")
 
