@@ -117,14 +117,36 @@ def test_processes_that_are_killed_from_outside_cost_no_molecule(
         return children[-1]
 
     monkeypatch.setattr(subprocess, "Popen", popen)
-    drawn = []
+    drawn, killed = [], []
     for one in draw_all(molecules, SIZE, canonicalise=True, workers=2):
         drawn.append(one)
         if len(drawn) == 5:
-            for child in children:
+            killed = list(children)
+            for child in killed:
                 child.kill()
-    assert len(children) == 4, "both were replaced"
+    assert len(children) > len(killed) > 0, "replaced"
     assert drawn == [draw(text, SIZE, canonicalise=True) for text in molecules]
+
+
+def test_a_process_that_is_killed_at_its_start_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    children: list[Any] = []
+    started = subprocess.Popen
+
+    def popen(*args: Any, **options: Any) -> Any:
+        children.append(started(*args, **options))
+        if len(children) < 3:
+            children[-1].kill()
+        return children[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    (drawn,) = draw_all(["CCO"], SIZE, canonicalise=True, workers=1)
+    assert drawn == draw("CCO", SIZE, canonicalise=True) and len(children) == 3
+
+
+def test_a_process_that_is_killed_at_every_start_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CHILD", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
+    with pytest.raises(DataError, match=r"ended with code -11 at its start; does `.*` work"):
+        list(draw_all(["C", "CC"], SIZE, canonicalise=True, workers=2))
 
 
 def test_a_process_that_cannot_start_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,7 +45,8 @@ class Made:
     def __init__(self, change=None):
         self.change, self.made = change, []
 
-    def __call__(self, config, *, command, progress):
+    def __call__(self, config, *, command, progress, page):
+        assert not page, "seconds for each of hundreds of runs"
         directory = RunDirectory(config.run_dir)
         directory.open(config.text, config.hash)
         report = self.report(config, command)

@@ -16,7 +16,13 @@ from tests.several_processes import ROOT, environments, free_port
 from tests.smallest import SMALLEST, run_smallest
 
 OPTIONS = ("finetune.dropout=0", "threads=1", "workers=0")  # dropout is drawn by every process for itself
-FLOAT = {"rel": 2e-3, "abs": 2e-4}  # sums in another order, through a dozen steps of Adam
+# Sums in another order differ in the last digits. Adam at its usual rates makes whole steps of that, also of
+# a gradient that is next to nothing; at these it stays below 2e-5 for losses and 1e-3 for weights.
+GENTLE = (
+    *("learn.pretrain.lr=1e-5", "learn.pretrain.head_lr=3e-4", "learn.finetune.lr=3e-5"),
+    *("learn.finetune.head_lr=3e-4", "finetune.optimiser.lr=1e-4"),
+)
+LOSS, WEIGHT = 2e-4, 1e-2
 REPEATED = (
     "predictions.csv",
     "model.json",
@@ -64,34 +70,34 @@ def same_bits(one, other):
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory):
     """A run without torchrun."""
-    return run_smallest(tmp_path_factory.mktemp("alone") / "run", *OPTIONS)
+    return run_smallest(tmp_path_factory.mktemp("alone") / "run", *OPTIONS, *GENTLE)
 
 
 def test_one_process_under_torchrun_gives_the_same_bits(alone, tmp_path):
-    finished(torchrun(1, tmp_path / "run"))
+    finished(torchrun(1, tmp_path / "run", *GENTLE))
     same_bits(alone, tmp_path / "run")
 
 
 def test_two_processes_give_what_one_gives(alone, tmp_path):
-    said = finished(torchrun(2, tmp_path / "run"))
+    said = finished(torchrun(2, tmp_path / "run", *GENTLE))
     assert said.count("test RMSE") == 1 and said.count("run directory") == 1 and "Warning" not in said
     written = {path.name for path in (tmp_path / "run").iterdir()} - {".lock", "report.html"}
     assert written == {path.name for path in alone.iterdir()} - {".lock", "report.html"}
     for mine, theirs in zip(steps(tmp_path / "run"), steps(alone), strict=True):
-        assert mine["weights"] == pytest.approx(theirs["weights"], **FLOAT)
-        assert mine["losses"] == pytest.approx(theirs["losses"], **FLOAT)
-        assert mine["finetune_loss"] == pytest.approx(theirs["finetune_loss"], **FLOAT)
+        assert mine["weights"] == pytest.approx(theirs["weights"], rel=WEIGHT)
+        assert mine["losses"] == pytest.approx(theirs["losses"], rel=LOSS)
+        assert mine["finetune_loss"] == pytest.approx(theirs["finetune_loss"], rel=LOSS)
     reports = [json.loads((folder / "report.json").read_text()) for folder in (tmp_path / "run", alone)]
-    assert reports[0]["test"] == pytest.approx(reports[1]["test"], rel=0.02)
+    assert reports[0]["test"] == pytest.approx(reports[1]["test"], rel=5e-3)
     assert [report["machine"]["processes"] for report in reports] == [2, 1]
     assert reports[0]["config_hash"] == reports[1]["config_hash"]
 
 
 def test_a_failure_of_the_process_that_leads_ends_all_at_once(alone):
-    command = [sys.executable, "-m", "molweight.run", *SMALLEST, *OPTIONS, f"run_dir={alone}"]
+    command = [sys.executable, "-m", "molweight.run", *SMALLEST, *OPTIONS, *GENTLE]
     started = [
         subprocess.Popen(
-            command, cwd=ROOT, env=env, text=True, stderr=subprocess.PIPE, stdout=subprocess.PIPE
+            [*command, f"run_dir={alone}"], cwd=ROOT, env=env, text=True, stderr=subprocess.PIPE, stdout=subprocess.PIPE
         )
         for env in environments(2)
     ]

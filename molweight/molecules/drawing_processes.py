@@ -26,6 +26,7 @@ from molweight.molecules.standardise import AS_GIVEN, Standardisation
 CHUNK = 64  # molecules sent to a process at a time: a tenth of a second or more
 SECONDS = 20.0  # for one molecule
 STARTING = 120.0  # seconds for a process to import RDKit, from a slow disk on a busy machine
+RESTARTS = 2  # of a process that a signal ended before it was ready
 READY = b"ready\n"
 # A drawing process is a plain child, not one of multiprocessing's: those import the caller's __main__ again
 # (torch and all, or a script without a main guard), and a fork of a process with torch's threads may hang.
@@ -233,8 +234,8 @@ class _Process:
         child.stdout.close()
         return code
 
-    def _start(self) -> None:
-        """Have a child that is ready."""
+    def _start(self, again: int = RESTARTS) -> None:
+        """Have a child that is ready; one that somebody kills before that is replaced, some times."""
         with self.lock:
             if self.closed:
                 raise DataError("drawing was stopped")
@@ -254,6 +255,9 @@ class _Process:
         code = self.reap()
         if self.closed:
             raise DataError("drawing was stopped")
+        if code < 0 and not self.late and again:
+            self._start(again - 1)
+            return
         what = f"was not ready after {STARTING:g} s" if self.late else f"ended with code {code} at its start"
         raise DataError(
             f"a drawing process {what}; does "
