@@ -93,11 +93,30 @@ def test_two_processes_give_what_one_gives(alone, tmp_path):
     assert reports[0]["config_hash"] == reports[1]["config_hash"]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["direct", "equal", "uncertainty", "dwa", "gradnorm", "mgda", "bilevel"])
+def test_two_processes_give_what_one_gives_by_every_method(tmp_path, method):
+    options = (*GENTLE, f"method={method}")
+    one = run_smallest(tmp_path / "one", *OPTIONS, *options)
+    finished(torchrun(2, tmp_path / "two", *options))
+    if method != "direct":
+        for mine, theirs in zip(steps(tmp_path / "two"), steps(one), strict=True):
+            assert mine["weights"] == pytest.approx(theirs["weights"], rel=WEIGHT)
+            assert mine["losses"] == pytest.approx(theirs["losses"], rel=LOSS)
+    reports = [json.loads((tmp_path / name / "report.json").read_text()) for name in ("one", "two")]
+    assert reports[1]["test"] == pytest.approx(reports[0]["test"], rel=5e-3)
+
+
 def test_a_failure_of_the_process_that_leads_ends_all_at_once(alone):
     command = [sys.executable, "-m", "molweight.run", *SMALLEST, *OPTIONS, *GENTLE]
     started = [
         subprocess.Popen(
-            [*command, f"run_dir={alone}"], cwd=ROOT, env=env, text=True, stderr=subprocess.PIPE, stdout=subprocess.PIPE
+            [*command, f"run_dir={alone}"],
+            cwd=ROOT,
+            env=env,
+            text=True,
+            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE,
         )
         for env in environments(2)
     ]
