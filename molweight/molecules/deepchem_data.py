@@ -130,7 +130,11 @@ def deepchem_split(
 
 
 def deepchem(module: str) -> Any:
-    """A module of DeepChem, which announces on import what else could be installed."""
+    """A module of DeepChem, which announces on import what else could be installed.
+
+    Raises:
+        ConfigError: DeepChem is not installed, which pip refuses on Python 3.12 and newer.
+    """
     import importlib
     import logging
 
@@ -140,5 +144,10 @@ def deepchem(module: str) -> Any:
         logging.disable(logging.WARNING)
         try:
             return importlib.import_module(f"deepchem.{module}")
+        except ModuleNotFoundError as error:
+            raise ConfigError(
+                f"DeepChem cannot be imported ({error}): pip install --no-deps --ignore-requires-python "
+                "deepchem==2.8.0 (it says Python < 3.12 and works on newer ones)"
+            ) from error
         finally:
             logging.disable(previous)
