@@ -10,6 +10,7 @@ import os
 import pickle
 import shutil
 from copy import deepcopy
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from safetensors.torch import load_file, save_file
 from smallest import run_labelled
 
 from molweight import embed, predict
-from molweight.errors import ConfigError, DataError, MolweightError
+from molweight.errors import ConfigError, DataError, DivergedError, MolweightError
 from molweight.inference.model import load_model
 from molweight.jobs.finished import _differences
 from molweight.leaderboard.predictions import read_kept
@@ -44,6 +45,7 @@ from molweight.tapweight.hypergradient import Hypergradient
 from molweight.tapweight.solver import NativeSolver
 from molweight.tensor_files import load_tensors
 from molweight.training.checkpoint import load_checkpoint, save_checkpoint
+from molweight.training.optimisers import OptimiserRecipe
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>[x](javascript:alert(3))"
@@ -212,6 +214,62 @@ def test_a_forged_checkpoint_is_a_sentence(tmp_path, what):
     with pytest.raises(DataError, match=r"none of this run|is damaged") as error:
         resume(NativeSolver(network_problem(), Hypergradient()), directory)
     assert "to start over" in str(error.value)
+
+
+def leaves(tree, place=()):
+    """Places of all values and tensors of a checkpoint's tree."""
+    if isinstance(tree, dict) and tree.keys() & {"value", "tensor", "float"}:
+        yield place
+    else:
+        for key, item in tree.items() if isinstance(tree, dict) else enumerate(tree):
+            if isinstance(item, dict | list):
+                yield from leaves(item, (*place, key))
+
+
+def with_leaf(tree, place, leaf):
+    """The same tree with another leaf at a place."""
+    if not place:
+        return leaf
+    key, *rest = place
+    copied = dict(tree) if isinstance(tree, dict) else list(tree)
+    copied[key] = with_leaf(tree[key], rest, leaf)
+    return copied
+
+
+@pytest.mark.parametrize("optimiser", ["adam", "sgd"])
+@pytest.mark.parametrize("every", [9, pytest.param(1, marks=pytest.mark.slow)])
+def test_no_value_of_a_checkpoint_ends_in_a_traceback(tmp_path, optimiser, every):
+    """Whatever stands at one place: a sentence before the run goes on, or a run that goes on or diverges."""
+
+    def fresh():
+        recipe = OptimiserRecipe(name=optimiser, lr=1e-3, warmup=0.5)
+        levels = network_problem()
+        for level in (levels.pretrain, levels.finetune, levels.weights):
+            level.optimizer, level.scheduler = recipe.build(level.parameters, steps=9)
+        return NativeSolver(levels, Hypergradient())
+
+    solver = fresh()
+    solver.step()
+    save_checkpoint(tmp_path / "kept", 1, solver.state_dict())
+    (kept,) = (tmp_path / "kept").glob("*.json")
+    places = list(leaves(json.loads(kept.read_text())["state"]))
+    others = [{"value": "os.system"}, {"value": True}, {"value": -7}, {"float": "1e300"}, {"tensor": "t0"}]
+    tries, refused = list(product(places, others))[::every], 0
+    for number, (place, other) in enumerate(tries):
+        directory = RunDirectory(tmp_path / str(number))
+        shutil.copytree(tmp_path / "kept", directory.checkpoints)
+        directory.append_record({"step": 1})
+        forged(directory.checkpoints, lambda state, at=place, leaf=other: with_leaf(state, at, leaf))
+        try:
+            solver = fresh()
+            resume(solver, directory)
+            solver.step()
+        except DataError as error:
+            assert "none of this run" in str(error) or "is damaged" in str(error)
+            refused += 1
+        except DivergedError:
+            pass
+    assert len(places) > 100 and refused > len(tries) / 2
 
 
 def test_steps_that_a_checkpoint_knows_must_be_there(tmp_path):

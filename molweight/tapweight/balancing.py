@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from molweight.errors import ConfigError, unknown
 from molweight.tapweight.processes import mean
+from molweight.tapweight.restoring import restore_optimizer
 from molweight.tapweight.typing import Params
 
 GRAMIAN = {"mgda": "MGDAWeighting", "pcgrad": "PCGradWeighting", "upgrad": "UPGradWeighting"}  # in torchjd
@@ -170,7 +171,7 @@ class GradNorm(Balance):
 
     def set_extra_state(self, state: Any) -> None:
         """Continue with a saved optimiser."""
-        self.optimizer.load_state_dict(state)
+        restore_optimizer(self.optimizer, state)
 
 
 class GradientConflict(Balance):

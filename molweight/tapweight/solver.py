@@ -15,6 +15,7 @@ from molweight.tapweight.averaging import Averaging, AveragingRecipe
 from molweight.tapweight.hypergradient import Hypergradient
 from molweight.tapweight.levels import ThreeLevels, Trained
 from molweight.tapweight.random_states import random_states, set_random_states
+from molweight.tapweight.restoring import require_layout, restore_optimizer, restore_schedule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,16 +109,21 @@ class Trainer(ABC):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue where :meth:`state_dict` was taken, between two outer steps."""
+        """Continue where :meth:`state_dict` was taken, between two outer steps.
+
+        Raises:
+            ValueError: it was taken from something else.
+        """
+        require_layout(state, self.state_dict())
         self.count = state["count"]
         for level in self.trained:
             saved = state["levels"][level.name]
             level.module.load_state_dict(saved["module"])
-            level.optimizer.load_state_dict(saved["optimizer"])
+            restore_optimizer(level.optimizer, saved["optimizer"])
             if level.scheduler is not None:
-                level.scheduler.load_state_dict(saved["scheduler"])
+                restore_schedule(level.scheduler, saved["scheduler"])
             level.batches.load_state_dict(saved["batches"])
-            level.precision.load_state_dict(saved.get("precision", {}))
+            level.precision.load_state_dict(saved["precision"])
         set_random_states(state["random"], self.device)
 
 

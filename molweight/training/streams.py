@@ -18,6 +18,8 @@ from molweight.tapweight.typing import Batch
 from molweight.training.draws import Draws, derived_generator
 from molweight.training.workers import AS_IT_IS, Handover, Workers
 
+MOST_EPOCHS = 1 << 31  # that a saved position may name
+
 Fetch = Callable[[Tensor, Draws], Batch]
 """``(positions [b], draws) -> batch`` on the CPU: looks samples up and augments them; from any thread."""
 
@@ -119,7 +121,13 @@ class Stream:
         return {"epoch": epoch, "index": index}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue at a saved position."""
+        """Continue at a saved position.
+
+        Raises:
+            ValueError: the stream has no such position.
+        """
+        if not (0 <= state["epoch"] < MOST_EPOCHS and 0 <= state["index"] <= self.per_epoch):
+            raise ValueError(f"no position of this stream: {state}")
         self._forget()
         self.count = state["epoch"] * self.per_epoch + state["index"]
 

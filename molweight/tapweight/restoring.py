@@ -1,0 +1,92 @@
+"""States of trainers from files: taken only where they fit, whoever has written the file.
+
+torch takes most of what an optimiser's or a schedule's ``load_state_dict`` is given, and finds out in the
+middle of a step.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+from torch.optim import SGD, Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+MOST_STEPS = 1 << 53  # that a float counts
+
+
+def require_layout(state: Any, like: Any, place: str = "state") -> None:
+    """Insist that a state is like another one: the same names, kinds of values and shapes.
+
+    What an optimiser remembers of its parameters is left to :func:`restore_optimizer`: a fresh one remembers
+    nothing.
+
+    Raises:
+        ValueError: naming the place that differs.
+    """
+    fits: bool
+    if isinstance(like, dict):
+        fits = isinstance(state, dict) and state.keys() == like.keys()
+    elif isinstance(like, list | tuple):
+        fits = isinstance(state, list | tuple) and len(state) == len(like)
+    elif isinstance(like, Tensor):
+        fits = isinstance(state, Tensor) and (state.shape, state.dtype) == (like.shape, like.dtype)
+    elif isinstance(like, bool | int | str):
+        fits = type(state) is type(like)
+    elif isinstance(like, float):
+        fits = type(state) in (int, float)
+    else:  # None: a value that is not there yet
+        fits = state is None or isinstance(state, int | float | Tensor)
+    if not fits:
+        raise ValueError(f"{place} is not what it should be")
+    if isinstance(like, dict):
+        remembers = like.keys() == {"state", "param_groups"}
+        for key in like:
+            if not (remembers and key == "state"):
+                require_layout(state[key], like[key], f"{place}.{key}")
+    elif isinstance(like, list | tuple):
+        for i, (mine, theirs) in enumerate(zip(state, like, strict=True)):
+            require_layout(mine, theirs, f"{place}[{i}]")
+
+
+def restore_optimizer(optimizer: Optimizer, state: dict[str, Any]) -> None:
+    """Continue with a saved state of the same recipe; a schedule multiplies the rate by factors in [0, 1].
+
+    Raises:
+        ValueError: it is none of this optimiser with these parameters.
+    """
+    for own, saved in zip(optimizer.param_groups, state["param_groups"], strict=True):
+        if constants(own) != constants(saved) or not 0 <= saved["lr"] <= own.get("initial_lr", own["lr"]):
+            raise ValueError("the optimiser has another recipe")
+    optimizer.load_state_dict(state)
+    names = {"momentum_buffer"} if isinstance(optimizer, SGD) else {"step", "exp_avg", "exp_avg_sq"}
+    parameters = {p: p.shape for group in optimizer.param_groups for p in group["params"]}
+    for parameter, remembered in optimizer.state.items():
+        if parameter not in parameters or remembered.keys() != names:
+            raise ValueError("the optimiser remembers other things")
+        for name, value in remembered.items():
+            shape = () if name == "step" else parameters[parameter]
+            if not (isinstance(value, Tensor) and value.shape == shape):
+                raise ValueError(f"the optimiser's {name} has another shape")
+        if not 0 <= float(remembered.get("step", 0)) < MOST_STEPS:
+            raise ValueError("the optimiser has made no such number of steps")
+
+
+def constants(group: dict[str, Any]) -> dict[str, Any]:
+    """What stays in a group of parameters through a run; lists for tuples, as files have them."""
+    return {
+        key: list(value) if isinstance(value, tuple) else value
+        for key, value in group.items()
+        if key not in ("params", "lr")
+    }
+
+
+def restore_schedule(scheduler: LRScheduler, state: dict[str, Any]) -> None:
+    """Continue with a saved state of the same schedule.
+
+    Raises:
+        ValueError: it is of another schedule, or at no step of it.
+    """
+    if state["base_lrs"] != scheduler.base_lrs or state["last_epoch"] < 0:
+        raise ValueError("the schedule is another one")
+    scheduler.load_state_dict(state)
