@@ -31,7 +31,7 @@ from torch import nn
 
 from benchmarks.stock_betty import advance, stock_engine
 from molweight.config import load_config
-from molweight.recipes import RunConfig
+from molweight.configuration.recipes import RunConfig
 from molweight.stages.three_levels import wire
 from molweight.tapweight.directional import ForwardMode
 from molweight.tapweight.engines import make_solver

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from molweight.command_line import ANSWERS, COMMANDS, PLACES, parser
+from molweight.commands.command_line import ANSWERS, COMMANDS, PLACES, parser
 from molweight.errors import ConfigError, DataError, MolweightError, unknown
 from molweight.option_parser import actions
 from molweight.terminal import printable
@@ -105,7 +105,7 @@ def report(options: argparse.Namespace) -> int:
 
 def datasets(options: argparse.Namespace) -> int:
     """Print what ``datasets list|show|fetch|verify`` has to say; the highest exit code of its parts."""
-    from molweight.datasets_command import answers
+    from molweight.commands.datasets import answers
 
     code = 0
     for answer in answers(options):

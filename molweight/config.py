@@ -7,20 +7,20 @@ import inspect
 from dataclasses import replace
 from typing import Any
 
-from molweight.components import chosen_objectives
-from molweight.composition import MOLECULES
+from molweight.configuration.components import chosen_objectives
+from molweight.configuration.composition import MOLECULES
+from molweight.configuration.methods import Method
+from molweight.configuration.modality import Modality
+from molweight.configuration.named_cards import dataset_card
+from molweight.configuration.recipes import RunConfig
+from molweight.configuration.run_config import compose_run
+from molweight.configuration.schema import build, checked, checked_dropout
 from molweight.errors import ConfigError
-from molweight.methods import Method
-from molweight.modality import Modality
 from molweight.molecules.cards import CorpusCard, DatasetCard
 from molweight.molecules.standardise import Standardisation
-from molweight.named_cards import dataset_card
 from molweight.objectives.augment import Augmentation
 from molweight.objectives.base import Objective
 from molweight.objectives.setup import BackboneRecipe, ImageRecipe, SplitRecipe
-from molweight.recipes import RunConfig
-from molweight.run_config import compose_run
-from molweight.schema import build, checked, checked_dropout
 
 
 def load_config(*overrides: str) -> RunConfig:

@@ -25,8 +25,9 @@ import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
-from molweight.composition import quoted
 from molweight.config import load_config
+from molweight.configuration.composition import quoted
+from molweight.configuration.methods import NO_NETWORK
 from molweight.errors import ConfigError, DataError
 from molweight.estimator_inputs import SMILES, as_smiles, refuse_gaps, targets_of, with_index
 from molweight.experiment import run_experiment
@@ -36,7 +37,6 @@ from molweight.inference.model import TrainedModel, load_model
 from molweight.inference.pipeline import whole
 from molweight.inference.prediction import Ensemble
 from molweight.inference.requests import requests
-from molweight.methods import NO_NETWORK
 from molweight.reporting.content import Report
 
 KEPT = (

@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from molweight.configuration.recipes import RunConfig
 from molweight.errors import DataError, MolweightError
 from molweight.files import write_json, write_text
 from molweight.predictions_file import save_predictions
-from molweight.recipes import RunConfig
 from molweight.reporting.content import Report, build_report
 from molweight.reporting.figures import save_weights_plot
 from molweight.reporting.model_card import model_card

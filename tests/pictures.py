@@ -7,7 +7,7 @@ import functools
 import torch
 from torch import Tensor
 
-from molweight.components import component
+from molweight.configuration.components import component
 from molweight.molecules.backbone import ResNet18
 from molweight.molecules.cards import CorpusCard
 from molweight.molecules.corpora import load_corpus

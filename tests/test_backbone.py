@@ -11,6 +11,7 @@ from torchvision.models import resnet18
 
 from molweight.__main__ import main
 from molweight.config import load_config
+from molweight.configuration.named_cards import dataset_card
 from molweight.errors import ConfigError, DataError
 from molweight.files import sha256_file
 from molweight.molecules.backbone import SHIPPED, ResNet18, make_backbone, shipped
@@ -19,7 +20,6 @@ from molweight.molecules.datasets import load_dataset
 from molweight.molecules.model import PictureModel
 from molweight.molecules.pictures import Pictures
 from molweight.molecules.splits import split
-from molweight.named_cards import dataset_card
 from molweight.objectives.augment import normalised
 from molweight.tensor_files import save_tensors
 

@@ -9,8 +9,8 @@ import sys
 import pytest
 
 from molweight.__main__ import main
-from molweight.command_line import ANSWERS, parser
-from molweight.command_line import COMMANDS as KNOWN
+from molweight.commands.command_line import ANSWERS, parser
+from molweight.commands.command_line import COMMANDS as KNOWN
 from molweight.inference.command import FILE_ENDINGS
 from molweight.molecules.readers import READERS
 

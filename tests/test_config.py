@@ -12,8 +12,8 @@ import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
-from molweight.composition import compose_config, config_dir, quoted
 from molweight.config import load_config
+from molweight.configuration.composition import compose_config, config_dir, quoted
 from molweight.errors import ConfigError
 from molweight.tapweight.inverse import Identity
 

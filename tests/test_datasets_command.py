@@ -21,8 +21,8 @@ from rdkit import Chem, rdBase
 from rdkit.Chem.Scaffolds import MurckoScaffold
 from servers import serving
 
-from molweight import composition, named_cards
 from molweight.__main__ import main
+from molweight.configuration import composition, named_cards
 from molweight.terminal import columns, printable, shortened
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -10,12 +10,12 @@ import pytest
 from smallest import SMALLEST
 
 from molweight import from_deepchem, load_config, run_experiment, to_deepchem
+from molweight.configuration.named_cards import dataset_card
 from molweight.errors import ConfigError, DataError
 from molweight.molecules.datasets import load_dataset
 from molweight.molecules.deepchem_data import deepchem
 from molweight.molecules.smiles import canonical
 from molweight.molecules.splits import split
-from molweight.named_cards import dataset_card
 
 
 @pytest.fixture(scope="module")

@@ -19,9 +19,9 @@ from smallest import SMALLEST, run_smallest
 
 from molweight import MolWeightClassifier, MolWeightRegressor, predict
 from molweight.__main__ import main
+from molweight.configuration.named_cards import dataset_card
 from molweight.errors import ConfigError, DataError
 from molweight.molecules.datasets import load_dataset
-from molweight.named_cards import dataset_card
 
 QUICK = {"method": "direct", "steps": 2, "epochs": 2, "objectives": "smoke", "options": list(SMALLEST)}
 

@@ -14,11 +14,11 @@ from smallest import run_labelled, run_smallest
 
 from molweight import draw_pictures, predict
 from molweight.__main__ import main
+from molweight.configuration.named_cards import dataset_card
 from molweight.errors import DataError
 from molweight.inference import exporting
 from molweight.inference.exporting import export
 from molweight.molecules.datasets import load_dataset
-from molweight.named_cards import dataset_card
 
 FORMATS = ["onnx", "pt2"]
 

@@ -14,10 +14,10 @@ from smallest import SMALLEST
 
 from molweight import experiment
 from molweight.config import load_config
+from molweight.configuration.methods import NO_PRETRAINING, PLAIN, Method, parse_method, read_weights
 from molweight.errors import ConfigError, DataError
 from molweight.experiment import run_experiment
 from molweight.files import sha256_file
-from molweight.methods import NO_PRETRAINING, PLAIN, Method, parse_method, read_weights
 from molweight.molecules import forest
 from molweight.reporting.content import Report
 from molweight.run_directory import RunDirectory

@@ -8,8 +8,8 @@ import sys
 import pytest
 import yaml
 
-from molweight import components
-from molweight.composition import compose_config, config_dir, spelled_out
+from molweight.configuration import components
+from molweight.configuration.composition import compose_config, config_dir, spelled_out
 from molweight.errors import ConfigError
 from molweight.nlp import load_config
 from molweight.nlp.config import TEXT

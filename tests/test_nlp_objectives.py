@@ -12,8 +12,8 @@ from texts import make_folder, sentences
 from torch.nn import functional
 from transformers import AutoConfig, BertForMaskedLM, RobertaForMaskedLM
 
-from molweight.components import component
-from molweight.composition import config_dir
+from molweight.configuration.components import component
+from molweight.configuration.composition import config_dir
 from molweight.errors import ConfigError
 from molweight.nlp.encoder import TextEncoder
 from molweight.nlp.objectives.base import TextObjectiveSet

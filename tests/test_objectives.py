@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from pictures import COUNT, attached, backbone, batch_of, component, model_of, molecules
 from problems import Cycle, levels_of
 
-from molweight.composition import config_dir
+from molweight.configuration.composition import config_dir
 from molweight.errors import ConfigError
 from molweight.molecules.model import PictureModel
 from molweight.objectives.base import ObjectiveSet

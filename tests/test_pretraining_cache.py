@@ -10,10 +10,10 @@ import torch
 from smallest import SMALLEST
 
 from molweight.config import load_config
+from molweight.configuration.named_cards import dataset_card
 from molweight.errors import DataError
 from molweight.experiment import run_experiment
 from molweight.molecules.datasets import load_dataset
-from molweight.named_cards import dataset_card
 from molweight.objectives.setup import image_setup
 from molweight.reporting.content import Report
 from molweight.stages import one_level

@@ -9,8 +9,8 @@ from typing import Literal
 
 import pytest
 
+from molweight.configuration.schema import build, checked
 from molweight.errors import ConfigError
-from molweight.schema import build, checked
 
 
 @dataclass(frozen=True, kw_only=True)

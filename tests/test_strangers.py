@@ -24,11 +24,11 @@ from safetensors.torch import load_file, save_file
 from smallest import run_labelled
 
 from molweight import embed, predict
+from molweight.configuration.methods import read_weights
 from molweight.errors import ConfigError, DataError, DivergedError, MolweightError
 from molweight.inference.model import load_model
 from molweight.jobs.finished import _differences
 from molweight.leaderboard.predictions import read_kept
-from molweight.methods import read_weights
 from molweight.molecules.convert import convert_imagemol
 from molweight.molecules.locate import cached
 from molweight.molecules.readers import open_rows

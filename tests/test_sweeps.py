@@ -14,11 +14,11 @@ import pytest
 from smallest import SMALLEST
 
 from molweight.config import MODALITY
+from molweight.configuration.run_config import compose_run
 from molweight.errors import DataError
 from molweight.jobs.job import Outcome
 from molweight.nlp.config import MODALITY as TEXT
 from molweight.run import main
-from molweight.run_config import compose_run
 from molweight.signals import Interrupted
 from molweight.sweeps.options import asks_for_sweep
 from molweight.sweeps.plan import LONGEST, plan_sweep

@@ -8,9 +8,9 @@ from typing import Any
 
 import yaml
 
+from molweight.configuration.recipes import RunConfig
 from molweight.errors import ConfigError, MolweightError
 from molweight.files import read_text
-from molweight.recipes import RunConfig
 from molweight.run_directory import RunDirectory
 
 SHOWN = 5  # options that differ, in an error's sentence

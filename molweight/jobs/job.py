@@ -5,8 +5,8 @@ from __future__ import annotations
 import signal
 from dataclasses import dataclass
 
+from molweight.configuration.recipes import RunConfig
 from molweight.errors import MolweightError
-from molweight.recipes import RunConfig
 from molweight.run_directory import RunDirectory
 from molweight.signals import Interrupted
 

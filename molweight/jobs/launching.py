@@ -20,7 +20,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Generic
 
-from molweight.composition import quoted
+from molweight.configuration.composition import quoted
 from molweight.errors import ConfigError
 from molweight.files import write_json
 from molweight.jobs.execution import AnyJob, Begin, Record

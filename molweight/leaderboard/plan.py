@@ -11,11 +11,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from molweight.composition import plain
+from molweight.configuration.composition import plain
+from molweight.configuration.modality import Modality
+from molweight.configuration.run_config import SECTIONS, compose_run
 from molweight.errors import ConfigError, unknown
 from molweight.jobs.job import Job
-from molweight.modality import Modality
-from molweight.run_config import SECTIONS, compose_run
 
 OWN = ("datasets", "tasks", "methods", "seeds", "out", "jobs", "launcher", "reference", "resamples")
 """Options of the leaderboard itself; all others are options of every run."""

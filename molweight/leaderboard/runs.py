@@ -11,6 +11,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from molweight.configuration.modality import find_modality
 from molweight.errors import ConfigError, DataError, unknown
 from molweight.files import write_json, write_text
 from molweight.jobs.execution import execute
@@ -34,7 +35,6 @@ from molweight.leaderboard.rows import (
 )
 from molweight.leaderboard.summary import summarise
 from molweight.leaderboard.tables import counted, markdown
-from molweight.modality import find_modality
 from molweight.pages import for_notebooks
 from molweight.reporting.markdown import number
 from molweight.run_directory import RunDirectory

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from molweight.configuration.methods import parse_method
 from molweight.leaderboard.corners import corners
 from molweight.leaderboard.intervals import bootstrap_intervals
 from molweight.leaderboard.predictions import known_predictions
@@ -32,7 +33,6 @@ from molweight.leaderboard.statistics import (
     standardised,
     wilcoxon_p,
 )
-from molweight.methods import parse_method
 from molweight.training.bootstrap import Predictions
 from molweight.training.metrics import METRICS
 

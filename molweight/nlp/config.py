@@ -5,20 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from molweight.components import chosen_objectives
-from molweight.composition import Tree
+from molweight.configuration.components import chosen_objectives
+from molweight.configuration.composition import Tree
+from molweight.configuration.methods import NO_NETWORK, Method
+from molweight.configuration.modality import Modality
+from molweight.configuration.recipes import RunConfig
+from molweight.configuration.run_config import compose_run
+from molweight.configuration.schema import build, checked, checked_dropout
 from molweight.errors import ConfigError
-from molweight.methods import NO_NETWORK, Method
-from molweight.modality import Modality
 from molweight.nlp.corpus import TextCorpusCard
 from molweight.nlp.objectives.base import TextObjective
 from molweight.nlp.parts import CarveRecipe
 from molweight.nlp.pretrained import EncoderRecipe
 from molweight.nlp.setup import TextRecipe, TokenRecipe
 from molweight.nlp.task import TaskCard
-from molweight.recipes import RunConfig
-from molweight.run_config import compose_run
-from molweight.schema import build, checked, checked_dropout
 
 TEXT = Tree(
     primary="nlp",

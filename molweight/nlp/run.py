@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from molweight.commands.run import run_command
 from molweight.nlp.config import MODALITY
-from molweight.run_command import run_command
 
 
 def main(arguments: list[str] | None = None) -> int:

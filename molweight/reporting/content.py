@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from molweight.configuration.recipes import RunConfig
 from molweight.machine import processor, versions
 from molweight.pages import for_notebooks
-from molweight.recipes import RunConfig
 from molweight.reporting.markdown import markdown
 from molweight.stages.steps import Learned
 from molweight.tapweight.processes import world_size

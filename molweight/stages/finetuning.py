@@ -9,8 +9,8 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from molweight.methods import NO_NETWORK
-from molweight.recipes import RunConfig
+from molweight.configuration.methods import NO_NETWORK
+from molweight.configuration.recipes import RunConfig
 from molweight.tapweight.typing import Batch
 from molweight.training.distributed import own_seed, stop_together
 from molweight.training.finetune import Finetuned, evaluate, finetune

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from molweight.recipes import RunConfig
+from molweight.configuration.recipes import RunConfig
 from molweight.run_directory import RunDirectory
 from molweight.stages.pretraining_cache import kept_pretraining
 from molweight.stages.steps import Learned, images_seen, lower_precision, make_stream, run_steps, trained

@@ -17,10 +17,10 @@ from typing import Any
 import yaml
 from torch import nn
 
+from molweight.configuration.recipes import RunConfig
 from molweight.errors import DataError
 from molweight.files import sha256_file, write_json, write_text
 from molweight.machine import versions
-from molweight.recipes import RunConfig
 from molweight.run_directory import RunDirectory
 from molweight.tapweight.balancing import Balance, Fixed
 from molweight.tapweight.processes import world_size

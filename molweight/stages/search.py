@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import torch
 
+from molweight.configuration.recipes import RunConfig
 from molweight.errors import DataError
 from molweight.files import read_json, write_json
-from molweight.recipes import RunConfig
 from molweight.run_directory import RunDirectory
 from molweight.stages.finetuning import Final, retrain
 from molweight.stages.one_level import continue_pretraining

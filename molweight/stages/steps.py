@@ -9,8 +9,8 @@ from typing import Any, Literal
 from torch import nn
 from tqdm import tqdm
 
+from molweight.configuration.recipes import RunConfig
 from molweight.errors import DataError
-from molweight.recipes import RunConfig
 from molweight.run_directory import RunDirectory
 from molweight.stages.finetuning import Final
 from molweight.tapweight.precision import Precision

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from molweight.recipes import RunConfig
+from molweight.configuration.recipes import RunConfig
 from molweight.run_directory import RunDirectory
 from molweight.separation import as_dict, separation
 from molweight.stages.steps import Learned, images_seen, lower_precision, make_stream, run_steps, trained

@@ -14,9 +14,9 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
-from molweight.composition import Tree, config_dir, explain, in_folder
+from molweight.configuration.composition import Tree, config_dir, explain, in_folder
+from molweight.configuration.run_config import NOT_HASHED
 from molweight.errors import ConfigError
-from molweight.run_config import NOT_HASHED
 
 PLACES = ("hydra.sweep.dir", "hydra.sweep.subdir")
 HELP = ("-h", "--help", "--hydra-help", "--version")

@@ -14,12 +14,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from tqdm import tqdm
 
-from molweight.composition import compose_config, plain
+from molweight.configuration.composition import compose_config, plain
+from molweight.configuration.modality import Modality
+from molweight.configuration.run_config import to_run_config
 from molweight.errors import ConfigError, MolweightError
 from molweight.jobs.job import Job
 from molweight.jobs.launchers import Launcher, find_launcher
-from molweight.modality import Modality
-from molweight.run_config import to_run_config
 from molweight.sweeps.options import Choice, Request, key_of, read_request
 
 BY_OPTION = "by_option"  # hydra.sweep.subdir in our configuration files

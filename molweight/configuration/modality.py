@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from molweight.composition import Tree
+from molweight.configuration.composition import Tree
+from molweight.configuration.methods import Method
 from molweight.errors import unknown
-from molweight.methods import Method
 from molweight.training.setup import SetupRecipe
 
 HOMES = {"molecules": "molweight.config", "text": "molweight.nlp.config"}

@@ -11,13 +11,13 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from molweight.components import component
-from molweight.composition import compose_config
+from molweight.configuration.components import component
+from molweight.configuration.composition import compose_config
+from molweight.configuration.methods import Method, parse_method, read_weights
+from molweight.configuration.modality import Modality
+from molweight.configuration.recipes import LearnRecipe, RunConfig, SearchRecipe
+from molweight.configuration.schema import build, checked
 from molweight.errors import ConfigError, unknown
-from molweight.methods import Method, parse_method, read_weights
-from molweight.modality import Modality
-from molweight.recipes import LearnRecipe, RunConfig, SearchRecipe
-from molweight.schema import build, checked
 from molweight.tapweight.balancing import BALANCES, GRAMIAN
 from molweight.tapweight.directional import CentralDifference, ForwardMode
 from molweight.tapweight.engines import SOLVERS

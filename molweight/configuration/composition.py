@@ -66,7 +66,7 @@ MOLECULES = Tree(
 
 def config_dir() -> Path:
     """The folder of YAML files: inside an installed package, or beside it in a checkout."""
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     installed = package / "configs"
     return installed if installed.is_dir() else package.parent / "configs"
 

@@ -9,13 +9,13 @@ import sys
 import hydra
 from omegaconf import DictConfig
 
-from molweight.composition import compose_config, config_dir, spelled_out
+from molweight.configuration.composition import compose_config, config_dir, spelled_out
+from molweight.configuration.modality import Modality
+from molweight.configuration.run_config import to_run_config
 from molweight.errors import ConfigError, MolweightError
 from molweight.experiment import run_experiment
-from molweight.modality import Modality
 from molweight.reporting.content import Report
 from molweight.reporting.markdown import headline, number
-from molweight.run_config import to_run_config
 from molweight.signals import Interrupted
 from molweight.sweeps.options import asks_for_sweep
 from molweight.sweeps.plan import plan_sweep

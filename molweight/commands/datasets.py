@@ -10,14 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from molweight.composition import is_file_name, options
-from molweight.dataset_account import account
+from molweight.commands.dataset_account import account
+from molweight.configuration.composition import is_file_name, options
+from molweight.configuration.named_cards import dataset_card
 from molweight.errors import ConfigError, DataError, MolweightError
 from molweight.files import finite
 from molweight.molecules.cards import METRICS, DatasetCard
 from molweight.molecules.locate import dataset_folders, find
 from molweight.molecules.pinned import DIFFERS, difference, fetch, verify
-from molweight.named_cards import dataset_card
 from molweight.terminal import columns, printable
 
 OWN = "csv"  # the card of the user's own table

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import yaml
 
-from molweight.composition import config_dir, options
+from molweight.configuration.composition import config_dir, options
+from molweight.configuration.schema import build
 from molweight.errors import ConfigError, unknown
 from molweight.molecules.cards import DatasetCard
-from molweight.schema import build
 
 
 def dataset_card(name: str) -> DatasetCard:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from molweight.label_tables import extremes, overview, table
+from molweight.commands.label_tables import extremes, overview, table
 from molweight.molecules.cards import DatasetCard
 from molweight.molecules.datasets import MoleculeDataset, load_dataset
 from molweight.molecules.pinned import DIFFERS, OK, card_files, compare

@@ -1,0 +1,4 @@
+"""What people type: the commands, their help, and what they print.
+
+``command_line`` names them all; ``run`` is a run or a sweep; ``datasets`` tells what is here.
+"""
