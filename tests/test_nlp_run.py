@@ -211,7 +211,7 @@ def test_real_weights_of_minilm_and_no_molecules(tmp_path):
     """In a process of its own, in which neither RDKit nor torchvision can be imported."""
     out = tmp_path / "run"
     arguments = ["experiment=smoke", "task=stsb", "method=tapweight", "task.limit=200", f"run_dir={out}"]
-    arguments += ["learn.steps=2", "learn.burn_in=0"]
+    arguments += ["learn.steps=2", "learn.burn_in=0", "finetune.epochs=1"]
     code = (
         "import sys; sys.modules |= dict.fromkeys(['rdkit', 'torchvision', 'deepchem']); "
         "from molweight.nlp.run import main; sys.exit(main(sys.argv[1:]))"

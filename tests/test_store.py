@@ -21,6 +21,7 @@ from disks import fill, make_room
 from molweight.errors import DataError
 from molweight.molecules import pictures as pictures_module
 from molweight.molecules import store as module
+from molweight.molecules.drawing import draw
 from molweight.molecules.pictures import Pictures
 from molweight.molecules.render import render
 from molweight.molecules.shards import HEAD, DamagedStoreError, Shard
@@ -263,6 +264,13 @@ def test_another_builder_may_be_done_at_any_moment(
     texts: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     few = texts[8:14]
+    monkeypatch.setattr(  # here, not in processes, which take a third of a second each to start
+        module,
+        "draw_all",
+        lambda chunk, size, *, canonicalise, **_: [
+            draw(one, size, canonicalise=canonicalise) for one in chunk
+        ],
+    )
     moments: list[str] = []
     untouched = {name: getattr(os, name) for name in CALLS}
 
