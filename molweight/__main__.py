@@ -8,6 +8,7 @@ import sys
 
 from molweight.commands.command_line import ANSWERS, COMMANDS, PLACES, parser
 from molweight.errors import ConfigError, DataError, MolweightError, unknown
+from molweight.machine import version_line
 from molweight.option_parser import actions
 from molweight.terminal import printable
 
@@ -19,6 +20,9 @@ def main(arguments: list[str] | None = None) -> int:
         from molweight.run import main as run
 
         return run(arguments[1:])
+    if arguments[:1] == ["--version"]:
+        print(version_line())
+        return 0
     try:
         if arguments and arguments[0] in ANSWERS:
             return answer(arguments[0], arguments[1:])

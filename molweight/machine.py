@@ -30,6 +30,13 @@ def processor() -> str:
     return named or platform.processor() or platform.machine()
 
 
+def version_line() -> str:
+    """The version of this package, and of what it stands on."""
+    found = versions()
+    own = found.pop("molweight", "of a checkout that is not installed")
+    return f"molweight {own} ({', '.join(f'{name} {version}' for name, version in found.items())})"
+
+
 def versions() -> dict[str, str]:
     """Versions of what a result depends on."""
     found = {"python": platform.python_version()}

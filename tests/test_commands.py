@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import platform
 import re
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
 
@@ -13,6 +15,8 @@ from molweight.commands.command_line import ANSWERS, parser
 from molweight.commands.command_line import COMMANDS as KNOWN
 from molweight.inference.command import FILE_ENDINGS
 from molweight.molecules.readers import READERS
+from molweight.nlp.run import main as text
+from molweight.run import main as run
 
 COMMANDS = ("convert", "datasets", "export", "leaderboard", "report", "completion", *ANSWERS)
 
@@ -34,6 +38,14 @@ def test_help_of_a_run_has_six_examples_and_all_groups(module):
     done = subprocess.run([sys.executable, "-m", module, "--help"], capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout.count(f"  python -m {module}") >= 6
     assert "experiment: " in done.stdout and "$" not in done.stdout
+
+
+@pytest.mark.parametrize("command", [main, run, text])
+def test_versions_are_told(command, capsys):
+    assert command(["--version"]) == 0
+    line = capsys.readouterr().out
+    assert line.startswith(f"molweight {version('molweight')} (python {platform.python_version()}, torch ")
+    assert f"rdkit {version('rdkit')}" in line and line.count("\n") == 1
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])

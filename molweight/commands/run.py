@@ -14,6 +14,7 @@ from molweight.configuration.modality import Modality
 from molweight.configuration.run_config import to_run_config
 from molweight.errors import ConfigError, MolweightError
 from molweight.experiment import run_experiment
+from molweight.machine import version_line
 from molweight.reporting.content import Report
 from molweight.reporting.markdown import headline, number
 from molweight.signals import Interrupted
@@ -33,6 +34,9 @@ def run_command(modality: Modality, arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("molweight").setLevel(logging.WARNING if launched_rank() else logging.INFO)
+    if "--version" in arguments:  # Hydra would tell its own
+        print(version_line())
+        return 0
     tree = modality.tree
     try:
         refuse_foreign(arguments)
