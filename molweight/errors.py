@@ -9,6 +9,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+NO_SMILES = (
+    "SMILES strings are never passed here: to learn from molecules, put them into a file, dataset=FILE or "
+    "corpus=FILE; to predict them, python -m molweight predict RUN_DIR 'CCO'"
+)
+"""For who gives a molecule where a name or a file is expected."""
+
 
 class MolweightError(Exception):
     """Base of every error caused by the user's input or machine, never by a bug of ours."""

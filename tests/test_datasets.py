@@ -17,6 +17,7 @@ from molweight.molecules import builtin, locate
 from molweight.molecules.cards import DatasetCard
 from molweight.molecules.datasets import MoleculeDataset, load_dataset
 from molweight.molecules.drawing import Drawn
+from molweight.molecules.readers import open_rows
 
 
 def records(path: Path) -> list[list[str]]:
@@ -311,6 +312,21 @@ def test_missing_path_and_file(tmp_path: Path) -> None:
         load_dataset(DatasetCard(name="x", path="absent.csv"))
     with pytest.raises(ConfigError, match=r"dataset=csv needs a file: pass dataset\.path="):
         load_dataset(DatasetCard(name="csv"))
+
+
+@pytest.mark.parametrize("smiles", ["C/C=C/C", "[Na+].[Cl-]", "C[C@H](N)C(=O)O"])
+def test_a_molecule_in_the_place_of_a_file_gets_a_way(smiles: str) -> None:
+    with pytest.raises(DataError, match=r"is not a file: .*predict RUN_DIR 'CCO'"):
+        load_dataset(DatasetCard(name="mine", path=smiles))
+    with pytest.raises(DataError, match=r"does not exist: .*predict RUN_DIR 'CCO'"):
+        open_rows(smiles)
+
+
+def test_a_file_that_is_not_there_is_no_molecule(tmp_path: Path) -> None:
+    for place in ("absent.csv", str(tmp_path / "x.smi"), "my molecules", "data/new"):
+        with pytest.raises(DataError) as error:
+            open_rows(place)
+        assert "predict RUN_DIR" not in str(error.value)
 
 
 def test_a_label_may_contradict_any_earlier_row(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from molweight.errors import ConfigError, unknown
+from molweight.errors import NO_SMILES, ConfigError, unknown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,10 +50,6 @@ class Tree:
         return options(self.group(group))
 
 
-NO_SMILES = (
-    "SMILES strings are never passed here: to learn from molecules, put them into a file, dataset=FILE or "
-    "corpus=FILE; to predict them, python -m molweight predict RUN_DIR 'CCO'"
-)
 # What could be a molecule and is hardly a name: atoms, bonds and brackets, with a capital letter or a ring.
 SMILES = re.compile(r"(?=.*[A-Z1-9])(?:Cl|Br|[BCNOFPSIbcnops]|[-=#$:.%@+()\[\]\d\\])+")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from molweight.errors import ConfigError, DataError
 from molweight.molecules.cards import DatasetCard
 from molweight.molecules.download import download
+from molweight.molecules.smiles import advice
 
 FOLDER_VARIABLE = "MOLWEIGHT_DATASETS"
 CACHE_VARIABLE = "MOLWEIGHT_CACHE"
@@ -79,7 +80,10 @@ def find(card: DatasetCard, *, folder: Path | None = None) -> Path | None:
     if card.path is not None:
         path = Path(card.path).expanduser()
         if not path.is_file():
-            raise DataError(f"dataset.path={card.path} is not a file: correct the path (from {Path.cwd()})")
+            raise DataError(
+                f"dataset.path={card.path} is not a file: correct the path (from {Path.cwd()})"
+                f"{advice(str(card.path))}"
+            )
         return path
     if not card.files:
         raise ConfigError(

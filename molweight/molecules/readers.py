@@ -22,6 +22,7 @@ import pandas as pd
 from rdkit import Chem, rdBase
 
 from molweight.errors import DataError
+from molweight.molecules.smiles import advice
 
 Cell = object  # text, or whatever a Parquet column or a data frame holds
 Rows = Iterator[tuple[int, Sequence[Cell]]]
@@ -80,7 +81,9 @@ def open_all_rows(source: Source, *, kind: str | None = None) -> tuple[list[str]
     path = Path(source)
     if path != STDIN and not path.is_file():
         what = "is a folder, not a file" if path.is_dir() else "does not exist"
-        raise DataError(f"{path} {what}: give the path of a table or of a list of SMILES")
+        raise DataError(
+            f"{path} {what}: give the path of a table or of a list of SMILES{advice(str(source))}"
+        )
     suffix = kind or Path(path.name.removesuffix(".gz")).suffix.lower()
     if suffix not in READERS:
         known = ", ".join(sorted(READERS))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from rdkit import Chem, rdBase
 
+from molweight.errors import NO_SMILES
+
 LONGEST = 5_000  # characters; ten for each of the most atoms that are drawn
 HEAVIEST = 500  # heavy atoms (the largest drug in SIDER has 492); laying out 1,000 takes seconds
 
@@ -18,6 +20,15 @@ class UnsupportedMoleculeError(InvalidSmilesError):
     """Possibly a molecule, but too large to be one picture; the message says by how much."""
 
     status = "unsupported"
+
+
+def advice(name: str) -> str:
+    """What to add to the sentence on a file that is not there, if its name is a molecule; else nothing."""
+    try:
+        parse(name)
+    except InvalidSmilesError:
+        return ""
+    return f". {NO_SMILES}"
 
 
 def parse(smiles: object) -> Chem.Mol:
