@@ -76,6 +76,13 @@ def test_an_objective_of_molecules_is_refused():
         load_config(f"+objectives.x={{_target_: {path}}}")
 
 
+def test_an_unknown_corpus_is_no_molecule(monkeypatch):
+    monkeypatch.setitem(sys.modules, "rdkit", None)  # as where only text is wanted
+    with pytest.raises(ConfigError, match="unknown corpus 'CCO'") as error:
+        load_config("task=rte", "corpus=CCO")
+    assert "predict" not in str(error.value)
+
+
 def test_help_names_the_groups():
     done = subprocess.run(
         [sys.executable, "-m", "molweight.nlp.run", "--help"], capture_output=True, text=True

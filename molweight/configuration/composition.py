@@ -50,9 +50,6 @@ class Tree:
         return options(self.group(group))
 
 
-# What could be a molecule and is hardly a name: atoms, bonds and brackets, with a capital letter or a ring.
-SMILES = re.compile(r"(?=.*[A-Z1-9])(?:Cl|Br|[BCNOFPSIbcnops]|[-=#$:.%@+()\[\]\d\\])+")
-
 MOLECULES = Tree(
     primary="config",
     command="python -m molweight.run",
@@ -147,8 +144,10 @@ def explain(error: Exception, overrides: Sequence[str], tree: Tree = MOLECULES) 
         group, name = found.groups()
         group = group.split("@")[0].removeprefix(f"{tree.folder}/")
         sentence = unknown(group, name, tree.options(group))
-        if group in ("dataset", "corpus") and SMILES.fullmatch(name) and "Did you mean" not in sentence:
-            sentence += f" {NO_SMILES}."
+        if tree is MOLECULES and group in ("dataset", "corpus") and "Did you mean" not in sentence:
+            from molweight.molecules.smiles import advice  # RDKit, which text does without
+
+            sentence = sentence.removesuffix(".") + advice(name)
         return sentence
     if found := re.search(r"Could not override '([^']+)'", text):
         key, full = found.group(1), re.search(r"full_key: (\S+)", str(error.__cause__))
