@@ -24,29 +24,30 @@ def require_layout(state: Any, like: Any, place: str = "state") -> None:
     Raises:
         ValueError: naming the place that differs.
     """
-    fits: bool
-    if isinstance(like, dict):
-        fits = isinstance(state, dict) and state.keys() == like.keys()
-    elif isinstance(like, list | tuple):
-        fits = isinstance(state, list | tuple) and len(state) == len(like)
-    elif isinstance(like, Tensor):
-        fits = isinstance(state, Tensor) and (state.shape, state.dtype) == (like.shape, like.dtype)
-    elif isinstance(like, bool | int | str):
-        fits = type(state) is type(like)
-    elif isinstance(like, float):
-        fits = type(state) in (int, float)
-    else:  # None: a value that is not there yet
-        fits = state is None or isinstance(state, int | float | Tensor)
-    if not fits:
+    if not alike(state, like):
         raise ValueError(f"{place} is not what it should be")
     if isinstance(like, dict):
-        remembers = like.keys() == {"state", "param_groups"}
-        for key in like:
-            if not (remembers and key == "state"):
-                require_layout(state[key], like[key], f"{place}.{key}")
+        forgotten = {"state"} if like.keys() == {"state", "param_groups"} else set()
+        for key in (key for key in like if key not in forgotten):
+            require_layout(state[key], like[key], f"{place}.{key}")
     elif isinstance(like, list | tuple):
         for i, (mine, theirs) in enumerate(zip(state, like, strict=True)):
             require_layout(mine, theirs, f"{place}[{i}]")
+
+
+def alike(value: Any, like: Any) -> bool:
+    """Whether a value is of the kind of another one, without what is inside."""
+    if isinstance(like, dict):
+        return isinstance(value, dict) and value.keys() == like.keys()
+    if isinstance(like, list | tuple):
+        return isinstance(value, list | tuple) and len(value) == len(like)
+    if isinstance(like, Tensor):
+        return isinstance(value, Tensor) and (value.shape, value.dtype) == (like.shape, like.dtype)
+    if isinstance(like, float):
+        return type(value) in (int, float)
+    if like is None:  # what is not there yet
+        return value is None or isinstance(value, int | float | Tensor)
+    return type(value) is type(like)
 
 
 def restore_optimizer(optimizer: Optimizer, state: dict[str, Any]) -> None:
