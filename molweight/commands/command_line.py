@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
+from molweight.machine import version_line
 from molweight.option_parser import Parser
 
 EXAMPLES = """examples:
@@ -115,7 +116,7 @@ def parser(others: Mapping[str, Parser] | None = None) -> Parser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    top.add_argument("--version", action="store_true", help="show versions and exit")
+    top.add_argument("--version", action="version", version=version_line(), help="show versions and exit")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("run", help="adapt a backbone to a data set (same as python -m molweight.run)")
     for name, purpose in ANSWERS.items():

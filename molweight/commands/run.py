@@ -9,6 +9,7 @@ import sys
 import hydra
 from omegaconf import DictConfig
 
+from molweight.commands.endings import exit_code
 from molweight.configuration.composition import compose_config, config_dir, spelled_out
 from molweight.configuration.modality import Modality
 from molweight.configuration.run_config import to_run_config
@@ -44,7 +45,7 @@ def run_command(modality: Modality, arguments: list[str] | None = None) -> int:
         tell(f"molweight: {error}")
         return error.exit_code
     if asks_for_sweep(arguments):
-        return sweep_command(modality, arguments)
+        return exit_code(lambda: sweep_command(modality, arguments))
     options = spelled_out(arguments, tree)
     command = f"{tree.command} {shlex.join(arguments)}".strip()
     code = 0
@@ -112,22 +113,19 @@ def tell(sentence: str) -> None:
 
 
 def sweep_command(modality: Modality, arguments: list[str]) -> int:
-    """Run every combination of the values that are listed; 0, or the highest exit code of the jobs."""
+    """Run every combination of the values that are listed; 0, or the highest exit code of the jobs.
+
+    Raises:
+        MolweightError: before the first job starts.
+    """
 
     def say(line: str) -> None:
         print(printable(line), flush=True)
 
-    try:
-        if asked_for() > 1:
-            raise ConfigError("a sweep runs several runs by itself: start it without torchrun")
-        sweep = plan_sweep(modality, arguments, progress=True)
-        endings = run_sweep(sweep, say=say, progress=True)
-    except MolweightError as error:
-        print(f"molweight: {printable(error)}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("molweight: interrupted", file=sys.stderr)
-        return 130
+    if asked_for() > 1:
+        raise ConfigError("a sweep runs several runs by itself: start it without torchrun")
+    sweep = plan_sweep(modality, arguments, progress=True)
+    endings = run_sweep(sweep, say=say, progress=True)
     print(table(endings))
     return endings.exit_code
 
