@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import os
 import sys
 
@@ -16,6 +17,8 @@ from molweight.terminal import printable
 def main(arguments: list[str] | None = None) -> int:
     """Parse, run a command; the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] not in (["run"], ["leaderboard"]) and not faulthandler.is_enabled():
+        faulthandler.enable()  # a crash of native code shows where; runs have their crash.log
     if arguments[:1] == ["run"]:
         from molweight.run import main as run
 

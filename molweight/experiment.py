@@ -23,7 +23,7 @@ from molweight.reporting.figures import save_weights_plot
 from molweight.reporting.model_card import model_card
 from molweight.reporting.page import try_page
 from molweight.run_directory import RunDirectory
-from molweight.signals import Interrupted, interruptible
+from molweight.signals import Interrupted, crash_log, interruptible
 from molweight.stages.finetuning import retrain
 from molweight.stages.one_level import continue_pretraining
 from molweight.stages.search import random_search
@@ -93,6 +93,7 @@ def run_experiment(
             held.enter_context(directory.alone())
             if leads():
                 directory.open(config.text, config.hash)
+                held.enter_context(crash_log(directory.crash_log))
         with noted(directory), interruptible():
             report = _run(config, directory, device, table, unlabelled, progress=progress, command=command)
     if page and not launched_rank():

@@ -36,6 +36,7 @@ class RunDirectory:
         self.path = path
         self.checkpoints = path / "checkpoint"
         self.steps = path / "steps.jsonl"
+        self.crash_log = path / "crash.log"
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
@@ -100,6 +101,8 @@ class RunDirectory:
                     "would change random numbers and sums: continue it with as many (torchrun "
                     f"--nproc_per_node {count}), or choose another run_dir="
                 )
+            if previous.get("state") == "running":
+                logger.warning("%s; the run goes on from its last checkpoint", self.death())
         self._digest = digest
         write_text(self.path / "config.yaml", text)
         self.status("running")
@@ -127,6 +130,17 @@ class RunDirectory:
             if previous is not None and previous.get("state") == "running":
                 self._digest = str(previous.get("config_hash", ""))
                 self.status("interrupted", error=reason)
+
+    def death(self) -> str:
+        """How the last process ended, which could not say so itself: killed, or by a crash in native code."""
+        try:
+            trace = read_text(self.crash_log)
+        except (OSError, ValueError):
+            trace = ""
+        crashes = [line for line in trace.splitlines() if line.startswith("Fatal ")]
+        if not crashes:
+            return f"the last process in {self.path} died without a word, as if killed or out of memory"
+        return f"the last process in {self.path} crashed ({crashes[-1]}; see {self.crash_log})"
 
     def claim_data(self, sums: Mapping[str, str | None]) -> None:
         """Note what the run's data are, or insist that they are still those that it began with.

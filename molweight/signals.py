@@ -1,13 +1,18 @@
-"""Stopping on request: the first signal finishes the step and saves, a second one leaves at once."""
+"""Stopping on request: the first signal finishes the step and saves, a second one leaves at once.
+
+And what a crash in native code leaves behind.
+"""
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from types import FrameType
 
 WATCHED = (
@@ -78,3 +83,21 @@ def stop_if_asked(save: Callable[[], None] | None = None) -> None:
         if save is not None:
             save()
         raise Interrupted(_pending[0])
+
+
+@contextmanager
+def crash_log(path: Path) -> Iterator[None]:
+    """Where the Python stack goes if native code crashes inside; a file that stays empty is removed.
+
+    Nothing changes where something else, such as pytest or ``python -X faulthandler``, receives it already.
+    """
+    with ExitStack() as stack:
+        if not faulthandler.is_enabled():
+            with suppress(OSError):  # a full disk is reported by what must be written
+                file = stack.enter_context(path.open("a"))
+                faulthandler.enable(file)
+                stack.callback(faulthandler.disable)
+        yield
+    with suppress(OSError):
+        if path.stat().st_size == 0:
+            path.unlink()

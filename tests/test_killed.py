@@ -5,6 +5,7 @@ A process comes from a server that has the package loaded; what its folder holds
 
 from __future__ import annotations
 
+import faulthandler
 import itertools
 import json
 import multiprocessing
@@ -19,6 +20,7 @@ from smallest import SMALLEST
 
 from molweight import load_config, run_experiment
 from molweight.errors import ConfigError, DataError
+from molweight.tapweight.solver import Solver
 
 # What a folder holds from the beginning of each stage on.
 STAGES = {
@@ -63,6 +65,19 @@ def work_beside_another(folder, solver):
         work(folder, solver)
     except ConfigError as error:
         sys.exit(2 if "another process is running" in str(error) else 1)
+
+
+def work_until_a_crash(folder, solver):
+    """The same until native code reads where it may not, in the eighth step."""
+    step, count = Solver.step, itertools.count(1)
+
+    def crashing(self, *args, **kwargs):
+        if next(count) == 8:
+            faulthandler._sigsegv()
+        return step(self, *args, **kwargs)
+
+    Solver.step = crashing
+    work(folder, solver)
 
 
 def start(processes, folder, solver, work=work):
@@ -160,6 +175,21 @@ def test_a_run_that_is_killed_again_and_again_arrives(processes, whole, tmp_path
     for stage in (*stages[:2], *stages[:2], *stages[1:3]):
         kill(processes, tmp_path / "run", "native", stage, generator.uniform(0, 0.3))
     assert result(finished(processes, tmp_path / "run", "native")) == result(whole[0])
+
+
+def test_a_crash_of_native_code_is_told_and_the_run_goes_on(processes, whole, tmp_path, caplog):
+    run = tmp_path / "run"
+    process = start(processes, run, "native", work=work_until_a_crash)
+    process.join(LONGEST)
+    assert process.exitcode == -signal.SIGSEGV
+    trace = (run / "crash.log").read_text()
+    assert "Segmentation fault" in trace and "three_levels.py" in trace
+    caplog.set_level("WARNING")
+    work(run, "native")
+    said = f"the last process in {run} crashed (Fatal Python error: Segmentation fault; see {run}/crash.log)"
+    assert [said in record.getMessage() for record in caplog.records] == [True]
+    assert result(run) == result(whole[0])
+    assert not (whole[0] / "crash.log").exists(), "an empty one is removed"
 
 
 def test_a_full_disk_loses_nothing(processes, whole, tmp_path):

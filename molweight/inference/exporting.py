@@ -42,6 +42,7 @@ class Whole(nn.Module):
     def __init__(self, model: TrainedModel) -> None:
         super().__init__()
         self.module = deepcopy(model.module).cpu().to(memory_format=torch.contiguous_format)
+        self.module.backbone.memory_format = torch.contiguous_format
         scale = model.task.std if model.temperature is None else 1 / model.temperature
         self.classification = model.temperature is not None
         self.register_buffer("scale", scale.clone())

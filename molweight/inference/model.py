@@ -130,7 +130,7 @@ def load_model(run_dir: str | Path) -> TrainedModel:
         raise DataError(f"{path / 'model.json'}: {error}") from error
     tensors = read_tensors(path / "model.safetensors", module, "the network of its model.json")
     module.load_state_dict(tensors, assign=True)
-    module.to(memory_format=torch.channels_last)
+    backbone.to(memory_format=backbone.memory_format)
     return TrainedModel(
         path=path,
         module=module.eval().requires_grad_(False),
