@@ -155,7 +155,8 @@ def _run(
             "labelled": setup.facts["data_sha256"],
             "corpus": setup.facts["corpus"]["sha256"],
             "backbone.init": setup.facts["backbone_sha256"],
-        }
+        },
+        read_as=setup.facts.get("read_as", []),
     )
     logger.info("%s", setup.summary)
     with clock.stage("learn"):

@@ -7,7 +7,7 @@ import difflib
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -142,11 +142,12 @@ class RunDirectory:
             return f"the last process in {self.path} died without a word, as if killed or out of memory"
         return f"the last process in {self.path} crashed ({crashes[-1]}; see {self.crash_log})"
 
-    def claim_data(self, sums: Mapping[str, str | None]) -> None:
+    def claim_data(self, sums: Mapping[str, str | None], *, read_as: Sequence[str] = ()) -> None:
         """Note what the run's data are, or insist that they are still those that it began with.
 
         Args:
             sums: what each is, to its SHA-256; None where there is none.
+            read_as: what was guessed when they were read.
 
         Raises:
             DataError: they have changed since the run was interrupted.
@@ -164,7 +165,7 @@ class RunDirectory:
                     "them back to continue it, or choose another run_dir="
                 )
         if leads():
-            write_json(noted, sums)
+            write_json(noted, {**sums, "read_as": list(read_as)})
 
     def append_record(self, record: dict[str, Any]) -> None:
         """Add a line to ``steps.jsonl``."""

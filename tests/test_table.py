@@ -13,7 +13,14 @@ import pytest
 from rdkit import Chem
 
 from molweight.errors import DataError
-from molweight.molecules.table import number, read_table, smiles_column
+from molweight.molecules import table as tables
+from molweight.molecules.labels import number
+from molweight.molecules.table import smiles_column
+
+
+def read_table(source, **options):
+    """The molecules and labels of a table, as a data frame."""
+    return tables.read_table(source, **options).frame
 
 
 def write(folder: Path, text: str, name: str = "table.csv") -> Path:
@@ -97,13 +104,14 @@ def test_names_are_found_by_case_and_by_alias(tmp_path: Path) -> None:
     path = write(tmp_path, "SMILES,exp,other\nC,1,x\n")
     assert list(read_table(path, targets=["lipo"], aliases={"lipo": ["exp"]}).columns) == ["smiles", "lipo"]
     path = write(tmp_path, "mol,smiles ,y\nC,CC,1\n")
-    assert read_table(path, smiles_aliases=["mol"], targets=["y"])["smiles"].iloc[0] == "CC"
+    table = read_table(path, smiles_column="smiles", smiles_aliases=["mol"], targets=["y"])
+    assert table["smiles"].iloc[0] == "CC"
 
 
 def test_all_columns_but_the_ignored_ones_are_targets(tmp_path: Path) -> None:
     path = write(tmp_path, "id,smiles,b,a\nx,C,1,2\n")
     assert list(read_table(path, ignore=["id"]).columns) == ["smiles", "b", "a"]
-    assert "leave the column out of dataset.targets" in message(path)
+    assert "leave the column out of dataset.targets" in message(path, targets=["id", "a"])
     assert "no column with labels" in message(path, ignore=["id", "a", "b"])
 
 

@@ -188,6 +188,9 @@ def add_datasets(commands: argparse._SubParsersAction[Parser]) -> None:
     action.add_argument("--smiles-column", metavar="COLUMN", help="where the SMILES are")
     action.add_argument("--targets", metavar="COLUMN", nargs="+", help="where the labels are")
     action.add_argument("--task-type", metavar="TYPE", help="classification or regression")
+    action.add_argument(
+        "--missing-values", metavar="TEXT", nargs="*", help="what stands for a missing label, such as -1"
+    )
     action.add_argument("--all", action="store_true", help="every target, however many there are")
     action.add_argument("--json", action="store_true", help="for machines; always every target")
     action = dataset_action(actions, "fetch", "download data sets and check them")

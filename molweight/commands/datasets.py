@@ -143,17 +143,21 @@ def shown_card(arguments: argparse.Namespace) -> DatasetCard:
         "smiles_column": arguments.smiles_column,
         "targets": arguments.targets,
         "task_type": arguments.task_type,
+        "missing_values": arguments.missing_values,
     }
     return replace(dataset_card(name), **{key: value for key, value in given.items() if value is not None})
 
 
 def own_options(sentence: str) -> str:
     """A sentence about a run's options, in their names here: ``--path``, not ``dataset.path``."""
-    return re.sub(
-        r"\bdataset\.(path|smiles_column|targets|task_type)\b",
-        lambda found: "--" + found.group(1).replace("_", "-"),
-        sentence,
-    )
+
+    def renamed(found: re.Match[str]) -> str:
+        name, items = found.groups()
+        values = "" if items is None else " " + items.replace(",", " ")
+        return f"--{name.replace('_', '-')}{values.rstrip()}"
+
+    names = "path|smiles_column|targets|task_type|missing_values"
+    return re.sub(rf"\bdataset\.({names})\b(?:=\[(.*?)\])?", renamed, sentence)
 
 
 def fetch_all(cards: Sequence[DatasetCard], *, sha256: str | None) -> Iterator[Answer]:

@@ -6,7 +6,7 @@ import argparse
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
@@ -51,7 +51,7 @@ def predict_command(arguments: Sequence[str], announce: Announce) -> int:
     units = models[0].units
     return write(
         places,
-        ensemble.tables(places.requests(), workers=options.workers),
+        ensemble.tables(places.requests(ensemble.smiles_columns), workers=options.workers),
         ensemble.columns,
         {"model": ", ".join(folders), **({"units": units} if units else {})},
         announce,
@@ -69,7 +69,7 @@ def embed_command(arguments: Sequence[str], announce: Announce) -> int:
     model = embedding_model(options.run_dir, options.weights).to(choose_device(options.device))
     return write(
         places,
-        embeddings(model, places.requests(), workers=options.workers),
+        embeddings(model, places.requests([model.smiles_column]), workers=options.workers),
         embedding_columns(model),
         {"model": options.run_dir, "weights": options.weights},
         announce,
@@ -88,7 +88,8 @@ def explain_command(arguments: Sequence[str], announce: Announce) -> int:
     from molweight.training.devices import choose_device
 
     model = load_model(options.run_dir).to(choose_device(options.device))
-    asked = requests(source, smiles_column=options.smiles_column, kind=options.input_format)
+    column, kind = options.smiles_column, options.input_format
+    asked = requests(source, smiles_column=column, kind=kind, preferred=[model.smiles_column])
     steps = STEPS if options.steps is None else options.steps
     found = []
     with progress(source) as bar:
@@ -107,14 +108,14 @@ class Places:
 
     Args:
         source: SMILES, or a file, or ``-``.
-        column: of a table, with SMILES.
+        column: of a table, with SMILES, or None.
         source_kind: format of the source, or None for what its name says.
         path: of the output; None prints.
         kind: format of the output.
     """
 
     source: list[str] | str
-    column: str
+    column: str | None
     source_kind: str | None
     path: Path | None
     kind: str
@@ -140,11 +141,11 @@ class Places:
             kind=output_format(path, options.format),
         )
 
-    def requests(self) -> Iterator[Request]:
-        """What is asked for."""
+    def requests(self, preferred: Iterable[str | None]) -> Iterator[Request]:
+        """What is asked for; ``preferred`` are the columns that the models were trained on."""
         from molweight.inference.requests import requests
 
-        return requests(self.source, smiles_column=self.column, kind=self.source_kind)
+        return requests(self.source, smiles_column=self.column, kind=self.source_kind, preferred=preferred)
 
 
 def write(

@@ -24,7 +24,7 @@ def embed(
     source: Source | pd.Series[str],
     *,
     weights: str = "finetuned",
-    smiles_column: str = "smiles",
+    smiles_column: str | None = None,
     workers: int | None = None,
 ) -> pd.DataFrame:
     """The embedding of every molecule.
@@ -43,7 +43,7 @@ def embed(
         DataError: the folder holds no such model, or the source cannot be read.
     """
     model = embedding_model(run_dir, weights)
-    asked = requests(source, smiles_column=smiles_column)
+    asked = requests(source, smiles_column=smiles_column, preferred=[model.smiles_column])
     return whole(embeddings(model, asked, workers=workers), embedding_columns(model), source)
 
 

@@ -84,7 +84,7 @@ def explain(
     *,
     targets: Sequence[str] | None = None,
     steps: int = STEPS,
-    smiles_column: str = "smiles",
+    smiles_column: str | None = None,
 ) -> list[Explanation]:
     """Explanations of a model's predictions, for every row and target.
 
@@ -99,7 +99,7 @@ def explain(
         DataError: the folder holds no model, the source cannot be read, or captum is not installed.
     """
     model = load_model(run_dir)
-    asked = requests(source, smiles_column=smiles_column)
+    asked = requests(source, smiles_column=smiles_column, preferred=[model.smiles_column])
     return list(explanations(model, asked, targets=targets, steps=steps))
 
 

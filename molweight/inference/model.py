@@ -37,6 +37,7 @@ class TrainedModel:
         standardise: done to every molecule before it is drawn.
         units: of a regression's targets, or None.
         temperature: that logits are divided by, [t]; None for a regression.
+        smiles_column: of the table that it was trained on, if its run has noted it.
     """
 
     path: Path
@@ -46,6 +47,7 @@ class TrainedModel:
     standardise: Standardisation
     units: str | None
     temperature: Tensor | None
+    smiles_column: str | None = None
 
     @torch.inference_mode()
     def outputs(self, pictures: Tensor) -> Tensor:
@@ -126,6 +128,7 @@ def load_model(run_dir: str | Path) -> TrainedModel:
             **checked.flags("standardise", [one.name for one in fields(Standardisation)])
         )
         units = None if card.get("units") is None else checked.text("units")
+        column = None if card.get("smiles_column") is None else checked.text("smiles_column")
     except ConfigError as error:
         raise DataError(f"{path / 'model.json'}: {error}") from error
     tensors = read_tensors(path / "model.safetensors", module, "the network of its model.json")
@@ -139,6 +142,7 @@ def load_model(run_dir: str | Path) -> TrainedModel:
         standardise=standardise,
         units=units,
         temperature=temperature,
+        smiles_column=column,
     )
 
 

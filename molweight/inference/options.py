@@ -117,6 +117,10 @@ def molecule_parser(name: str, description: str, examples: str) -> Parser:
         "-i", "--input", metavar="FILE", help=".csv, .tsv, .smi, .sdf, .parquet, also .gz; - is a pipe"
     )
     command.add_argument("--input-format", metavar="FORMAT", help="of the input: csv, tsv, smi, sdf, parquet")
-    command.add_argument("--smiles-column", metavar="COLUMN", default="smiles", help="where the SMILES are")
+    command.add_argument(
+        "--smiles-column",
+        metavar="COLUMN",
+        help="where the SMILES are; default: as in training, else smiles, canonical_smiles or mol",
+    )
     command.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     return command

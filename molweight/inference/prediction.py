@@ -24,7 +24,7 @@ def predict(
     run_dirs: str | Path | Sequence[str | Path],
     source: Source | pd.Series[str],
     *,
-    smiles_column: str = "smiles",
+    smiles_column: str | None = None,
     workers: int | None = None,
     confidence: float | None = None,
     similarity: bool = False,
@@ -34,7 +34,8 @@ def predict(
     Args:
         run_dirs: folders of finished runs.
         source: SMILES in a list or series, a data frame, or a file.
-        smiles_column: of a table with several columns.
+        smiles_column: of a table with several columns; None takes the one that the models were trained on,
+            else the one column with a usual name.
         workers: processes that draw; None: one for each core, none for a few molecules.
         confidence: of split-conformal intervals, (0, 1); None: no intervals.
         similarity: add the Tanimoto similarity to the nearest training molecule.
@@ -50,7 +51,7 @@ def predict(
     """
     folders = [run_dirs] if isinstance(run_dirs, str | Path) else run_dirs
     ensemble = Ensemble([load_model(folder) for folder in folders], confidence, similarity=similarity)
-    asked = requests(source, smiles_column=smiles_column)
+    asked = requests(source, smiles_column=smiles_column, preferred=ensemble.smiles_columns)
     return whole(ensemble.tables(asked, workers=workers), ensemble.columns, source)
 
 
@@ -83,6 +84,11 @@ class Ensemble:
             raise ConfigError(
                 f"{models[0].path}: two columns of the predictions would have the name {twice[0]!r}"
             )
+
+    @property
+    def smiles_columns(self) -> list[str | None]:
+        """Of the tables that the models were trained on."""
+        return [model.smiles_column for model in self.models]
 
     @property
     def columns(self) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from io import BufferedReader
 from pathlib import Path
 from typing import cast
@@ -22,15 +22,21 @@ PEEK = 4096  # bytes of standard input that are looked at for a header
 
 
 def requests(
-    source: Source | pd.Series[str], *, smiles_column: str = "smiles", kind: str | None = None
+    source: Source | pd.Series[str],
+    *,
+    smiles_column: str | None = None,
+    kind: str | None = None,
+    preferred: Iterable[str | None] = (),
 ) -> Iterator[Request]:
     """One request for every row, in order, read as needed.
 
     Args:
         source: a file, ``-`` for standard input, a data frame, or a series or list of SMILES.
-        smiles_column: of a table with several columns.
+        smiles_column: of a table with several columns; None takes one of ``preferred``, else the one column
+            with a usual name.
         kind: of :data:`KINDS`; None takes the ending of the file's name, and looks at the first line of
             standard input.
+        preferred: columns that the models were trained on, where that is known.
 
     Raises:
         ConfigError: an unknown kind.
@@ -42,7 +48,9 @@ def requests(
         source = source.tolist()
     if kind is None and isinstance(source, str | Path) and Path(source) == STDIN:
         kind = sniffed()
-    return all_molecules(source, smiles_column, kind=None if kind is None else f".{kind}")
+    ending = None if kind is None else f".{kind}"
+    known = [name for name in preferred if name is not None]
+    return all_molecules(source, smiles_column, kind=ending, preferred=known)
 
 
 def sniffed() -> str:

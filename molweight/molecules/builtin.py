@@ -9,8 +9,9 @@ import pandas as pd
 from rdkit import RDConfig
 
 from molweight.errors import DataError
+from molweight.molecules.labels import number
 from molweight.molecules.readers import open_rows
-from molweight.molecules.table import number
+from molweight.molecules.table import LabelledTable
 
 
 def chembl2321810_files() -> tuple[Path, Path]:
@@ -19,7 +20,7 @@ def chembl2321810_files() -> tuple[Path, Path]:
     return folder / "CHEMBL2321810.smi", folder / "CHEMBL2321810_act.csv"
 
 
-def read_chembl2321810(target: str) -> pd.DataFrame:
+def read_chembl2321810(target: str) -> LabelledTable:
     """Structures joined to activities (pIC50) by name, in the form of ``read_table``.
 
     A name that only one of the two files knows keeps its row: without an activity the label is missing,
@@ -40,12 +41,13 @@ def read_chembl2321810(target: str) -> pd.DataFrame:
     smiles = _by_name(structures, name=1, value=0)
     values = _by_name(activities, name=0, value=1)
     names = [*smiles, *(name for name in values if name not in smiles)]
-    return pd.DataFrame(
+    frame = pd.DataFrame(
         {
             "smiles": pd.Series([smiles.get(name, "") for name in names], dtype=object),
             target: [number(values[name]) if name in values else math.nan for name in names],
         }
     )
+    return LabelledTable(frame=frame, task_type="regression")
 
 
 def _by_name(path: Path, *, name: int, value: int) -> dict[str, str]:

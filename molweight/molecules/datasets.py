@@ -8,11 +8,10 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from molweight.errors import ConfigError, DataError
 from molweight.files import sha256_file
@@ -31,7 +30,7 @@ from molweight.molecules.rows import (
     save_rows,
 )
 from molweight.molecules.standardise import AS_GIVEN, Standardisation
-from molweight.molecules.table import read_table
+from molweight.molecules.table import LabelledTable, read_table
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +55,12 @@ class MoleculeDataset:
     metric: str
     """``roc_auc``, ``rmse`` or ``mae``."""
     units: str | None
+    smiles_column: str = "smiles"
+    """The name of the column in the table."""
+    classes: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """By target, what 0 and 1 stand for where the table has other words for them."""
+    notes: tuple[str, ...] = ()
+    """What was guessed when the table was read, a short sentence each."""
     sha256: str
     """Of the bytes that were read; of several files, of their bytes one after the other; of a data frame, of
     the columns that were read, as CSV."""
@@ -140,13 +145,14 @@ def load_dataset(
         ConfigError: the card contradicts itself or the labels.
         DataError: no file, an unreadable file, or nothing to learn from.
     """
-    table, files = _read(card, source, folder)
+    read, files = _read(card, source, folder)
+    table, task_type = read.frame, read.task_type
     origin = title(files[0] if source is None else source)
     names = [str(name) for name in table.columns[1:]]
     labels = table.iloc[:, 1:].to_numpy(dtype=np.float64)
     if card.threshold is not None:
         labels = np.where(np.isnan(labels), np.nan, (labels >= card.threshold).astype(np.float64))
-    task_type = card.task_type or _infer_task_type(labels)
+        task_type = "classification"
     metric = card.metric_for(task_type)
 
     inputs: list[str] = table.iloc[:, 0].tolist()
@@ -175,6 +181,9 @@ def load_dataset(
         task_type=task_type,
         metric=metric,
         units=card.units,
+        smiles_column=read.smiles_column,
+        classes=read.classes,
+        notes=() if card.files else read.notes,  # the card of a known data set leaves nothing to guess
         sha256=sha256_file(*files) if files else hashlib.sha256(table.to_csv().encode()).hexdigest(),
         path=files[0] if files else None,
         n_rows=len(inputs),
@@ -185,7 +194,7 @@ def load_dataset(
 
 def _read(
     card: DatasetCard, source: Source | None, folder: Path | None
-) -> tuple[pd.DataFrame, tuple[Path, ...]]:
+) -> tuple[LabelledTable, tuple[Path, ...]]:
     """The table of a card and the files that it came from."""
     if source is None and card.builtin is not None and card.path is None:
         if card.targets is None or len(card.targets) != 1:
@@ -199,15 +208,10 @@ def _read(
         smiles_aliases=card.smiles_aliases,
         aliases=card.aliases,
         ignore=card.ignore,
-        task_type=card.task_type if card.threshold is None else None,
+        task_type=card.task_type if card.threshold is None else "regression",
+        missing_values=card.missing_values,
     )
     return table, (Path(origin),) if isinstance(origin, str | Path) else ()
-
-
-def _infer_task_type(labels: np.ndarray) -> str:
-    """``classification`` if every label that is there is 0 or 1, else ``regression``."""
-    there = labels[~np.isnan(labels)]
-    return "classification" if np.isin(there, (0.0, 1.0)).all() else "regression"
 
 
 def _check_mostly_valid(origin: str, invalid: Sequence[Excluded], n_rows: int) -> None:

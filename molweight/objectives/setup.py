@@ -232,6 +232,8 @@ def image_setup(
             "n_conflicting": dataset.n_conflicting,
             "scaffolds": asdict(scaffold_sets(dataset.smiles)),
             "units": dataset.units,
+            "classes": dataset.classes,
+            "read_as": list(dataset.notes),
             "split": {
                 "kind": splits.kind,
                 "seed": splits.seed,
@@ -252,6 +254,8 @@ def image_setup(
             "dropout": recipe.dropout,
             "normalisation": {"mean": list(MEAN), "std": list(STD)},
             "units": dataset.units,
+            "smiles_column": dataset.smiles_column,
+            "classes": dataset.classes,
             "standardise": asdict(recipe.standardise),
         },
     )
@@ -298,4 +302,4 @@ def summary(dataset: MoleculeDataset, splits: Splits, task: Task, corpus: dict[s
         f"{dataset.name}: {dataset.n_rows} rows ({dataset.n_invalid} invalid, {dataset.n_duplicates} "
         f"duplicates), {len(task.names)} target(s), {task.kind}; {splits.kind} split: "
         f"{parts}; corpus {corpus['name']}: {corpus['molecules']} molecules"
-    )
+    ) + (f"; read as: {'; '.join(dataset.notes)}" if dataset.notes else "")

@@ -96,6 +96,8 @@ def data_line(content: dict[str, Any]) -> str:
         line += f", {sets['sets']:,} scaffold sets (the largest of {sets['largest']:,})"
     if content.get("n_shortened"):
         line += f", {content['n_shortened']:,} shortened"
+    if guesses := content.get("read_as"):
+        line += f"; read as: {'; '.join(guesses)}"
     return line
 
 
