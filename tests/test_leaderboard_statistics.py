@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -13,8 +14,10 @@ from molweight.leaderboard.statistics import (
     cliques,
     corrected_t_p,
     critical_difference,
+    exact_friedman_p,
     friedman_p,
     holm,
+    iman_davenport_p,
     ranks,
     smallest_wilcoxon_p,
     spread,
@@ -73,6 +76,13 @@ def test_smallest_p_is_reached_when_all_signs_agree(n):
     assert n != 5 or smallest_wilcoxon_p(n) == 0.0625
 
 
+def test_rounding_breaks_no_ties():
+    plus, minus = 0.3 - 0.2, 0.3 - 0.4  # 0.1 and a little less than -0.1
+    assert plus != -minus and 0.1 + 0.2 - 0.3 > 0
+    assert wilcoxon_p(np.array([plus, minus, 0.4 - 0.3, -0.2])) == wilcoxon_p(np.array([1.0, -1, 1, -2]))
+    assert wilcoxon_p(np.array([0.1 + 0.2 - 0.3, 1.0, 2.0])) == 0.5, "zero but for rounding"
+
+
 def test_tied_differences_warn_of_nothing():
     assert 0 < wilcoxon_p(np.array([0.5, 0.5, -0.5, 1.0, 1.0, 2.0])) < 1
 
@@ -86,7 +96,12 @@ def test_corrected_t_by_hand():
     assert corrected_t_p(np.array([1.0, 2.0, 3.0]), n_train=1, n_test=0) == pytest.approx(plain)
     assert math.isnan(corrected_t_p(np.array([1.0]), n_train=4, n_test=1))
     assert corrected_t_p(np.zeros(3), n_train=4, n_test=1) == 1.0
-    assert corrected_t_p(np.ones(3), n_train=4, n_test=1) == 0.0
+
+
+def test_differences_without_any_spread_have_no_corrected_t():
+    assert math.isnan(corrected_t_p(np.ones(3), n_train=4, n_test=1))
+    rounded = np.array([0.3 - 0.2, 0.4 - 0.3, 0.5 - 0.4])
+    assert len(set(rounded)) > 1 and math.isnan(corrected_t_p(rounded, n_train=4, n_test=1))
 
 
 @pytest.mark.parametrize("factor", [1.0, 1000.0])
@@ -104,23 +119,73 @@ def test_ranks_share_ties_and_know_the_direction():
     assert found.tolist() == [[1.5, 3.0, 1.5], [1.0, 2.0, 3.0]]
 
 
-def test_friedman_is_the_published_one():
+def test_iman_and_davenport_are_the_published_ones():
     """Demsar (2006), section 3.2.2: four methods, 14 data sets, F = 3.69 with 3 and 39 degrees of freedom."""
     average = np.array([3.143, 2.000, 2.893, 1.964])
-    assert friedman_p(average, 14) == pytest.approx(stats.f.sf(3.69, 3, 39), rel=0.02)
+    assert iman_davenport_p(average, 14) == pytest.approx(stats.f.sf(3.69, 3, 39), rel=0.02)
 
 
-def test_friedman_knows_the_extremes():
-    assert friedman_p(np.array([1.0, 2.0, 3.0]), 5) == 0.0
-    assert friedman_p(np.array([2.0, 2.0, 2.0]), 5) == 1.0
+@pytest.mark.parametrize(
+    ("datasets", "methods", "p"), [(2, 2, 1 / 2), (2, 3, 1 / 6), (3, 3, 1 / 36), (2, 7, 1 / 5040)]
+)
+def test_friedman_of_data_sets_that_rank_alike(datasets, methods, p):
+    alike = np.tile(np.arange(1.0, methods + 1), (datasets, 1))
+    assert friedman_p(alike) == (pytest.approx(p), True)
+    assert iman_davenport_p(alike[0], datasets) == pytest.approx(p), "an approximation is no lower"
 
 
-def test_friedman_agrees_with_scipy_on_chi_squared():
+def test_friedman_of_methods_that_tie_or_take_turns():
+    assert friedman_p(np.full((5, 3), 2.0)) == (1.0, True)
+    assert friedman_p(np.array([[1.0, 2, 3], [2, 3, 1], [3, 1, 2]])) == (pytest.approx(1.0), True)
+    assert friedman_p(np.full((6, 17), 9.0)) == (1.0, False)
+
+
+def test_friedman_on_large_tables_is_approximated_and_never_zero():
+    alike = np.tile(np.arange(1.0, 18), (6, 1))
+    p, exact = friedman_p(alike)
+    assert not exact and 0 < p == pytest.approx(math.factorial(17) ** -5.0)
+
+
+def friedman_by_enumeration(scores):
+    """The share of all orders within the rows whose statistic is that of the scores or larger; scipy's."""
+
+    def statistic(rows):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return stats.friedmanchisquare(*np.array(rows).T).statistic
+
+    rows = [list(itertools.permutations(row)) for row in scores.tolist()]
+    orders = [statistic(choice) for choice in itertools.product(rows[0][:1], *rows[1:])]
+    return np.mean(np.array(orders) >= statistic(scores) - 1e-9)
+
+
+@pytest.mark.parametrize(("shape", "levels"), [((4, 3), 3), ((3, 3), 9), ((3, 4), 3), ((2, 5), 4)])
+def test_friedman_is_the_enumeration_of_scipys_statistic(shape, levels):
+    scores = np.random.default_rng(7).integers(levels, size=shape).astype(float)
+    ranked = ranks(scores, np.zeros(len(scores), bool))
+    assert friedman_p(ranked) == (pytest.approx(friedman_by_enumeration(scores)), True)
+
+
+@pytest.mark.parametrize("wins", [5, 7, 9])
+def test_friedman_of_two_methods_is_the_sign_test(wins):
+    scores = np.array([[1.0, 0.0]] * wins + [[0.0, 1.0]] * (9 - wins))
+    expected = stats.binomtest(wins, 9).pvalue
+    assert friedman_p(ranks(scores, np.ones(9, bool))) == (pytest.approx(expected), True)
+
+
+def test_the_approximation_and_the_enumeration_meet_on_many_data_sets():
+    scores = np.random.default_rng(3).normal(size=(20, 3)) + np.array([0, 0.3, 0.6])
+    ranked = ranks(scores, np.zeros(20, bool))
+    p = exact_friedman_p(ranked)
+    assert iman_davenport_p(ranked.mean(axis=0), 20) == pytest.approx(p, rel=0.15)
+    assert exact_friedman_p(ranked, most=100) is None
+
+
+def test_iman_and_davenport_correct_scipys_chi_squared():
     scores = np.random.default_rng(3).normal(size=(9, 4)) + np.array([0, 0.5, 0, 1])
     statistic = stats.friedmanchisquare(*scores.T).statistic
     average = ranks(scores, np.zeros(9, bool)).mean(axis=0)
     expected = stats.f.sf(8 * statistic / (9 * 3 - statistic), 3, 24)
-    assert friedman_p(average, 9) == pytest.approx(expected, rel=1e-9)
+    assert iman_davenport_p(average, 9) == pytest.approx(expected, rel=1e-9)
 
 
 def test_critical_difference_is_the_published_one():
@@ -201,6 +266,11 @@ def test_interval_covers_what_theory_says():
     low, high = interval(bootstrap("rmse", [run], resamples=4000)[0] ** 2)
     expected = stats.binom(n, 0.5).ppf([0.025, 0.975]) / n
     assert (low, high) == pytest.approx(tuple(expected), abs=0.006)  # two steps of the binomial, 1/400 each
+
+
+def test_one_molecule_has_no_interval():
+    run = Predictions(rows=np.array([7]), predicted=np.array([[1.0]]), truth=np.array([[2.0]]))
+    assert np.isnan(interval(bootstrap("rmse", [run, run], resamples=20)[0])).all()
 
 
 def test_draws_are_paired_reproducible_and_independent_of_chunks(monkeypatch):

@@ -18,7 +18,7 @@ from scipy import stats
 
 from molweight.configuration.methods import NO_PRETRAINING, parse_method
 from molweight.leaderboard.rows import Row, unique
-from molweight.leaderboard.statistics import LEVEL, Array
+from molweight.leaderboard.statistics import LEVEL, ROUNDING, Array
 from molweight.reporting.markdown import number, table
 
 FEWEST = 3  # objectives; between two there is a paired test
@@ -70,14 +70,15 @@ def objective_effect(values: Array) -> dict[str, float]:
 
     Returns:
         ``between``: standard deviation of the objectives' means; ``within``: of what neither objective nor
-        seed explains; ``p`` of the F test that all objectives are alike (NaN where nothing varies).
+        seed explains; ``p`` of the F test that all objectives are alike (NaN where that is rounding only).
     """
     m, s = values.shape
     means, blocks = values.mean(axis=1), values.mean(axis=0)
     residual = values - means[:, None] - blocks[None, :] + values.mean()
     within = float(np.square(residual).sum() / ((m - 1) * (s - 1)))
     between = float(means.var(ddof=1))
-    p = float(stats.f.sf(s * between / within, m - 1, (m - 1) * (s - 1))) if within > 0 else math.nan
+    noise = within > np.square(ROUNDING * np.abs(values).max())
+    p = float(stats.f.sf(s * between / within, m - 1, (m - 1) * (s - 1))) if noise else math.nan
     return {"between": math.sqrt(between), "within": math.sqrt(within), "p": p}
 
 

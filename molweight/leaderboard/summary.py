@@ -198,6 +198,7 @@ def rank_methods(rows: Sequence[Row], methods: Sequence[str]) -> Summary:
         "of": len(datasets),
         "methods": [],
         "friedman_p": None,
+        "friedman_exact": None,
         "critical_difference": None,
     }
     if len(methods) < 2 or len(means) < 2:
@@ -206,12 +207,15 @@ def rank_methods(rows: Sequence[Row], methods: Sequence[str]) -> Summary:
             "skipped": "Average ranks need at least two methods, and two data sets on which all have a "
             f"score; here {len(methods)} and {len(means)}.",
         }
-    average = ranks(np.array(list(means.values())), np.array(higher)).mean(axis=0)
+    ranked = ranks(np.array(list(means.values())), np.array(higher))
+    average = ranked.mean(axis=0)
     listed = [{"method": name, "rank": float(rank)} for name, rank in zip(methods, average, strict=True)]
+    p, exact = friedman_p(ranked)
     return {
         **base,
         "methods": sorted(listed, key=lambda one: one["rank"]),
-        "friedman_p": friedman_p(average, len(means)),
+        "friedman_p": p,
+        "friedman_exact": exact,
         "critical_difference": critical_difference(len(methods), len(means)),
         "skipped": None,
     }

@@ -118,7 +118,8 @@ def test_sentence(dataset: Summary) -> str:
     if dataset["test"] == "corrected_t":
         return (
             f"p: corrected resampled t test of Nadeau and Bengio over seeds{corrected}; every seed has its "
-            "own split, whose training parts overlap."
+            "own split, whose training parts overlap. "
+            "Fewer than two differences, or none that differ from each other, have no p."
         )
     lowest, limit = dataset["smallest_p"], ""
     if lowest is not None and lowest > LEVEL:
@@ -194,12 +195,14 @@ def rank_lines(ranks: Summary) -> list[str]:
         return [ranks["skipped"]]
     names, p = ", ".join(ranks["datasets"]), ranks["friedman_p"]
     friedman = f"p = {p:.2g}" if p >= 1e-4 else "p < 0.0001"
+    exact = ranks["friedman_exact"]
+    kind = "exact over all permutations of the ranks" if exact else "as corrected by Iman and Davenport"
     meaning = "they differ" if p < LEVEL else "no difference is shown, whatever the bars below say"
     return [
         f"Ranks are averaged over the {len(ranks['datasets'])} of {ranks['of']} data sets on which every "
-        f"method has a score ({names}). Are all methods alike? Friedman's test, as corrected by Iman and "
-        f"Davenport: {friedman}, so {meaning}. Nemenyi's critical difference "
-        f"is {ranks['critical_difference']:.2f} (α = {LEVEL:g}): methods that a bar joins do not differ by "
+        f"method has a score ({names}). Are all methods alike? Friedman's test, "
+        f"{kind}: {friedman}, so {meaning}. Nemenyi's critical difference is "
+        f"{ranks['critical_difference']:.2f} (α = {LEVEL:g}): methods that a bar joins do not differ by "
         "more.",
         "",
         "![Average ranks with Nemenyi's critical difference](ranks.png)",

@@ -50,9 +50,12 @@ def bootstrap(metric: str, runs: Sequence[Predictions], *, resamples: int, seed:
         seed: of the draws.
 
     Returns:
-        NaN where the metric is not defined, such as an ROC-AUC of one class.
+        NaN where the metric is not defined, such as an ROC-AUC of one class; everywhere with a single
+        molecule, whose resamples are all alike.
     """
     everyone = np.unique(np.concatenate([run.rows for run in runs]))
+    if len(everyone) < 2:
+        return np.full((len(runs), resamples), math.nan)
     places = [np.searchsorted(everyone, run.rows) for run in runs]
     chunks = [
         [
