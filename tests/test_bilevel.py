@@ -131,6 +131,40 @@ def test_in_the_burn_in_the_weights_wait() -> None:
     assert records[0].losses == plain.step().losses
 
 
+class Sized(nn.Module):
+    """Notes how many samples it is given; its outputs are the bare parameter."""
+
+    def __init__(self, outputs: tuple[int, ...]) -> None:
+        super().__init__()
+        self.point, self.outputs, self.sizes = nn.Parameter(torch.ones(())), outputs, list[int]()
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Zero-dimensional parameter, expanded."""
+        self.sizes.append(len(batch["x"]))
+        return self.point.square().expand(self.outputs)
+
+
+def test_a_batch_fraction_keeps_a_share_of_both_batches() -> None:
+    objectives, task = Sized((2,)), Sized((1, 1))
+    module = JointModel(objectives, task, lambda outputs, batch: outputs.sum())
+    mixture = Mixture(names=("a", "b"))
+    joint = Joint(
+        module=module,
+        optimizer=torch.optim.SGD(module.parameters(), lr=0.1),
+        batches=Together(Cycle([{"x": torch.zeros(128, 1)}]), Cycle([{"x": torch.zeros(64, 1)}])),
+        mixture=mixture,
+    )
+    weights = Weighting(
+        module=mixture,
+        optimizer=torch.optim.SGD(mixture.parameters(), lr=0.5),
+        batches=Cycle([{"x": torch.zeros(8, 1)}]),
+        finetuning=SharedTask(task, lambda outputs, batch: outputs.sum()),
+    )
+    Bilevel(joint, weights, Hypergradient(batch_fraction=0.25), every=1).step()
+    assert objectives.sizes == [128, 32], "a training step, then a quarter for the hypergradient"
+    assert task.sizes == [64, 8, 16], "with the validation batch between"
+
+
 class TwoPlaces(nn.Module):
     """A backbone that stands in two places, as in a joint model, and a weight that two layers share."""
 

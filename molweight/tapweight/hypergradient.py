@@ -129,9 +129,14 @@ class Hypergradient:
         return method(checked, b)
 
     def part(self, batch: Batch) -> Batch:
-        """The first samples of a batch, ``batch_fraction`` of them."""
+        """The first samples of a batch, ``batch_fraction`` of them.
+
+        A joint batch holds two batches of different length: each keeps its own share.
+        """
         if self.batch_fraction == 1:
             return batch
-        size = max(map(len, batch.values()))
-        count = max(min(SMALLEST_BATCH, size), math.ceil(self.batch_fraction * size))
-        return {name: values[:count] for name, values in batch.items()}
+
+        def share(size: int) -> int:
+            return max(min(SMALLEST_BATCH, size), math.ceil(self.batch_fraction * size))
+
+        return {name: values[: share(len(values))] for name, values in batch.items()}
