@@ -5,10 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from types import SimpleNamespace
 
 import pytest
+import torch
 
+from molweight.run_directory import RunDirectory
 from molweight.signals import WATCHED, Interrupted, interruptible, stop_if_asked
+from molweight.stages import steps
+from molweight.tapweight.solver import StepRecord
 
 CODES = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 138)]
 
@@ -89,3 +94,40 @@ def test_other_threads_may_run_without_handlers():
     thread.start()
     thread.join()
     assert seen == [before]
+
+
+class Counter:
+    """A trainer that counts, and is sent a signal in one of its steps."""
+
+    device, trained, count = torch.device("cpu"), (), 0
+
+    def __init__(self, asked):
+        self.asked = asked
+
+    def step(self):
+        self.count += 1
+        if self.count == self.asked:
+            send(signal.SIGTERM)
+        found = dict.fromkeys(StepRecord.__dataclass_fields__)
+        return StepRecord(**found | {"step": self.count, "weights": {"a": 1.0}, "losses": {"a": 0.5}})
+
+    def state_dict(self):
+        return {"count": self.count}
+
+    def load_state_dict(self, state):
+        self.count = state["count"]
+
+
+@pytest.mark.parametrize(("asked", "saved"), [(4, [2, 4]), (3, [2, 3])])
+def test_a_signal_at_a_checkpoint_saves_once(asked, saved, tmp_path, monkeypatch):
+    written, honest = [], steps.save_checkpoint
+    monkeypatch.setattr(steps, "save_checkpoint", lambda *a, **k: written.append(a[1]) or honest(*a, **k))
+    config = SimpleNamespace(learn=SimpleNamespace(checkpoint_every=2))
+    directory, trainer = RunDirectory(tmp_path), Counter(asked)
+    with pytest.raises(Interrupted), interruptible():
+        steps.run_steps(trainer, config, directory, steps=6, what="", progress=False)
+    assert written == saved and trainer.count == asked
+    again = Counter(0)
+    steps.run_steps(again, config, directory, steps=6, what="", progress=False)
+    assert written == [*saved, *(step for step in (4, 6) if step > asked)] and again.count == 6
+    assert [record["step"] for record in directory.records()] == list(range(1, 7))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -53,7 +52,7 @@ def run_steps(
     """Bring a trainer to a number of outer steps; every step is recorded.
 
     Every outer step is a line of ``steps.jsonl``; a checkpoint is written every
-    ``learn.checkpoint_every`` steps, at the end, and when a signal asks to stop.
+    ``learn.checkpoint_every`` steps, at the end, and when a signal asks to stop; once for a step.
 
     Args:
         trainer: continued from the directory's newest checkpoint.
@@ -65,16 +64,18 @@ def run_steps(
     """
 
     device = trainer.device
-    losses: list[float] = []  # on validation, since the last checkpoint
+    saved = -1  # the step of the newest checkpoint of this process
 
     def save() -> None:
+        nonlocal saved
+        if saved == trainer.count:
+            return
         require_same_models(trainer)
         state = trainer.state_dict()
         if leads():
-            loss = statistics.fmean(losses) if losses else None
             directory.sync_records()
-            save_checkpoint(directory.checkpoints, trainer.count, state, loss=loss)
-        losses.clear()
+            save_checkpoint(directory.checkpoints, trainer.count, state)
+        saved = trainer.count
 
     resume(trainer, directory)
     require_same_models(trainer)
@@ -83,8 +84,6 @@ def run_steps(
         while trainer.count < steps:
             record = trainer.step()
             directory.append_record(record.as_dict())
-            if record.validation_loss is not None:
-                losses.append(record.validation_loss)
             bar.set_postfix_str(in_short(record))
             bar.update()
             if trainer.count % config.learn.checkpoint_every == 0 or trainer.count == steps:

@@ -1,4 +1,4 @@
-"""Checkpoints that can be trusted: safetensors and JSON, verified on reading; the last two and the best stay.
+"""Checkpoints that can be trusted: safetensors and JSON, verified on reading; the last two stay.
 
 A checkpoint is a pair ``step-<n>.safetensors`` and ``step-<n>.json``. The JSON file is written last and
 carries the other's SHA-256 and its own, so a pair that was cut short or has a flipped bit is recognised and
@@ -28,14 +28,13 @@ KEEP = 2  # pairs: the newest, and one to fall back on
 SCHEMA = 1
 
 
-def save_checkpoint(folder: Path, step: int, state: dict[str, Any], *, loss: float | None = None) -> None:
-    """Write the state after ``step`` steps, read it back, and drop all but the newest pairs and the best one.
+def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> None:
+    """Write the state after ``step`` steps, read it back, and drop all but the newest pairs.
 
     Args:
         folder: of the checkpoints.
         step: names the pair; larger is newer.
         state: nested dictionaries and lists of tensors and plain values.
-        loss: on validation; the pair with the lowest one stays. None where there is none yet.
 
     Raises:
         DataError: it cannot be written, or the disk gives back something else; older pairs are left alone.
@@ -47,7 +46,6 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any], *, loss: flo
     content = {
         "schema": SCHEMA,
         "step": step,
-        "loss": loss,
         "sha256": hashlib.sha256(encoded).hexdigest(),
         "state": tree,
     }
@@ -55,10 +53,8 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any], *, loss: flo
     write_json(data.with_suffix(".json"), {**content, "digest": _digest(content)})
     _verify(data.with_suffix(".json"), content)
     files = sorted(folder.glob("step-*.json"))
-    lowest = min(map(_loss, files))
     for old in files[:-KEEP]:
-        if lowest == math.inf or _loss(old) > lowest:
-            old.unlink()
+        old.unlink()
     for tensors_file in folder.glob("step-*.safetensors"):
         if not tensors_file.with_suffix(".json").exists():  # its pair is gone, or was never completed
             tensors_file.unlink()
@@ -79,15 +75,6 @@ def load_checkpoint(folder: Path) -> tuple[int, dict[str, Any]] | None:
     if files:
         raise DataError(f"every checkpoint in {folder} is damaged; delete the folder to start over")
     return None
-
-
-def _loss(file: Path) -> float:
-    """The validation loss of a checkpoint; infinite where it is unknown."""
-    try:
-        loss = json.loads(file.read_text())["loss"]
-    except (OSError, ValueError, KeyError, TypeError):  # damaged, or older than this entry
-        return math.inf
-    return float(loss) if isinstance(loss, int | float) else math.inf
 
 
 def _verify(file: Path, content: dict[str, Any]) -> None:
