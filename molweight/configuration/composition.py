@@ -15,6 +15,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from molweight.configuration.literal import literal
 from molweight.errors import NO_SMILES, ConfigError, unknown
 
 
@@ -28,6 +29,7 @@ class Tree:
         folder: of the groups that are not shared, below the configuration folder; empty: none.
         files: groups that take a file instead of a name, to the choice that reads it.
         others: groups that take any name, to the choice that resolves those without a file of their own.
+        schema: sections, to the dotted names of their dataclasses, which say what is text.
     """
 
     primary: str
@@ -35,6 +37,7 @@ class Tree:
     folder: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
     others: Mapping[str, str] = field(default_factory=dict)
+    schema: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def groups(self) -> list[str]:
@@ -54,6 +57,12 @@ MOLECULES = Tree(
     primary="config",
     command="python -m molweight.run",
     files={"dataset": "csv", "corpus": "file", "split": "file"},
+    schema={
+        "dataset": "molweight.molecules.cards.DatasetCard",
+        "corpus": "molweight.molecules.cards.CorpusCard",
+        "split": "molweight.objectives.setup.SplitRecipe",
+        "backbone": "molweight.objectives.setup.BackboneRecipe",
+    },
 )
 
 
@@ -113,7 +122,8 @@ def spelled_out(overrides: Sequence[str], tree: Tree = MOLECULES) -> list[str]:
 
 
 def in_folder(override: str, tree: Tree) -> str:
-    """An override whose group, if it is one, is named with the folder that holds it."""
+    """An override with text in quotes; its group, if it is one, is named with the folder that holds it."""
+    override = literal(override, tree.schema)
     found = re.match(r"([+~]*)(\w+)(?=[=@]|$)", override)
     if found is None or not tree.folder:
         return override

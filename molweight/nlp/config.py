@@ -26,6 +26,11 @@ TEXT = Tree(
     folder="nlp",
     files={"corpus": "file"},
     others={"backbone": "transformers"},
+    schema={
+        "task": "molweight.nlp.task.TaskCard",
+        "corpus": "molweight.nlp.corpus.TextCorpusCard",
+        "backbone": "molweight.nlp.pretrained.EncoderRecipe",
+    },
 )
 
 
