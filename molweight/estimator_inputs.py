@@ -5,15 +5,20 @@ Letters: n molecules, t targets.
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from molweight.errors import DataError
+from molweight.errors import ConfigError, DataError
 
 SMILES = "smiles"
 """Name of a column of molecules."""
+SEEDS = 2**32  # as many as NumPy's and scikit-learn's
+
+RandomState = int | np.random.RandomState | np.random.Generator | None
+"""What scikit-learn takes as ``random_state``, and NumPy's newer generators."""
 
 
 def as_smiles(X: Any) -> list[str]:
@@ -39,6 +44,32 @@ def as_smiles(X: Any) -> list[str]:
         if not isinstance(one, str):
             raise DataError(f"X must be SMILES, found {one!r} at position {place}")
     return [str(one) for one in texts]
+
+
+def seed_of(random_state: Any) -> int:
+    """The seed of one fit: the number itself, or one that is drawn from a :data:`RandomState`.
+
+    A generator moves on with every draw, so a second fit has another seed. None takes one from the system.
+
+    Raises:
+        ConfigError: something else.
+    """
+    if random_state is None:
+        random_state = np.random.default_rng()
+    if isinstance(random_state, np.random.RandomState):
+        return int(random_state.randint(SEEDS, dtype=np.int64))
+    if isinstance(random_state, np.random.Generator):
+        return int(random_state.integers(SEEDS))
+    if (
+        isinstance(random_state, bool)
+        or not isinstance(random_state, Integral)
+        or not 0 <= random_state < SEEDS
+    ):
+        raise ConfigError(
+            f"random_state must be a whole number between 0 and {SEEDS - 1}, None, np.random.RandomState or "
+            f"np.random.Generator, got {random_state!r}"
+        )
+    return int(random_state)
 
 
 def with_index(X: Any, smiles: list[str]) -> Any:

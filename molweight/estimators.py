@@ -29,7 +29,15 @@ from molweight.config import load_config
 from molweight.configuration.composition import quoted
 from molweight.configuration.methods import NO_NETWORK
 from molweight.errors import ConfigError, DataError
-from molweight.estimator_inputs import SMILES, as_smiles, refuse_gaps, targets_of, with_index
+from molweight.estimator_inputs import (
+    SMILES,
+    RandomState,
+    as_smiles,
+    refuse_gaps,
+    seed_of,
+    targets_of,
+    with_index,
+)
 from molweight.experiment import run_experiment
 from molweight.files import read_json, write_bytes, write_json
 from molweight.inference.embedding import embedding_columns, embeddings
@@ -66,7 +74,8 @@ class MolWeightEstimator(BaseEstimator):  # type: ignore[misc]
         epochs: of the final finetuning, at most.
         validation_fraction: of the molecules of ``fit``, (0, 1).
         split: how they are chosen: ``random``, ``stratified``, ``scaffold``, ``scaffold_balanced``, …
-        random_state: seed of everything, a whole number.
+        random_state: seed of everything, a whole number; or a ``np.random.RandomState`` or ``Generator`` that
+            each ``fit`` draws one from, or None for one from the system. After ``fit`` it is ``seed_``.
         device: ``auto``, ``cpu``, ``cuda``, ``mps``.
         run_dir: new folder in which the run is kept, and continued if it was cut short; None keeps none.
         options: further options of ``python -m molweight.run``, such as ``["standardise.uncharge=true"]``.
@@ -87,7 +96,7 @@ class MolWeightEstimator(BaseEstimator):  # type: ignore[misc]
         epochs: int = 60,
         validation_fraction: float = 0.1,
         split: str = "random",
-        random_state: int = 0,
+        random_state: RandomState = 0,
         device: str = "auto",
         run_dir: str | Path | None = None,
         options: Sequence[str] = (),
@@ -122,6 +131,7 @@ class MolWeightEstimator(BaseEstimator):  # type: ignore[misc]
         columns = [f"y{j}" for j in range(labels.shape[1])]
         frame = pd.DataFrame(labels, columns=columns)
         frame.insert(0, SMILES, smiles)
+        self.seed_ = seed_of(self.random_state)
         with self._folder() as folder:
             config = load_config(*self._overrides(columns), f"run_dir={quoted(str(folder))}")
             run_experiment(config, table=frame, progress=self.verbose, page=self.run_dir is not None)
@@ -150,9 +160,9 @@ class MolWeightEstimator(BaseEstimator):  # type: ignore[misc]
             *("dataset=csv", f"dataset.smiles_column={SMILES}", f"dataset.targets=[{','.join(columns)}]"),
             *(f"dataset.task_type={self.kind}", f"method={self.method}", f"backbone={self.backbone}"),
             *([] if self.backbone_init is None else [f"backbone.init={quoted(self.backbone_init)}"]),
-            *(f"objectives={self.objectives}", f"corpus={self.corpus}", f"seed={self.random_state}"),
+            *(f"objectives={self.objectives}", f"corpus={self.corpus}", f"seed={self.seed_}"),
             *(f"split={self.split}", f"split.fractions=[{1 - valid},{valid},0]"),
-            *([f"split.seed={self.random_state}"] if seeded else []),
+            *([f"split.seed={self.seed_}"] if seeded else []),
             *(f"learn.steps={self.steps}", f"finetune.epochs={self.epochs}", f"device={self.device}"),
             *self.options,
         ]
@@ -229,6 +239,8 @@ class MolWeightEstimator(BaseEstimator):  # type: ignore[misc]
         for name, content in self.files_.items():
             write_bytes(folder / name, content)
         parameters = {name: plain(value) for name, value in self.get_params().items()}
+        if not isinstance(parameters["random_state"], int | None):  # a generator, which has moved on since
+            parameters["random_state"] = getattr(self, "seed_", None)
         write_json(
             folder / OWN, {"schema": SCHEMA, "kind": self.kind, "parameters": parameters, **self._own()}
         )
@@ -384,4 +396,6 @@ def plain(value: Any) -> Any:
     """A parameter as JSON holds it."""
     if isinstance(value, Path):
         return str(value)
+    if isinstance(value, np.generic):
+        return value.item()
     return list(value) if isinstance(value, tuple) else value

@@ -21,6 +21,7 @@ from molweight import MolWeightClassifier, MolWeightRegressor, predict
 from molweight.__main__ import main
 from molweight.configuration.named_cards import dataset_card
 from molweight.errors import ConfigError, DataError
+from molweight.estimator_inputs import seed_of
 from molweight.molecules.datasets import load_dataset
 
 QUICK = {"method": "direct", "steps": 2, "epochs": 2, "objectives": "smoke", "options": list(SMALLEST)}
@@ -143,6 +144,29 @@ def test_parameters_are_cloned():
     assert copy.set_params(steps=9).steps == 9 and made.steps == 7
     assert is_regressor(made) and is_classifier(MolWeightClassifier())
     assert "MolWeightRegressor" in made._repr_html_()
+
+
+def test_a_generator_gives_each_fit_a_seed(series, tmp_path):
+    expected = [seed_of(state) for state in [np.random.RandomState(0)] * 2]
+    assert len(set(expected)) == 2, "it moves on"
+    made = MolWeightRegressor(**QUICK, random_state=np.random.RandomState(0))
+    assert clone(made).random_state is not made.random_state is made.get_params()["random_state"]
+    fitted = made.fit(*series)
+    assert fitted.seed_ == fitted.report_.content["seed"] == expected[0]
+    fitted.save(tmp_path)
+    assert MolWeightRegressor.load(tmp_path).random_state == expected[0]
+
+
+def test_a_random_state_is_what_scikit_learn_takes():
+    assert seed_of(7) == seed_of(np.int64(7)) == 7
+    draws = [seed_of(state) for state in (None, None, *map(np.random.default_rng, (0, 1)))]
+    assert len(set(draws)) == 4 and all(0 <= seed < 2**32 for seed in draws)
+    assert seed_of(np.random.default_rng(0)) == draws[2]
+    for wrong in (-1, 2**32, 1.5, "0", True, np.random):
+        with pytest.raises(
+            ConfigError, match=r"random_state must be a whole number between 0 and 4294967295"
+        ):
+            MolWeightRegressor(**QUICK, random_state=wrong).fit(["C", "CC"], [0, 1])
 
 
 def test_nothing_is_predicted_before_fit():
