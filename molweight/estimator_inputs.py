@@ -60,11 +60,8 @@ def seed_of(random_state: Any) -> int:
         return int(random_state.randint(SEEDS, dtype=np.int64))
     if isinstance(random_state, np.random.Generator):
         return int(random_state.integers(SEEDS))
-    if (
-        isinstance(random_state, bool)
-        or not isinstance(random_state, Integral)
-        or not 0 <= random_state < SEEDS
-    ):
+    whole = isinstance(random_state, Integral) and not isinstance(random_state, bool)
+    if not whole or not 0 <= int(random_state) < SEEDS:
         raise ConfigError(
             f"random_state must be a whole number between 0 and {SEEDS - 1}, None, np.random.RandomState or "
             f"np.random.Generator, got {random_state!r}"

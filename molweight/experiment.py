@@ -17,6 +17,7 @@ from torch import Tensor
 from molweight.configuration.recipes import RunConfig
 from molweight.errors import DataError, MolweightError
 from molweight.files import write_json, write_text
+from molweight.machine import at_most
 from molweight.predictions_file import save_predictions
 from molweight.reporting.content import Report, build_report
 from molweight.reporting.figures import save_weights_plot
@@ -94,7 +95,7 @@ def run_experiment(
             if leads():
                 directory.open(config.text, config.hash)
                 held.enter_context(crash_log(directory.crash_log))
-        with noted(directory), interruptible():
+        with noted(directory), interruptible(), at_most(config.threads):
             report = _run(config, directory, device, table, unlabelled, progress=progress, command=command)
     if page and not launched_rank():
         try_page(directory.path)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 PACKAGES = (
@@ -12,12 +14,31 @@ PACKAGES = (
     *("numpy", "scikit-learn", "pandas", "betty-ml"),
 )
 
+_granted: int | None = None  # cores that a run keeps to; no context variable, which threads would not see
+
 
 def cores() -> int:
     """Cores that this process may use: containers and batch systems restrict them."""
     if hasattr(os, "sched_getaffinity"):  # not on macOS or Windows
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def granted_cores() -> int:
+    """Cores for work that is shared out among processes or threads: all, or those of :func:`at_most`."""
+    return cores() if _granted is None else min(_granted, cores())
+
+
+@contextmanager
+def at_most(count: int | None) -> Iterator[None]:
+    """Keep such work inside to a number of cores; None leaves it as it is."""
+    global _granted
+    before = _granted
+    _granted = before if count is None else count
+    try:
+        yield
+    finally:
+        _granted = before
 
 
 def processor() -> str:

@@ -52,7 +52,7 @@ ALLOWED = {
         *("tapweight", "training", "molecules", "inference", "configuration", "stages"),
     ),
     "experiment": (
-        *("errors", "files", "signals", "tensor_files", "run_directory", "predictions_file"),
+        *("errors", "files", "machine", "signals", "tensor_files", "run_directory", "predictions_file"),
         *("tapweight", "training", "configuration", "stages", "reporting"),
     ),
     "jobs": ("errors", "files", "machine", "signals", "run_directory", "configuration", "experiment"),

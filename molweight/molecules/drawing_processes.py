@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from itertools import islice
 
 from molweight.errors import ConfigError, DataError
-from molweight.machine import cores
+from molweight.machine import granted_cores
 from molweight.molecules.drawing import Drawn, draw
 from molweight.molecules.render import check_size
 from molweight.molecules.standardise import AS_GIVEN, Standardisation
@@ -56,7 +56,7 @@ def draw_all(
         texts: read as needed.
         size: side of the pictures, 16 to 2048 px.
         canonicalise: see :func:`draw`.
-        workers: processes that draw; None = one for each core.
+        workers: processes that draw; None = one for each core that the run may use.
         seconds: that one molecule may take, > 0.
         standardise: see :func:`draw`.
 
@@ -69,7 +69,7 @@ def draw_all(
         raise ConfigError(f"workers must be at least 1, found {workers}")
     if not seconds > 0:
         raise ConfigError(f"the time limit must be > 0 s, found {seconds}")
-    return _draw_all(iter(texts), workers or cores(), _Task(size, canonicalise, seconds, standardise))
+    return _draw_all(iter(texts), workers or granted_cores(), _Task(size, canonicalise, seconds, standardise))
 
 
 def serve(size: int, canonicalise: bool, seconds: float, standardise: dict[str, bool]) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from molweight.machine import cores
+from molweight.machine import granted_cores
 from molweight.molecules.fingerprints import ecfp_array
 from molweight.tapweight.typing import Batch
 
@@ -46,7 +46,7 @@ class Forest:
             if len(np.unique(labels[known])) < 2:
                 self.models.append(float(labels[known].mean()) if known.any() else 0.0)
                 continue
-            forest = chosen(n_estimators=TREES, random_state=seed, n_jobs=cores())
+            forest = chosen(n_estimators=TREES, random_state=seed, n_jobs=granted_cores())
             self.models.append(forest.fit(features[known], labels[known]))
 
     def predict(self, smiles: Sequence[str]) -> np.ndarray:
