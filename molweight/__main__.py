@@ -8,10 +8,10 @@ import os
 import sys
 
 from molweight.commands.command_line import ANSWERS, COMMANDS, PLACES, parser
-from molweight.commands.endings import exit_code
+from molweight.commands.endings import exit_code, message
 from molweight.errors import ConfigError, DataError, MolweightError, unknown
 from molweight.option_parser import actions
-from molweight.terminal import printable
+from molweight.terminal import log_to_stderr, printable_lines
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -57,7 +57,7 @@ def answer(name: str, arguments: list[str]) -> int:
     from molweight.inference.command import embed_command, explain_command, predict_command
 
     command = {"predict": predict_command, "embed": embed_command, "explain": explain_command}[name]
-    return command(arguments, lambda line: print(f"molweight: {printable(line)}", file=sys.stderr))
+    return command(arguments, message)
 
 
 def completion(options: argparse.Namespace) -> int:
@@ -72,7 +72,7 @@ def completion(options: argparse.Namespace) -> int:
     for action in actions(whole):
         if kind := PLACES.get(str(action.metavar or action.dest)):
             action.complete = FILE if kind == "file" else DIRECTORY  # type: ignore[attr-defined]
-    say(complete(whole, shell=options.shell))
+    print(complete(whole, shell=options.shell))
     return 0
 
 
@@ -82,10 +82,10 @@ def convert(options: argparse.Namespace) -> int:
 
     if options.source.is_dir() or options.source.suffix == ".safetensors":
         count = convert_to_imagemol(options.source, options.destination)
-        print(f"{options.destination}: {count} tensors of the backbone, for ImageMol's finetune.py --resume")
+        say(f"{options.destination}: {count} tensors of the backbone, for ImageMol's finetune.py --resume")
         return 0
     found = convert_imagemol(options.source, options.destination)
-    print(
+    say(
         f"{options.destination}: {found['tensors']} tensors of the backbone "
         f"({found['heads']} of the pretraining heads left behind)"
     )
@@ -117,7 +117,7 @@ def datasets(options: argparse.Namespace) -> int:
     code = 0
     for answer in answers(options):
         if isinstance(answer, MolweightError):
-            print(f"molweight: {printable(answer)}", file=sys.stderr)
+            message(answer)
             code = max(code, answer.exit_code)
         else:
             say(answer)
@@ -125,23 +125,21 @@ def datasets(options: argparse.Namespace) -> int:
 
 
 def say(text: str) -> None:
-    """Print at once; what the terminal's encoding lacks is an escape."""
-    encoding = sys.stdout.encoding or "utf-8"
+    """Print at once; what prints nothing, or is missing in the terminal's encoding, is an escape."""
+    text, encoding = printable_lines(text), sys.stdout.encoding or "utf-8"
     print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
 
 
 def leaderboard(options: argparse.Namespace) -> int:
     """Run a leaderboard or make its tables again; 0, or the highest exit code of its runs."""
-    import logging
-
     from molweight.leaderboard.command import run_command, shown
     from molweight.signals import Interrupted
 
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    log_to_stderr()
     try:
         board = run_command(options.tokens, tables_only=options.tables_only, announce=say)
     except Interrupted as stop:
-        print(f"molweight: {stop}; the same command continues", file=sys.stderr)
+        message(f"{stop}; the same command continues")
         return stop.exit_code
     say(shown(board))
     return board.exit_code

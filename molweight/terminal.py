@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 import textwrap
 from collections.abc import Sequence
 
 WIDTH = 80
+INDENT = "  "  # of what follows the first line of a message: no line in it passes for another message
 
 
 def printable(text: object) -> str:
@@ -13,6 +16,26 @@ def printable(text: object) -> str:
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode() for char in str(text)
     )
+
+
+def printable_lines(text: object, *, indent: str = "") -> str:
+    """Printable text that keeps its line breaks; lines after the first one begin with ``indent``."""
+    return f"\n{indent}".join(map(printable, str(text).split("\n")))
+
+
+class PrintableFormatter(logging.Formatter):
+    """Log records as printable text, for they quote files too."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The message, and a traceback if there is one."""
+        return printable_lines(super().format(record), indent=INDENT)
+
+
+def log_to_stderr() -> None:
+    """Show warnings on stderr, unless the program around this one has set up logging already."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(PrintableFormatter("%(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
 
 
 def shortened(text: str, width: int) -> str:

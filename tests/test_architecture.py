@@ -55,7 +55,10 @@ ALLOWED = {
         *("errors", "files", "machine", "signals", "tensor_files", "run_directory", "predictions_file"),
         *("tapweight", "training", "configuration", "stages", "reporting"),
     ),
-    "jobs": ("errors", "files", "machine", "signals", "run_directory", "configuration", "experiment"),
+    "jobs": (
+        *("errors", "files", "machine", "signals", "terminal"),
+        *("run_directory", "configuration", "experiment"),
+    ),
     "sweeps": (
         *("errors", "files", "signals", "terminal", "run_directory", "configuration", "reporting", "jobs"),
     ),

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 
 from molweight.errors import MolweightError
-from molweight.terminal import printable
+from molweight.terminal import INDENT, printable_lines
 
 
 def exit_code(command: Callable[[], int]) -> int:
@@ -14,8 +14,13 @@ def exit_code(command: Callable[[], int]) -> int:
     try:
         return command()
     except MolweightError as error:
-        print(f"molweight: {printable(error)}", file=sys.stderr)
+        message(error)
         return error.exit_code
     except KeyboardInterrupt:
-        print("molweight: interrupted", file=sys.stderr)
+        message("interrupted")
         return 130
+
+
+def message(sentence: object, *, name: str = "molweight") -> None:
+    """Print a sentence on stderr: an error, or how a command ended; it may quote a stranger's file."""
+    print(f"{name}: {printable_lines(sentence, indent=INDENT)}", file=sys.stderr)

@@ -9,7 +9,7 @@ import sys
 import hydra
 from omegaconf import DictConfig
 
-from molweight.commands.endings import exit_code
+from molweight.commands.endings import exit_code, message
 from molweight.configuration.composition import compose_config, config_dir, spelled_out
 from molweight.configuration.modality import Modality
 from molweight.configuration.run_config import to_run_config
@@ -23,7 +23,7 @@ from molweight.sweeps.options import asks_for_sweep
 from molweight.sweeps.plan import plan_sweep
 from molweight.sweeps.sweep import run_sweep
 from molweight.sweeps.table import table
-from molweight.terminal import printable
+from molweight.terminal import INDENT, log_to_stderr, printable, printable_lines
 from molweight.training.distributed import LeaderFailedError, asked_for, launched_rank
 
 FOREIGN = ("--config", "-cp", "-cn", "-cd", "--experimental-rerun")
@@ -33,7 +33,7 @@ FOREIGN = ("--config", "-cp", "-cn", "-cd", "--experimental-rerun")
 def run_command(modality: Modality, arguments: list[str] | None = None) -> int:
     """Compose, run, print the result; the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    log_to_stderr()
     logging.getLogger("molweight").setLevel(logging.WARNING if launched_rank() else logging.INFO)
     if "--version" in arguments:  # Hydra would tell its own
         print(version_line())
@@ -89,8 +89,7 @@ def one_run(config: DictConfig, modality: Modality, command: str) -> int:
     except LeaderFailedError as error:
         return error.exit_code  # it has said why
     except MolweightError as error:
-        name = f"molweight (process {launched_rank()})" if launched_rank() else "molweight"
-        print(f"{name}: {error}", file=sys.stderr)
+        message(error, name=f"molweight (process {launched_rank()})" if launched_rank() else "molweight")
         return error.exit_code
     except Interrupted as error:
         tell(f"molweight: {error}; run it again with run_dir={run.run_dir} to continue")
@@ -100,16 +99,16 @@ def one_run(config: DictConfig, modality: Modality, command: str) -> int:
         return 130
     if launched_rank():
         return 0
-    print(closing_lines(report))
+    print(printable_lines(closing_lines(report)))
     page = run.run_dir / "report.html"
-    print(f"report: {page if page.exists() else page.with_suffix('.md')}")
+    print(printable(f"report: {page if page.exists() else page.with_suffix('.md')}"))
     return 0
 
 
 def tell(sentence: str) -> None:
     """Print for people, in one of several processes."""
     if not launched_rank():
-        print(sentence, file=sys.stderr)
+        print(printable_lines(sentence, indent=INDENT), file=sys.stderr)
 
 
 def sweep_command(modality: Modality, arguments: list[str]) -> int:

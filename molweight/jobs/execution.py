@@ -15,6 +15,7 @@ import torch
 from molweight.jobs.job import Job, Outcome, attempt, died
 from molweight.machine import cores
 from molweight.signals import Interrupted, interruptible, stop_if_asked
+from molweight.terminal import log_to_stderr
 
 POLL = 0.5  # seconds between two looks for a signal, while processes work
 _kept = contextlib.ExitStack()  # a worker process answers signals in this way until it ends
@@ -121,12 +122,13 @@ def _stop(
 
 
 def prepare(threads: int) -> None:
-    """Set up a worker process: its share of the cores, and signals from its parent only.
+    """Set up a worker process: its share of the cores, its warnings, and signals from its parent only.
 
     A terminal sends Ctrl-C to a whole process group; in a group of its own the worker gets one request, from
     its parent, and so saves before it stops.
     """
     torch.set_num_threads(threads)
+    log_to_stderr()
     if hasattr(os, "setpgrp"):  # not on Windows
         os.setpgrp()
     _kept.enter_context(interruptible())
