@@ -18,6 +18,7 @@ from molweight.errors import ConfigError, DataError
 from molweight.inference.atom_pictures import atom_picture, colour
 from molweight.inference.explanation import explanations, integrated_gradients, nearest_atoms
 from molweight.inference.model import load_model
+from molweight.molecules import drawing_processes
 from molweight.molecules.render import atom_places, render
 from molweight.molecules.smiles import canonical
 from molweight.objectives.augment import normalised
@@ -155,6 +156,30 @@ def test_every_row_has_its_place(run_dir):
     assert [one.row for one in found] == [1, 2, 3, 4]
     assert [one.status for one in found] == ["ok", "invalid", "invalid", "unsupported"]
     assert [one.reason != "" for one in found] == [False, True, True, True]
+
+
+CRASHING = """
+import json, os, sys
+sys.path[:] = json.loads(sys.argv[1])
+from molweight.molecules import drawing_processes as drawing
+honest = drawing.draw
+def draw(text, size, **how):
+    if text == "NCC": os._exit(11)
+    return honest(text, size, **how)
+drawing.draw = draw
+drawing.serve(**json.loads(sys.argv[2]))
+"""
+
+
+def test_many_molecules_are_drawn_by_processes_that_may_crash(run_dir, monkeypatch):
+    """One more than are drawn here; none but two are molecules, which keeps it fast."""
+    few = explain(run_dir, ["CCO"], steps=1)[0]
+    monkeypatch.setattr(drawing_processes, "CHILD", CRASHING)
+    found = explain(run_dir, ["", "NCC", *["-"] * 62, "OCC"], steps=1)
+    assert [one.status for one in found] == ["invalid", "unsupported", *["invalid"] * 62, "ok"]
+    assert found[1].input == "NCC" and "ended the process that drew it (code 11)" in found[1].reason
+    assert found[-1].row == len(found) == 65 and found[-1].input == "OCC" and found[-1].smiles == few.smiles
+    np.testing.assert_array_equal(found[-1].scores, few.scores)
 
 
 def test_a_notebook_shows_the_molecule(run_dir):

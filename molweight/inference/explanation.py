@@ -22,11 +22,10 @@ from torch import Tensor
 
 from molweight.errors import ConfigError, DataError, unknown
 from molweight.inference.model import TrainedModel, load_model
+from molweight.inference.pipeline import drawings, fate, pictures_of
 from molweight.inference.requests import Request, requests
 from molweight.molecules.readers import Misshapen, Source
-from molweight.molecules.render import atom_places, render
-from molweight.molecules.smiles import InvalidSmilesError
-from molweight.molecules.standardise import standard_smiles
+from molweight.molecules.render import atom_places
 from molweight.objectives.augment import normalised
 from molweight.pages import svg_address
 
@@ -111,24 +110,21 @@ def explanations(
     if steps < 1:
         raise ConfigError(f"steps must be at least 1, got {steps}")
     size = model.image_size
-    for row, one in enumerate(asked, start=1):
-        if isinstance(one, Misshapen):
-            yield Explanation(row=row, input=one.text, status="invalid", reason=one.reason)
+    for row, (one, drawn) in enumerate(drawings(asked, [model.recipe]), start=1):
+        text = one.text if isinstance(one, Misshapen) else one
+        status, reason = fate(one, drawn)
+        if status != "ok":
+            yield Explanation(row=row, input=text, status=status, reason=reason)
             continue
-        try:
-            smiles = standard_smiles(one, model.standardise)
-            picture, atoms = render(smiles, size), atom_places(smiles, size)
-        except InvalidSmilesError as error:
-            yield Explanation(row=row, input=one, status=error.status, reason=str(error))
-            continue
-        pixels = torch.tensor(picture).permute(2, 0, 1)[None]
+        smiles, pixels = drawn[0].smiles, pictures_of(drawn, size)
+        atoms = atom_places(smiles, size)  # which has been drawn by now, and so can be
         owners = nearest_atoms(atoms, size)
         for place in places:
             attributed, prediction, blank = integrated_gradients(model, pixels, place, steps)
             scores: Array = np.bincount(owners.ravel(), attributed.ravel(), len(atoms)).astype(np.float64)
             yield Explanation(
                 row=row,
-                input=one,
+                input=text,
                 smiles=smiles,
                 target=model.task.names[place],
                 prediction=prediction,

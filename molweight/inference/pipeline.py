@@ -90,6 +90,20 @@ def answers(
     Raises:
         ConfigError: ``workers`` is less than one; at once, not with the first table.
     """
+    together = drawings(asked, recipes, workers=workers)
+    batch = max(1, PIXELS // max(size * size for size, _ in recipes))
+    chunks = iter(lambda: list(islice(together, batch)), [])
+    batches = ahead(unpacked(chunk, recipes) for chunk in chunks)
+    return tables(batches, columns, compute)
+
+
+def drawings(
+    asked: Iterable[Request], recipes: Sequence[Recipe], *, workers: int | None = None
+) -> Iterator[Asked]:
+    """Every row with what became of its molecule; arguments and errors as of :func:`answers`.
+
+    Processes of their own draw, which a molecule may crash or hang; a few molecules are drawn here.
+    """
     if workers is not None and workers < 1:
         raise ConfigError(f"workers must be at least 1, got {workers}")
     asked = iter(asked)
@@ -104,11 +118,7 @@ def answers(
             drawn.append(map(partial(draw, size=size, canonicalise=True, standardise=standardise), texts))
         else:
             drawn.append(draw_all(texts, size, canonicalise=True, workers=each, standardise=standardise))
-    together = zip(rows, zip(*drawn, strict=True), strict=True)
-    batch = max(1, PIXELS // max(size * size for size, _ in recipes))
-    chunks = iter(lambda: list(islice(together, batch)), [])
-    batches = ahead(unpacked(chunk, recipes) for chunk in chunks)
-    return tables(batches, columns, compute)
+    return zip(rows, zip(*drawn, strict=True), strict=True)
 
 
 def ahead(items: Generator[Item]) -> Iterator[Item]:
