@@ -83,7 +83,10 @@ def targets_of(y: Any) -> tuple[np.ndarray, list[str] | None]:
     try:
         labels = np.asarray(y, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise DataError(f"y must be numbers, NaN where missing: {error}") from error
+        raise DataError(
+            f"y must be numbers, NaN where missing: {error}; two classes in words (True, False) are "
+            "for MolWeightClassifier, y [n]"
+        ) from error
     if labels.ndim == 1:
         return labels[:, None], None
     if labels.ndim != 2 or not labels.shape[1]:

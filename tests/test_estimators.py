@@ -293,6 +293,7 @@ def test_a_run_is_kept_where_it_is_asked_for(series, tmp_path):
         ({}, [["CCO", "C"]], [1.0], DataError, "shape"),
         ({}, pd.DataFrame({"a": ["C"], "b": ["C"]}), [1.0], DataError, "one called 'smiles'"),
         ({}, ["CCO"], ["high"], DataError, "y must be numbers"),
+        ({}, ["CCO"], ["True"], DataError, r"'True'.* are for MolWeightClassifier, y \[n\]"),
         ({}, ["CCO"], np.zeros((1, 1, 1)), DataError, r"\[n\] or \[n, t\]"),
     ],
 )
