@@ -16,7 +16,12 @@ from molweight import explain, load_config, predict, run_experiment
 from molweight.__main__ import main
 from molweight.errors import ConfigError, DataError
 from molweight.inference.atom_pictures import atom_picture, colour
-from molweight.inference.explanation import explanations, integrated_gradients, nearest_atoms
+from molweight.inference.explanation import (
+    atom_table,
+    explanations,
+    integrated_gradients,
+    nearest_atoms,
+)
 from molweight.inference.model import load_model
 from molweight.molecules import drawing_processes
 from molweight.molecules.render import atom_places, render
@@ -109,6 +114,18 @@ def test_atoms_are_where_their_letters_are(size):
         red, blue = (patch[..., 0] - patch[..., 2]).max(), (patch[..., 2] - patch[..., 0]).max()
         found = "O" if red > 100 else "N" if blue > 100 else "C"
         assert found == atom.GetSymbol()
+
+
+def test_atoms_are_those_of_the_input(run_dir):
+    """Atom maps change no score, and every atom keeps its number in the string."""
+    plain, mapped, turned = explain(run_dir, ["CCO", "[CH3:1][CH2:2][OH:3]", "[OH:3][CH2:2][CH3:1]"], steps=4)
+    assert mapped.smiles == turned.smiles == plain.smiles == "CCO"
+    np.testing.assert_array_equal(mapped.scores, plain.scores)
+    np.testing.assert_array_equal(turned.scores, plain.scores)
+    assert (mapped.input_atoms, turned.input_atoms) == ((0, 1, 2), (2, 1, 0))
+    table = atom_table([turned]).set_index("input_atom").sort_index()
+    assert table["symbol"].tolist() == ["O", "C", "C"]
+    assert table["score"].tolist() == plain.scores[::-1].tolist()
 
 
 # What they say of the network

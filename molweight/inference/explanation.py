@@ -26,6 +26,7 @@ from molweight.inference.pipeline import drawings, fate, pictures_of
 from molweight.inference.requests import Request, requests
 from molweight.molecules.readers import Misshapen, Source
 from molweight.molecules.render import atom_places
+from molweight.molecules.standardise import input_atoms
 from molweight.objectives.augment import normalised
 from molweight.pages import svg_address
 
@@ -49,6 +50,7 @@ class Explanation:
         prediction: a value in the target's units, or a logit.
         blank: the same of a picture without a molecule.
         scores: [a], what each atom adds on the way from the blank picture.
+        input_atoms: [a], the number of each atom in the input, counted from 0 with explicit hydrogens.
     """
 
     row: int
@@ -60,6 +62,7 @@ class Explanation:
     prediction: float = float("nan")
     blank: float = float("nan")
     scores: Array | None = None
+    input_atoms: tuple[int, ...] = ()
 
     @property
     def remainder(self) -> float:
@@ -118,6 +121,7 @@ def explanations(
             continue
         smiles, pixels = drawn[0].smiles, pictures_of(drawn, size)
         atoms = atom_places(smiles, size)  # which has been drawn by now, and so can be
+        input_places = tuple(input_atoms(text, smiles, model.standardise))
         owners = nearest_atoms(atoms, size)
         for place in places:
             attributed, prediction, blank = integrated_gradients(model, pixels, place, steps)
@@ -130,6 +134,7 @@ def explanations(
                 prediction=prediction,
                 blank=blank,
                 scores=scores,
+                input_atoms=input_places,
             )
 
 
@@ -190,7 +195,7 @@ def integrated_gradients(
 
 
 def atom_table(found: Iterable[Explanation]) -> pd.DataFrame:
-    """A row for every atom: which one, of which molecule and target, and its score."""
+    """A row for every atom: of which molecule and target, its score, and its number in the input."""
     from rdkit import Chem
 
     lines: list[dict[str, Any]] = []
@@ -200,7 +205,10 @@ def atom_table(found: Iterable[Explanation]) -> pd.DataFrame:
         symbols = [atom.GetSymbol() for atom in Chem.MolFromSmiles(one.smiles).GetAtoms()]
         head = {"row": one.row, "smiles": one.smiles, "target": one.target, "prediction": one.prediction}
         lines += [
-            {**head, "atom": place, "symbol": symbol, "score": score}
-            for place, (symbol, score) in enumerate(zip(symbols, one.scores.tolist(), strict=True))
+            {**head, "atom": place, "symbol": symbol, "score": score, "input_atom": number}
+            for place, (symbol, score, number) in enumerate(
+                zip(symbols, one.scores.tolist(), one.input_atoms, strict=True)
+            )
         ]
-    return pd.DataFrame(lines, columns=["row", "smiles", "target", "prediction", "atom", "symbol", "score"])
+    columns = ["row", "smiles", "target", "prediction", "atom", "symbol", "score", "input_atom"]
+    return pd.DataFrame(lines, columns=columns)

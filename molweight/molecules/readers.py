@@ -22,7 +22,7 @@ import pandas as pd
 from rdkit import Chem, rdBase
 
 from molweight.errors import DataError
-from molweight.molecules.smiles import advice
+from molweight.molecules.smiles import InvalidSmilesError, advice, canonical_of, split_name
 
 Cell = object  # text, or whatever a Parquet column or a data frame holds
 Rows = Iterator[tuple[int, Sequence[Cell]]]
@@ -198,8 +198,7 @@ def _smiles_list(path: Path) -> tuple[list[str], AllRows]:
             yield cells(number, line)
 
     def cells(number: int, line: str) -> tuple[int, list[str]]:
-        smiles, *name = line.split(maxsplit=1)
-        return number, [smiles, name[0].strip() if name else ""]
+        return number, list(split_name(line))
 
     return ["smiles", "name"], rows()
 
@@ -282,7 +281,10 @@ def _sdf_smiles(record: str) -> str:
     block, end, _ = record.partition("M  END")
     with rdBase.BlockLogs():
         mol = Chem.MolFromMolBlock(block + end)
-    return str(Chem.MolToSmiles(mol)) if mol is not None else UNREADABLE
+    try:
+        return UNREADABLE if mol is None else canonical_of(mol)
+    except InvalidSmilesError:
+        return UNREADABLE
 
 
 def _empty(path: Path) -> DataError:

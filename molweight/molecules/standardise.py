@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from rdkit import Chem, rdBase
 from rdkit.Chem.MolStandardize import rdMolStandardize
 
-from molweight.molecules.smiles import InvalidSmilesError, canonical, parse
+from molweight.molecules.smiles import (
+    ATOM_NUMBER,
+    MOST_SPELLINGS,
+    InvalidSmilesError,
+    canonical,
+    canonical_of,
+    parse,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,4 +66,27 @@ def standard_smiles(smiles: object, standardise: Standardisation = AS_GIVEN) -> 
     """
     if not standardise:
         return canonical(smiles)
-    return canonical(Chem.MolToSmiles(standardise(parse(smiles))))
+    return canonical_of(standardise(parse(smiles)))
+
+
+def input_atoms(text: str, smiles: str, standardise: Standardisation = AS_GIVEN) -> list[int]:
+    """Where the atoms of a canonical SMILES stand in the string that it was made of.
+
+    Args:
+        text: that string.
+        smiles: what :func:`standard_smiles` makes of it.
+        standardise: as there.
+
+    Returns:
+        For every atom its number in ``text``, counted from 0 with explicit hydrogens.
+    """
+    mol = standardise(parse(text, numbered=True))
+    numbers = [atom.GetIntProp(ATOM_NUMBER) for atom in mol.GetAtoms()]
+    for _ in range(MOST_SPELLINGS + 1):  # the way of canonical_of
+        spelling = Chem.MolToSmiles(mol)
+        numbers = [numbers[atom] for atom in mol.GetPropsAsDict(True, True)["_smilesAtomOutputOrder"]]
+        if spelling == smiles:
+            break
+        mol = parse(spelling, numbered=True)
+        numbers = [numbers[atom.GetIntProp(ATOM_NUMBER)] for atom in mol.GetAtoms()]
+    return numbers

@@ -19,7 +19,17 @@ from molweight.molecules.labels import (
     Target,
     UnusableColumn,
 )
-from molweight.molecules.readers import Cell, Misshapen, Rows, Source, open_all_rows, open_rows, title
+from molweight.molecules.readers import (
+    UNREADABLE,
+    Cell,
+    Misshapen,
+    Rows,
+    Source,
+    open_all_rows,
+    open_rows,
+    title,
+)
+from molweight.molecules.smiles import InvalidSmilesError, canonical_of
 
 REMEMBERED = 10_000  # spellings of labels; a table of zeros and ones needs two
 
@@ -226,5 +236,8 @@ def _frame(smiles: list[str], lines: np.ndarray, labels: Mapping[str, Target]) -
 def _smiles(cell: Cell) -> str:
     """The SMILES in a cell; what is neither text nor a molecule is none."""
     if isinstance(cell, Chem.Mol):
-        return str(Chem.MolToSmiles(cell))
+        try:
+            return canonical_of(cell)
+        except InvalidSmilesError:
+            return UNREADABLE
     return cell if isinstance(cell, str) else ""
