@@ -22,7 +22,7 @@ import pandas as pd
 from rdkit import Chem, rdBase
 
 from molweight.errors import DataError
-from molweight.molecules.smiles import InvalidSmilesError, advice, canonical_of, split_name
+from molweight.molecules.smiles import InvalidSmilesError, advice, smiles_of, split_name
 
 Cell = object  # text, or whatever a Parquet column or a data frame holds
 Rows = Iterator[tuple[int, Sequence[Cell]]]
@@ -282,7 +282,7 @@ def _sdf_smiles(record: str) -> str:
     with rdBase.BlockLogs():
         mol = Chem.MolFromMolBlock(block + end)
     try:
-        return UNREADABLE if mol is None else canonical_of(mol)
+        return UNREADABLE if mol is None else smiles_of(mol)
     except InvalidSmilesError:
         return UNREADABLE
 

@@ -14,6 +14,7 @@ HEAVIEST = 500  # heavy atoms (the largest drug in SIDER has 492); laying out 1,
 MOST_SPELLINGS = 10  # that are compared; those of RDKit 2026.9 that are no fixed point come back after two
 ATOM_NUMBER = "_molweight_number"  # property of an atom: its place in the string, from 0
 PARTS = re.compile(r"([^ \t]+)(?:[ \t]+(\|[^|]*\|))?[ \t]*(.*)", re.DOTALL)  # SMILES, CXSMILES, the rest
+MARKS = set("@/\\:")  # of stereochemistry and atom maps
 SHOWN = 40  # characters of what stands after a SMILES
 
 
@@ -117,6 +118,15 @@ def canonical_of(mol: Chem.Mol) -> str:
     mol = Chem.Mol(mol)
     _remove_atom_maps(mol)
     return _fixed_point(mol)
+
+
+def smiles_of(mol: Chem.Mol) -> str:
+    """A SMILES that spells just this molecule, which was read from something else.
+
+    What RDKit writes of symmetric rings and cages may spell a stereoisomer; errors as of :func:`canonical_of`.
+    """
+    smiles = str(Chem.MolToSmiles(mol))
+    return canonical_of(mol) if MARKS & set(smiles) else smiles
 
 
 def _fixed_point(mol: Chem.Mol) -> str:

@@ -29,7 +29,7 @@ from molweight.molecules.readers import (
     open_rows,
     title,
 )
-from molweight.molecules.smiles import InvalidSmilesError, canonical_of
+from molweight.molecules.smiles import InvalidSmilesError, smiles_of
 
 REMEMBERED = 10_000  # spellings of labels; a table of zeros and ones needs two
 
@@ -237,7 +237,7 @@ def _smiles(cell: Cell) -> str:
     """The SMILES in a cell; what is neither text nor a molecule is none."""
     if isinstance(cell, Chem.Mol):
         try:
-            return canonical_of(cell)
+            return smiles_of(cell)
         except InvalidSmilesError:
             return UNREADABLE
     return cell if isinstance(cell, str) else ""
