@@ -123,7 +123,7 @@ def canonical_of(mol: Chem.Mol) -> str:
 def smiles_of(mol: Chem.Mol) -> str:
     """A SMILES that spells just this molecule, which was read from something else.
 
-    What RDKit writes of symmetric rings and cages may spell a stereoisomer; errors as of :func:`canonical_of`.
+    What RDKit writes of a symmetric cage may spell a stereoisomer; errors as of :func:`canonical_of`.
     """
     smiles = str(Chem.MolToSmiles(mol))
     return canonical_of(mol) if MARKS & set(smiles) else smiles
