@@ -42,9 +42,10 @@ from molweight.experiment import run_experiment
 from molweight.files import read_json, write_bytes, write_json
 from molweight.inference.embedding import embedding_columns, embeddings
 from molweight.inference.model import TrainedModel, load_model
-from molweight.inference.pipeline import whole
+from molweight.inference.pipeline import answers, whole
 from molweight.inference.prediction import Ensemble
 from molweight.inference.requests import requests
+from molweight.output_columns import UNCALIBRATED, check_target_names
 from molweight.reporting.content import Report
 
 KEPT = (
@@ -128,6 +129,7 @@ class MolWeightEstimator(BaseEstimator):  # type: ignore[misc]
         smiles = as_smiles(X)
         if len(smiles) != len(labels):
             raise DataError(f"X has {len(smiles)} molecules and y {len(labels)} rows: they must be as many")
+        check_target_names(names or [])
         columns = [f"y{j}" for j in range(labels.shape[1])]
         frame = pd.DataFrame(labels, columns=columns)
         frame.insert(0, SMILES, smiles)
@@ -212,7 +214,7 @@ class MolWeightEstimator(BaseEstimator):  # type: ignore[misc]
         renamed = {
             f"{own}{ending}": f"{name}{ending}"
             for own, name in zip(ours, theirs, strict=True)
-            for ending in ("", "_uncalibrated")
+            for ending in ("", UNCALIBRATED)
         }
         return table.rename(columns=renamed)
 
@@ -371,6 +373,26 @@ class MolWeightClassifier(ClassifierMixin, MolWeightEstimator):  # type: ignore[
         """
         values = self._values(X)
         return values if self.target_names_ is not None else np.concatenate([1 - values, values], axis=1)
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Calibrated logits, [n] or [n, t]: they rank molecules whose probability is 1, too.
+
+        Raises:
+            DataError: as of :meth:`predict`.
+        """
+        check_is_fitted(self, "model_")
+        model, columns = self.model_, list(self.model_.task.names)
+        asked = requests(as_smiles(X))
+        found = answers(
+            asked,
+            [model.recipe],
+            columns,
+            lambda batch: model.logits(model.outputs(batch.pictures[model.recipe])).numpy(),
+        )
+        table = whole(found, columns, None)
+        refuse_gaps(table)
+        logits = table[columns].to_numpy()
+        return logits[:, 0] if self.target_names_ is None else logits
 
     def predict(self, X: Any) -> np.ndarray:
         """The more probable classes, [n] or [n, t].

@@ -44,6 +44,7 @@ from molweight.training.distributed import (
 )
 from molweight.training.metrics import Score
 from molweight.training.setup import Predictor, Setup
+from molweight.training.task import Predicted
 
 logger = logging.getLogger(__name__)
 
@@ -207,8 +208,8 @@ def adapt(setup: Setup, config: RunConfig, directory: RunDirectory, *, progress:
 
 
 def judge(
-    setup: Setup, predict: Predictor, checked: tuple[Tensor, Tensor]
-) -> tuple[Score, Score, dict[str, tuple[Tensor, Tensor, Tensor]]]:
+    setup: Setup, predict: Predictor, checked: Predicted
+) -> tuple[Score, Score, dict[str, tuple[Tensor, Predicted]]]:
     """Scores of the validation and the test part, and the predictions behind them.
 
     This is the one place where the test part is read; every decision lies behind.
@@ -216,23 +217,22 @@ def judge(
     Args:
         setup: with both parts.
         predict: the final model's predictions.
-        checked: predictions [n, t] and labels [n, t] of the validation part.
+        checked: what was predicted of the validation part.
 
     Returns:
-        Both scores, NaN without a test part, and positions [n], predictions [n, t] and labels [n, t] by part.
+        Both scores, NaN without a test part, and positions [n] and predictions by part.
     """
-    predicted, truth = checked
-    predictions = {"valid": (setup.valid.positions, predicted, truth)}
+    predictions = {"valid": (setup.valid.positions, checked)}
     setup.test.unlock()
     if len(setup.test):
         positions, batches = setup.test.read()
-        predictions["test"] = (positions, *predict(positions, batches))
+        predictions["test"] = (positions, predict(positions, batches))
     else:
-        predictions["test"] = (setup.valid.positions[:0], predicted[:0], truth[:0])
-    scores = [setup.task.score(predicted, truth) for _, predicted, truth in predictions.values()]
+        predictions["test"] = (setup.valid.positions[:0], checked[:0])
+    scores = [setup.task.score(one.ranked, one.truth) for _, one in predictions.values()]
     return scores[0], scores[1], predictions
 
 
-def weights_card(setup: Setup, checked: tuple[Tensor, Tensor]) -> dict[str, Any]:
+def weights_card(setup: Setup, checked: Predicted) -> dict[str, Any]:
     """``model.json``: what the weights mean; from the predictions and labels of the validation part."""
-    return {"schema": 1, **setup.model_card, **setup.task.card(), **setup.task.calibration(*checked)}
+    return {"schema": 1, **setup.model_card, **setup.task.card(), **setup.task.calibration(checked)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,27 +11,34 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
-from molweight.files import MOST_TEXT, read_bytes, write_text
+from molweight.files import MOST_TEXT, read_bytes, read_json, write_text
+from molweight.output_columns import LOGIT, PART, ROW, TRUE
 from molweight.spreadsheets import as_it_was, no_formula
-from molweight.training.bootstrap import Predictions
+from molweight.training.bootstrap import Array, Predictions
 from molweight.training.setup import Setup
+from molweight.training.task import Predicted
+
+FILE = "predictions.csv"
 
 
-def save_predictions(path: Path, setup: Setup, parts: dict[str, tuple[Tensor, Tensor, Tensor]]) -> None:
+def save_predictions(path: Path, setup: Setup, parts: dict[str, tuple[Tensor, Predicted]]) -> None:
     """Write validation and test rows with their predictions and true values.
 
-    Columns: those of ``setup.describe``, ``part``, then for each target its prediction and ``<target>_true``,
-    and what else the task has to say. Text that a spreadsheet would run begins with an apostrophe.
+    Columns: those of ``setup.describe``, ``part``, then for each target its prediction, ``<target>_true``,
+    ``<target>_logit`` behind a probability, and what else the task has to say. Numbers have the digits that
+    give them back. Text that a spreadsheet would run begins with an apostrophe.
     """
     frames = []
-    for part, (positions, predicted, truth) in parts.items():
+    for part, (positions, predicted) in parts.items():
+        if not len(positions):  # without rows its columns have other types
+            continue
         columns: dict[str, Any] = {
             name: [safe(values[i]) for i in positions.tolist()] for name, values in setup.describe.items()
         }
-        columns["part"] = part
-        frames.append(pd.DataFrame(columns | setup.task.columns(predicted, truth)))
+        columns[PART] = part
+        frames.append(pd.DataFrame(columns | setup.task.columns(predicted)))
     table = pd.concat(frames).rename(columns=no_formula)
-    write_text(path, table.to_csv(index=False, float_format="%.6g"))
+    write_text(path, table.to_csv(index=False))
 
 
 def safe(value: Any) -> Any:
@@ -49,11 +57,18 @@ def read_table(path: Path) -> pd.DataFrame:
     return pd.read_csv(content, float_precision="round_trip").rename(columns=as_it_was)
 
 
-def read_predictions(path: Path) -> Predictions | None:
-    """The test part of a run's ``predictions.csv``; None where there is none that can be read."""
+def read_predictions(folder: Path) -> Predictions | None:
+    """The test part of a run's ``predictions.csv``; None where there is none to compute from.
+
+    In units of the targets' scales where the run's score is a mean of such errors.
+    """
     try:
-        return part_of(read_table(path), "test")
-    except (OSError, ValueError, KeyError):
+        table, scale = read_table(folder / FILE), read_json(folder / "report.json").get("scale_per_task")
+        found = None if too_coarse(table) else part_of(table, "test")
+        if found is None or scale is None:
+            return found
+        return found.normalised(scales(scale, target_columns(table)))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
 
 
@@ -68,15 +83,52 @@ def part_of(table: pd.DataFrame, part: str) -> Predictions:
         KeyError: a column is missing.
         ValueError: a number is none.
     """
-    own, targets = table[table["part"] == part], target_columns(table)
+    own, targets = table[table[PART] == part], target_columns(table)
+    logits = logit_columns(table)
     return Predictions(
-        rows=own["row"].to_numpy(np.int64),
-        predicted=own[targets].to_numpy(np.float32).astype(np.float64),
-        truth=own[[f"{name}_true" for name in targets]].to_numpy(np.float64),
+        rows=own[ROW].to_numpy(np.int64),
+        predicted=own[targets].to_numpy(np.float64),
+        truth=own[[f"{name}{TRUE}" for name in targets]].to_numpy(np.float64),
+        logits=own[logits].to_numpy(np.float64) if logits else None,
     )
+
+
+def too_coarse(table: pd.DataFrame) -> str | None:
+    """A target that six digits, as earlier versions wrote them, say too little of to compute from it.
+
+    They do where a step of the sixth digit is more than a hundredth of the spread of the true values.
+    """
+    for name in target_columns(table):
+        truth, predicted = (table[column].to_numpy(np.float64) for column in (f"{name}{TRUE}", name))
+        known = truth[~np.isnan(truth)]
+        if len(known) == 0 or not known.any():
+            continue
+        step = 10.0 ** (np.floor(np.log10(np.abs(known).max())) - 5)
+        if step > 0.01 * known.std() > 0 and all(float(f"{one:.6g}") == one for one in predicted):
+            return name
+    return None
+
+
+def scales(by_target: Mapping[str, float | None], targets: Sequence[str]) -> Array:
+    """``scale_per_task`` of a report in the order of the targets, [t]; NaN where it is null.
+
+    Raises:
+        KeyError: it is of other targets.
+    """
+    return np.array([by_target[name] for name in targets], dtype=np.float64)
 
 
 def target_columns(table: pd.DataFrame) -> list[str]:
     """Columns of predictions: those that have their truth beside them."""
     names = [str(name) for name in table.columns]
-    return [name for name in names if f"{name}_true" in names]
+    return [name for name in names if f"{name}{TRUE}" in names]
+
+
+def logit_columns(table: pd.DataFrame) -> list[str]:
+    """Columns of the logits behind the predictions, in the order of the targets; empty without any.
+
+    A regression, a forest and runs of earlier versions have none.
+    """
+    targets = target_columns(table)
+    logits = [f"{name}{LOGIT}" for name in targets]
+    return logits if set(logits) <= {*map(str, table.columns)} - set(targets) else []

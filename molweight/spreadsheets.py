@@ -6,10 +6,13 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs a cell that sta
 
 
 def no_formula(text: str) -> str:
-    """The text, behind an apostrophe where a spreadsheet would take it for a formula."""
-    return f"'{text}" if text.startswith(FORMULA) else text
+    """The text, behind an apostrophe where a spreadsheet would take it for a formula.
+
+    Such a text that stands behind apostrophes already gets one more: no two texts become the same.
+    """
+    return f"'{text}" if text.lstrip("'").startswith(FORMULA) else text
 
 
 def as_it_was(text: str) -> str:
     """What :func:`no_formula` was given."""
-    return text[1:] if text[:1] == "'" and text[1:].startswith(FORMULA) else text
+    return text[1:] if text[:1] == "'" and text.lstrip("'").startswith(FORMULA) else text

@@ -25,21 +25,22 @@ ALLOWED = {
     "terminal": (),
     "option_parser": (),
     "files": ("errors",),
+    "output_columns": ("errors",),
     "tensor_files": ("errors", "files"),
     "run_directory": ("errors", "files", "tapweight.processes"),
-    "predictions_file": ("files", "spreadsheets", "training"),
+    "predictions_file": ("files", "output_columns", "spreadsheets", "training"),
     "estimator_inputs": ("errors",),
     "tapweight": ("errors",),
-    "training": ("errors", "files", "machine", "signals", "tapweight"),
+    "training": ("errors", "files", "machine", "output_columns", "signals", "tapweight"),
     "molecules": (
-        *("errors", "files", "machine", "spreadsheets", "tensor_files", "training"),
+        *("errors", "files", "machine", "output_columns", "spreadsheets", "tensor_files", "training"),
         "tapweight.typing",
     ),
-    "objectives": ("errors", "files", "machine", "molecules", "tapweight", "training"),
-    "nlp": ("errors", "files", "tensor_files", "tapweight", "training"),
+    "objectives": (*("errors", "files", "machine", "molecules", "output_columns", "tapweight", "training"),),
+    "nlp": ("errors", "files", "output_columns", "tensor_files", "tapweight", "training"),
     "inference": (
         *("errors", "files", "machine", "molecules", "pages", "predictions_file", "spreadsheets"),
-        *("option_parser", "tensor_files", "training"),
+        *("output_columns", "option_parser", "tensor_files", "training"),
         "objectives.augment",  # how pictures become what a network takes
     ),
     "configuration": ("errors", "files", "molecules", "tapweight", "training"),
@@ -48,7 +49,7 @@ ALLOWED = {
         *("tapweight", "training", "configuration"),
     ),
     "reporting": (
-        *("errors", "files", "machine", "pages", "predictions_file", "separation"),
+        *("errors", "files", "machine", "output_columns", "pages", "predictions_file", "separation"),
         *("tapweight", "training", "molecules", "inference", "configuration", "stages"),
     ),
     "experiment": (

@@ -23,13 +23,13 @@ def logits_and_labels(temperature, count=400, seed=0):
 def test_a_temperature_is_the_inverse_slope_of_a_logistic_regression(temperature):
     logits, labels = logits_and_labels(temperature)
     slope = LogisticRegression(C=math.inf, fit_intercept=False, tol=1e-10).fit(logits[:, None], labels).coef_
-    found = fit_temperatures(logits.sigmoid()[:, None], labels[:, None])
+    found = fit_temperatures(logits[:, None], labels[:, None])
     assert found == pytest.approx([1 / slope.item()], rel=1e-3)
 
 
 def test_the_loss_is_flat_at_the_temperature():
     logits, labels = logits_and_labels(2.0)
-    (found,) = fit_temperatures(logits.sigmoid()[:, None], labels[:, None])
+    (found,) = fit_temperatures(logits[:, None], labels[:, None])
     slope = ((labels - (logits / found).sigmoid()) * logits).mean()
     assert abs(slope.item()) < 1e-4
 
@@ -37,19 +37,19 @@ def test_the_loss_is_flat_at_the_temperature():
 def test_targets_have_their_own_and_missing_labels_do_not_count():
     logits, labels = logits_and_labels(2.0)
     gaps = torch.where(torch.arange(400) % 2 == 0, labels, math.nan)
-    found = fit_temperatures(logits.sigmoid()[:, None].expand(-1, 2), torch.stack([labels, gaps], dim=1))
-    alone = fit_temperatures(logits[::2].sigmoid()[:, None], labels[::2, None])
+    found = fit_temperatures(logits[:, None].expand(-1, 2), torch.stack([labels, gaps], dim=1))
+    alone = fit_temperatures(logits[::2, None], labels[::2, None])
     assert found[1] == pytest.approx(alone[0]) and found[0] != found[1]
 
 
 @pytest.mark.parametrize("label", [0.0, 1.0, math.nan])
 def test_one_class_has_none(label):
-    assert fit_temperatures(torch.rand(9, 1), torch.full((9, 1), label)) == [1.0]
+    assert fit_temperatures(torch.randn(9, 1), torch.full((9, 1), label)) == [1.0]
 
 
 def test_limits_hold_where_no_mistake_is_made():
-    probabilities, labels = torch.tensor([[0.4], [0.6]]), torch.tensor([[0.0], [1.0]])
-    assert fit_temperatures(probabilities, labels) == pytest.approx([1 / RANGE], rel=1e-3)
-    assert fit_temperatures(probabilities, 1 - labels) == pytest.approx([RANGE], rel=1e-3)
-    certain = fit_temperatures(torch.tensor([[0.0], [1.0], [1.0]]), torch.tensor([[0.0], [1.0], [0.0]]))
+    logits, labels = torch.tensor([[-0.4], [0.4]]), torch.tensor([[0.0], [1.0]])
+    assert fit_temperatures(logits, labels) == pytest.approx([1 / RANGE], rel=1e-3)
+    assert fit_temperatures(logits, 1 - labels) == pytest.approx([RANGE], rel=1e-3)
+    certain = fit_temperatures(torch.tensor([[-16.0], [16.0], [16.0]]), torch.tensor([[0.0], [1.0], [0.0]]))
     assert 1 < certain[0] <= RANGE * 1.001

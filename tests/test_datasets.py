@@ -59,7 +59,7 @@ def test_every_row_is_accounted_for(tmp_path: Path) -> None:
     assert data.inputs == ["OCC", "c1ccccc1", "CCO", "C(C)O"]
     np.testing.assert_array_equal(data.rows, [0, 1, 3, 6])
     np.testing.assert_array_equal(data.targets, [[0, 1], [1, np.nan], [np.nan, 0], [0, 1]])
-    assert (data.rows.dtype, data.targets.dtype) == (np.int64, np.float32)
+    assert (data.rows.dtype, data.targets.dtype) == (np.int64, np.float64)
     assert data.n_rows == 7 == len(data) + data.n_invalid
     assert [(item.row, item.input) for item in data.excluded] == [(2, "C1CC"), (4, "CCN"), (5, "")]
     assert [data.excluded[1].reason, data.excluded[2].reason] == ["no label", "empty"]
@@ -216,7 +216,7 @@ def test_builtin_series_is_complete() -> None:
     data = load_dataset(card)
     assert (data.n_rows, len(data), data.n_invalid) == (1017, 1017, 0)
     assert (data.task_type, data.metric, data.units) == ("regression", "rmse", "pIC50")
-    assert data.targets[0, 0] == np.float32(5.48)  # first line of RDKit's CHEMBL2321810_act.csv
+    assert data.targets[0, 0] == 5.48  # first line of RDKit's CHEMBL2321810_act.csv
     assert 4 < data.targets.min() < data.targets.max() < 10
 
 

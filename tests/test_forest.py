@@ -53,7 +53,7 @@ def test_missing_labels_and_targets_with_one_class(esol: pd.DataFrame) -> None:
     partly[1::2] = np.nan
     targets = np.stack([partly, np.ones(120), np.full(120, np.nan)], axis=1)
     found = Forest(smiles, targets, kind="classification", seed=0).predict(smiles)
-    assert found.shape == (120, 3) and found.dtype == np.float32
+    assert found.shape == (120, 3) and found.dtype == np.float64
     assert ((found >= 0) & (found <= 1)).all()
     assert (found[:, 1] == 1).all() and (found[:, 2] == 0).all()
     alone = Forest(smiles[::2], soluble[::2, None], kind="classification", seed=0).predict(smiles)

@@ -35,7 +35,7 @@ def test_predictions_are_probabilities_and_the_largest_counts():
     truth = torch.tensor([[1.0], [2.0], [2.0]])
     found = task().score(chances, truth)
     assert found.value == pytest.approx(2 / 3) and found.per_task == {"label": pytest.approx(2 / 3)}
-    columns = task().columns(chances, truth)
+    columns = task().columns(task().predicted(outputs, truth))
     assert columns["label"].tolist() == [1, 0, 2] and columns["label_true"].tolist() == [1, 2, 2]
     assert columns["probability of perhaps"].tolist() == pytest.approx(chances[:, 1].tolist())
     assert task().card() == {

@@ -106,7 +106,7 @@ class Card:
         return tuple(found)
 
     def numbers(self, name: str, count: int, *, positive: bool = False) -> Tensor:
-        """So many finite numbers, as float32."""
+        """So many finite numbers, as float64."""
         found = self._checked(
             name,
             f"{count} {'positive' if positive else 'finite'} numbers",
@@ -116,7 +116,7 @@ class Card:
                 and all(is_number(one) and (one > 0 or not positive) for one in v)
             ),
         )
-        return torch.tensor(found, dtype=torch.float32)
+        return torch.tensor(found, dtype=torch.float64)
 
     def flags(self, name: str, known: Sequence[str]) -> dict[str, bool]:
         """Known names, each true or false."""

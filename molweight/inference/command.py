@@ -63,7 +63,7 @@ def embed_command(arguments: Sequence[str], announce: Announce) -> int:
     """Embed; arguments and exit code as of :func:`predict_command`."""
     options = embed_parser().parse_intermixed_args(list(arguments))
     places = Places.chosen(options, options.more)
-    from molweight.inference.embedding import embedding_columns, embedding_model, embeddings
+    from molweight.inference.embedding import DTYPE, embedding_columns, embedding_model, embeddings
     from molweight.training.devices import choose_device
 
     model = embedding_model(options.run_dir, options.weights).to(choose_device(options.device))
@@ -74,6 +74,7 @@ def embed_command(arguments: Sequence[str], announce: Announce) -> int:
         {"model": options.run_dir, "weights": options.weights},
         announce,
         strict=options.strict,
+        dtype=DTYPE,
     )
 
 
@@ -156,6 +157,7 @@ def write(
     announce: Announce,
     *,
     strict: bool,
+    dtype: str = "float64",
 ) -> int:
     """Write a table with a row for every molecule; the exit code."""
     from molweight.inference.pipeline import empty
@@ -164,7 +166,7 @@ def write(
     counts: Counter[str] = Counter()
     start = time.perf_counter()
     with (
-        Output(places.path, kind=places.kind, empty=empty(columns), about=about) as output,
+        Output(places.path, kind=places.kind, empty=empty(columns, dtype), about=about) as output,
         progress(places.source) as bar,
     ):
         try:

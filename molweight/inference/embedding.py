@@ -17,6 +17,7 @@ from molweight.inference.requests import Request, requests
 from molweight.molecules.readers import Source
 
 WEIGHTS = ("finetuned", "adapted")
+DTYPE = "float32"  # as the network computes: a number of a text needs no more digits to be read back
 
 
 def embed(
@@ -36,7 +37,7 @@ def embed(
 
     Returns:
         One row for each row of the source, under its index if it has one: ``input``, ``status``, ``reason``,
-        then ``e0`` to ``e<d-1>``, NaN where the status is not ``ok``.
+        then ``e0`` to ``e<d-1>``, float32, NaN where the status is not ``ok``.
 
     Raises:
         ConfigError: unknown ``weights``.
@@ -44,7 +45,7 @@ def embed(
     """
     model = embedding_model(run_dir, weights)
     asked = requests(source, smiles_column=smiles_column, preferred=[model.smiles_column])
-    return whole(embeddings(model, asked, workers=workers), embedding_columns(model), source)
+    return whole(embeddings(model, asked, workers=workers), embedding_columns(model), source, DTYPE)
 
 
 def embedding_model(run_dir: str | Path, weights: str) -> TrainedModel:
@@ -70,4 +71,5 @@ def embeddings(
         embedding_columns(model),
         lambda batch: model.embeddings(batch.pictures[model.recipe]).numpy(),
         workers=workers,
+        dtype=DTYPE,
     )

@@ -183,15 +183,18 @@ def integrated_gradients(
 
     def output(pixels: Tensor) -> Tensor:
         found: Tensor = model.module({"pixels": pixels})
-        return (found if model.task.kind == "classification" else model.task.predict(found))[:, target]
+        return found[:, target]
 
     found = IntegratedGradients(output, multiply_by_inputs=True).attribute(
         whole, blank, n_steps=steps, internal_batch_size=min(steps, AT_ONCE)
     )
     with torch.inference_mode():
-        ends = output(torch.cat([whole, blank])).double().cpu()
-    attributed: Array = found.detach().double().sum(1)[0].cpu().numpy()
-    return attributed, float(ends[0]), float(ends[1])
+        ends = output(torch.cat([whole, blank])).cpu().double()
+    attributed: Array = found.detach().cpu().double().sum(1)[0].numpy()
+    if model.task.kind == "classification":
+        return attributed, float(ends[0]), float(ends[1])
+    mean, std = float(model.task.mean[target]), float(model.task.std[target])
+    return attributed * std, float(ends[0]) * std + mean, float(ends[1]) * std + mean
 
 
 def atom_table(found: Iterable[Explanation]) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """A finished run's model as one file for other programs: ONNX, or torch.export's.
 
 Both take the pictures as they are drawn, [b, 3, S, S] uint8, and return what ``predict`` writes:
-probabilities after temperature scaling, or values in the units of the labels, [b, t].
+probabilities after temperature scaling, or values in the units of the labels, [b, t] float64.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ class Whole(nn.Module):
         )
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """[b, 3, S, S] uint8 -> [b, t]."""
-        outputs = self.module({"pixels": normalised(pictures)}) * self.scale + self.shift
+        """[b, 3, S, S] uint8 -> [b, t] float64; the network itself computes in float32."""
+        outputs = self.module({"pixels": normalised(pictures)}).double() * self.scale + self.shift
         found: Tensor = outputs.sigmoid() if self.classification else outputs
         return found
 

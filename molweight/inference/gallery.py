@@ -11,8 +11,6 @@ from molweight.inference.explanation import Explanation, atom_table
 from molweight.inference.model import TrainedModel
 from molweight.pages import render_page, svg_address
 
-DIGITS = "%.6g"
-
 
 def save_gallery(found: Sequence[Explanation], folder: Path, *, model: TrainedModel) -> Path:
     """Write ``explanations.html``, ``atoms.csv`` and the pictures.
@@ -35,7 +33,7 @@ def save_gallery(found: Sequence[Explanation], folder: Path, *, model: TrainedMo
             place = list(model.task.names).index(one.target)
             write_text(folder / f"row{one.row}-target{place + 1}.svg", svg)
         shown.append((one, svg_address(svg)))
-    write_text(folder / "atoms.csv", atom_table(found).to_csv(index=False, float_format=DIGITS))
+    write_text(folder / "atoms.csv", atom_table(found).to_csv(index=False))
     classes = model.task.kind == "classification"
     page = folder / "explanations.html"
     units = "logit" if classes else model.units or ""

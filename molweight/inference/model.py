@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from molweight.errors import ConfigError, DataError
 from molweight.inference.card import Card, read_card
@@ -59,9 +60,9 @@ class TrainedModel:
         Returns:
             [b, t] float32, on the CPU.
         """
-        device = self.module.head.weight.device
-        found: Tensor = self.module({"pixels": normalised(pictures).to(device)})
-        return found.float().cpu()
+        weight, bias = (one.cpu().double() for one in (self.module.head.weight, self.module.head.bias))
+        # In float64: sums in float32 differ with a molecule's place in the batch, and files show all digits.
+        return functional.linear(self.embeddings(pictures).double(), weight, bias).float()
 
     @torch.inference_mode()
     def embeddings(self, pictures: Tensor) -> Tensor:
@@ -75,13 +76,17 @@ class TrainedModel:
         return self.image_size, self.standardise
 
     def values(self, outputs: Tensor) -> Tensor:
-        """Probabilities as the network says them, or values in the targets' units, [b, t]."""
+        """Probabilities as the network says them, or values in the targets' units, [b, t] float64."""
         return self.task.predict(outputs)
 
     def calibrated(self, outputs: Tensor) -> Tensor:
-        """Probabilities of a classification after temperature scaling, [b, t]."""
+        """Probabilities of a classification after temperature scaling, [b, t] float64."""
+        return self.logits(outputs).sigmoid()
+
+    def logits(self, outputs: Tensor) -> Tensor:
+        """Logits of a classification over their temperatures, [b, t] float64."""
         assert self.temperature is not None, "a regression has no probabilities"
-        return (outputs / self.temperature).sigmoid()
+        return outputs.double() / self.temperature
 
     def to(self, device: torch.device) -> TrainedModel:
         """This model, moved."""

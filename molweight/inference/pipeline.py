@@ -24,6 +24,7 @@ from molweight.molecules.drawing import Drawn, decompress, draw
 from molweight.molecules.drawing_processes import CHUNK, draw_all
 from molweight.molecules.readers import Misshapen
 from molweight.molecules.standardise import Standardisation
+from molweight.output_columns import ROW, TEXT
 
 Item = TypeVar("Item")
 Recipe = tuple[int, Standardisation]
@@ -33,8 +34,6 @@ Asked = tuple[Request, tuple[Drawn, ...]]
 """A row, and what became of its molecule under every recipe."""
 
 PIXELS = 1 << 20  # of a batch: 256 pictures of 64 px, 21 of 224 px
-TEXT = ("input", "status", "reason")
-"""Columns of text; ``row`` stands before them, numbers after them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,11 +57,14 @@ Compute = Callable[[Batch], np.ndarray]
 """``batch -> numbers [b, c]`` of those whose status is ``ok``."""
 
 
-def empty(columns: Sequence[str]) -> pd.DataFrame:
-    """The table of no rows, with columns of numbers: it says which columns there are, and of what."""
-    made: dict[str, Any] = {"row": pd.Series(dtype="int64")}
+def empty(columns: Sequence[str], dtype: str = "float64") -> pd.DataFrame:
+    """The table of no rows, with columns of numbers: it says which columns there are, and of what.
+
+    Text stands between the row and the numbers.
+    """
+    made: dict[str, Any] = {ROW: pd.Series(dtype="int64")}
     made |= {name: pd.Series(dtype=object) for name in TEXT}
-    made |= {name: pd.Series(dtype="float64") for name in columns}
+    made |= {name: pd.Series(dtype=dtype) for name in columns}
     return pd.DataFrame(made)
 
 
@@ -73,6 +75,7 @@ def answers(
     compute: Compute,
     *,
     workers: int | None = None,
+    dtype: str = "float64",
 ) -> Iterator[pd.DataFrame]:
     """Tables of a batch of rows each, in order; memory does not grow with their number.
 
@@ -82,6 +85,7 @@ def answers(
         columns: of numbers.
         compute: what the numbers are.
         workers: processes that draw; None: one for each core, none for a few molecules.
+        dtype: of the numbers.
 
     Returns:
         Tables with the columns of :func:`empty`; ``row`` counts from 1; numbers are NaN where the status
@@ -94,7 +98,7 @@ def answers(
     batch = max(1, PIXELS // max(size * size for size, _ in recipes))
     chunks = iter(lambda: list(islice(together, batch)), [])
     batches = ahead(unpacked(chunk, recipes) for chunk in chunks)
-    return tables(batches, columns, compute)
+    return tables(batches, columns, compute, dtype)
 
 
 def drawings(
@@ -149,20 +153,19 @@ def unpacked(chunk: Sequence[Asked], recipes: Sequence[Recipe]) -> Batch:
     )
 
 
-def tables(batches: Iterator[Batch], columns: Sequence[str], compute: Compute) -> Iterator[pd.DataFrame]:
+def tables(
+    batches: Iterator[Batch], columns: Sequence[str], compute: Compute, dtype: str
+) -> Iterator[pd.DataFrame]:
     """The table of every batch; arguments as of :func:`answers`."""
     count = 0
     for batch in batches:
         good = [status == "ok" for status, _ in batch.fates]
-        values = np.full((len(good), len(columns)), np.nan)
+        values = np.full((len(good), len(columns)), np.nan, dtype)
         if any(good):
             values[good] = compute(batch)
-        texts: dict[str, Any] = {
-            "row": np.arange(count + 1, count + 1 + len(good)),
-            "input": batch.inputs,
-            "status": [status for status, _ in batch.fates],
-            "reason": [reason for _, reason in batch.fates],
-        }
+        fates = ([kind for kind, _ in batch.fates], [reason for _, reason in batch.fates])
+        texts: dict[str, Any] = {ROW: np.arange(count + 1, count + 1 + len(good))}
+        texts |= zip(TEXT, (batch.inputs, *fates), strict=True)
         numbers = pd.DataFrame(values, columns=pd.Index(columns))
         yield pd.concat([pd.DataFrame(texts), numbers], axis=1)
         count += len(good)
@@ -184,10 +187,12 @@ def pictures_of(drawn: Sequence[Drawn], size: int) -> Tensor:
     return torch.from_numpy(pixels)
 
 
-def whole(parts: Iterable[pd.DataFrame], columns: Sequence[str], source: object) -> pd.DataFrame:
+def whole(
+    parts: Iterable[pd.DataFrame], columns: Sequence[str], source: object, dtype: str = "float64"
+) -> pd.DataFrame:
     """All tables as one: under the index of the source if it has one, else under ``row``."""
-    table = pd.concat([empty(columns), *parts])
+    table = pd.concat([empty(columns, dtype), *parts])
     if isinstance(source, pd.Series | pd.DataFrame):
         table.index = source.index
-        return table.drop(columns="row")
-    return table.set_index("row")
+        return table.drop(columns=ROW)
+    return table.set_index(ROW)

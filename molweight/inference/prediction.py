@@ -14,10 +14,11 @@ from torch import Tensor
 
 from molweight.errors import ConfigError
 from molweight.inference.model import TrainedModel, load_model
-from molweight.inference.pipeline import TEXT, Batch, answers, whole
-from molweight.inference.reliability import SIMILARITY, Conformal, training_neighbours
+from molweight.inference.pipeline import Batch, answers, whole
+from molweight.inference.reliability import Conformal, training_neighbours
 from molweight.inference.requests import Request, requests
 from molweight.molecules.readers import Source
+from molweight.output_columns import ROW, SIMILARITY, STD, TEXT, UNCALIBRATED
 
 
 def predict(
@@ -78,7 +79,7 @@ class Ensemble:
         check_one_task(models)
         self.conformal = None if confidence is None else Conformal.of(models, confidence)
         self.neighbours = training_neighbours(models) if similarity else None
-        names = ["row", *TEXT, *self.columns]
+        names = [ROW, *TEXT, *self.columns]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ConfigError(
@@ -95,8 +96,8 @@ class Ensemble:
         """Columns of numbers."""
         endings = [
             "",
-            *(["_uncalibrated"] if self.models[0].temperature is not None else []),
-            *(["_std"] if self.models[1:] else []),
+            *([UNCALIBRATED] if self.models[0].temperature is not None else []),
+            *([STD] if self.models[1:] else []),
             *(self.conformal.endings if self.conformal else []),
         ]
         last = [] if self.neighbours is None else [SIMILARITY]
@@ -131,7 +132,7 @@ class Ensemble:
 
 def together(outputs: Sequence[Tensor], meanings: Sequence[Callable[[Tensor], Tensor]]) -> np.ndarray:
     """What outputs [b, t] of m models mean, [m, b, t] float64."""
-    return np.stack([mean(one).double().numpy() for mean, one in zip(meanings, outputs, strict=True)])
+    return np.stack([mean(one).numpy() for mean, one in zip(meanings, outputs, strict=True)])
 
 
 def check_one_task(models: Sequence[TrainedModel]) -> None:

@@ -18,12 +18,10 @@ from molweight.files import read_text
 from molweight.inference.model import TrainedModel
 from molweight.molecules.fingerprints import Neighbours
 from molweight.molecules.smiles import InvalidSmilesError, canonical
-from molweight.predictions_file import part_of, read_table, target_columns
+from molweight.output_columns import CLASSES, ENDS
+from molweight.predictions_file import part_of, read_table, target_columns, too_coarse
 from molweight.training.bootstrap import Predictions
 from molweight.training.conformal import check_confidence, class_sets, intervals
-
-SIMILARITY = "similarity"
-"""Column: Tanimoto similarity to the nearest training molecule."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +74,7 @@ class Conformal:
     @property
     def endings(self) -> tuple[str, str]:
         """What the names of the two columns of a target end with."""
-        return ("_may_be_0", "_may_be_1") if self.classification else ("_low", "_high")
+        return CLASSES if self.classification else ENDS
 
     def numbers(self, predicted: np.ndarray) -> np.ndarray:
         """Ends of intervals, or 1 where a class is in the set, [b, t, 2], around predictions [b, t]."""
@@ -116,6 +114,8 @@ def validation_part(model: TrainedModel) -> Predictions:
         table = read_table(path)
         if target_columns(table) != list(model.task.names):
             raise ValueError(f"its targets are not {', '.join(model.task.names)}")
+        if name := too_coarse(table):
+            raise ValueError(f"its six digits are too few for {name!r}; run again into another run_dir=")
         part = part_of(table, "valid")
     except (OSError, ValueError, KeyError) as error:
         raise DataError(f"intervals need {path}, which cannot be read: {error}") from error

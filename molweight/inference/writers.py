@@ -21,7 +21,6 @@ import pandas as pd
 from molweight.errors import ConfigError, DataError, unknown
 from molweight.spreadsheets import no_formula
 
-DIGITS = 6  # significant ones, as many as float32 networks agree on
 GROUP = 65_536  # rows of a Parquet row group
 
 
@@ -41,7 +40,10 @@ class Encoding(Protocol):
 
 
 class Csv:
-    """Comma-separated text, NaN as an empty cell; no text is a formula for a spreadsheet."""
+    """Comma-separated text, NaN as an empty cell; no text is a formula for a spreadsheet.
+
+    Numbers have the fewest digits that give them back.
+    """
 
     growing = True
 
@@ -62,12 +64,12 @@ class Csv:
         """Nothing is held."""
 
     def _encoded(self, table: pd.DataFrame, *, header: bool) -> bytes:
-        text = table.to_csv(index=False, header=header, float_format=f"%.{DIGITS}g", lineterminator="\n")
+        text = table.to_csv(index=False, header=header, lineterminator="\n")
         return text.encode("utf-8", "backslashreplace")
 
 
 class JsonLines:
-    """An object a row, NaN as null."""
+    """An object a row, NaN as null; numbers have the fewest digits that give them back."""
 
     growing = True
 
@@ -76,9 +78,9 @@ class JsonLines:
 
     def write(self, table: pd.DataFrame) -> None:
         """Add rows."""
-        for row in table.to_dict("records"):
-            plain = {str(name): self._value(value) for name, value in row.items()}
-            self.file.write(json.dumps(plain).encode() + b"\n")
+        names = [str(name) for name in table.columns]
+        for row in zip(*(self._plain(table[name]) for name in table.columns), strict=True):
+            self.file.write(json.dumps(dict(zip(names, row, strict=True))).encode() + b"\n")
 
     def close(self) -> None:
         """Nothing belongs at the end."""
@@ -87,14 +89,14 @@ class JsonLines:
         """Nothing is held."""
 
     @staticmethod
-    def _value(value: Any) -> Any:
-        if not isinstance(value, float):
-            return value
-        return None if value != value else float(f"{value:.{DIGITS}g}")
+    def _plain(column: pd.Series[Any]) -> list[Any]:
+        if column.dtype == np.float32:  # through its own digits, as a float64 it would have more
+            column = column.astype(str).astype("float64")
+        return [None if value != value else value for value in column.tolist()]
 
 
 class Parquet:
-    """Columns of int64, string and float64, with what there is to know about them as metadata."""
+    """Columns of int64, string, float64 and float32, with what there is to know about them as metadata."""
 
     growing = False
 
@@ -106,7 +108,7 @@ class Parquet:
             raise DataError(
                 "writing Parquet needs pyarrow, which is not installed: pip install pyarrow, or write CSV"
             ) from error
-        kinds = {"int64": pyarrow.int64(), "float64": pyarrow.float64()}
+        kinds = {name: getattr(pyarrow, name)() for name in ("int64", "float64", "float32")}
         fields = [(str(name), kinds.get(str(empty[name].dtype), pyarrow.string())) for name in empty.columns]
         self.table = pyarrow.Table
         self.schema = pyarrow.schema(fields, metadata=dict(about))
@@ -154,7 +156,7 @@ class Npz:
     def close(self) -> None:
         """Write everything."""
         table = pd.concat(self.tables)
-        numbers = table.select_dtypes("float64")
+        numbers = table.select_dtypes(["float64", "float32"])
         texts: dict[str, Any] = {
             str(name): table[name].to_numpy(np.str_) for name in table.columns if table[name].dtype == object
         }
@@ -162,7 +164,7 @@ class Npz:
             self.file,
             row=table["row"].to_numpy(np.int64),
             columns=np.array(list(numbers.columns), dtype=np.str_),
-            values=numbers.to_numpy(np.float32),
+            values=numbers.to_numpy(),
             **texts,
         )
 

@@ -17,11 +17,11 @@ from molweight.errors import DataError
 from molweight.files import write_bytes
 from molweight.leaderboard.rows import Row
 from molweight.predictions_file import read_predictions
-from molweight.training.bootstrap import Predictions
+from molweight.training.bootstrap import Array, Predictions
 
 FILE = "predictions.npz"
-PARTS = {"rows": np.int64, "predicted": np.float32, "truth": np.float64}
-"""Arrays of a run. Models predict in float32, and read back, all intervals come from these."""
+PARTS = {"rows": np.int64, "predicted": np.float64, "truth": np.float64, "logits": np.float64}
+"""Arrays of a run, the last of probabilities alone. Read back, all intervals come from these."""
 
 
 def known_predictions(rows: Sequence[Row], out: Path) -> dict[str, Predictions]:
@@ -38,7 +38,7 @@ def known_predictions(rows: Sequence[Row], out: Path) -> dict[str, Predictions]:
     kept = read_kept(path)
     found = {}
     for row in rows:
-        here, name = read_predictions(out / row["run"] / "predictions.csv"), entry_name(row)
+        here, name = read_predictions(out / row["run"]), entry_name(row)
         if here is not None:
             found[name] = here
         elif name in kept:
@@ -70,6 +70,7 @@ def read_kept(path: Path) -> dict[str, Predictions]:
                 rows=arrays[f"{name}/rows"],
                 predicted=arrays[f"{name}/predicted"].astype(np.float64),
                 truth=arrays[f"{name}/truth"],
+                logits=arrays.get(f"{name}/logits"),
             )
             for name in names
         }
@@ -90,6 +91,7 @@ def write_kept(path: Path, found: Mapping[str, Predictions]) -> None:
         f"{name}/{part}": getattr(one, part).astype(dtype)
         for name, one in found.items()
         for part, dtype in PARTS.items()
+        if getattr(one, part) is not None
     }
     np.savez_compressed(content, **arrays)
     write_bytes(path, content.getvalue())
@@ -98,7 +100,10 @@ def write_kept(path: Path, found: Mapping[str, Predictions]) -> None:
 def same(a: Mapping[str, Predictions], b: Mapping[str, Predictions]) -> bool:
     """Whether both hold the same arrays of the same runs."""
     return a.keys() == b.keys() and all(
-        np.array_equal(getattr(a[name], part), getattr(b[name], part), equal_nan=True)
-        for name in a
-        for part in PARTS
+        alike(getattr(a[name], part), getattr(b[name], part)) for name in a for part in PARTS
     )
+
+
+def alike(a: Array | None, b: Array | None) -> bool:
+    """Whether both arrays are the same, or neither is there."""
+    return a is b if a is None or b is None else np.array_equal(a, b, equal_nan=True)

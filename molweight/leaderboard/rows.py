@@ -15,6 +15,7 @@ from molweight.errors import ConfigError, DataError
 from molweight.files import read_json, write_text
 from molweight.leaderboard.plan import Run
 from molweight.terminal import printable
+from molweight.training.metrics import METRICS
 
 Row = dict[str, Any]
 """Column to value; None where there is nothing to say."""
@@ -33,12 +34,16 @@ COLUMNS = (
         "parameters",
     ),
     *("data_sha256", "corpus", "weights", "versions", "options", "config_hash", "command", "run", "error"),
+    "score",
 )
+NEW = ("score",)
+"""Columns that tables of earlier versions do not have."""
 WHOLE = ("seed", "split_seed", "n_train", "n_test", "images", "parameters")
 REAL = ("valid", "test", "seconds")
-SAME = ("metric", "protocol", "data_sha256", "split")
+SAME = ("metric", "score", "protocol", "data_sha256", "split")
 """What all runs of a data set must share."""
 FILE = "leaderboard.csv"
+SENTENCE = 50  # characters that are shown whole; what is longer is a hash
 
 
 def finished_row(run: Run) -> Row:
@@ -71,6 +76,7 @@ def finished_row(run: Run) -> Row:
         "split": split.get("kind"),
         "split_seed": split.get("seed"),
         "split_hash": split.get("hash"),
+        "score": report.get("score") or plain_score(report.get("metric")),
         "n_train": sizes["train"] + sizes.get("meta", 0) if "train" in sizes else None,
         "n_test": sizes.get("test"),
         "corpus": (report.get("corpus") or {}).get("name"),
@@ -78,6 +84,11 @@ def finished_row(run: Run) -> Row:
         "versions": json.dumps(report.get("versions") or {}),
         "error": None,
     }
+
+
+def plain_score(metric: str | None) -> str | None:
+    """What earlier versions scored by: the metric, or its mean over targets in whatever units they had."""
+    return METRICS[metric].label if metric in METRICS else None
 
 
 def failed_row(run: Run, sentence: str) -> Row:
@@ -132,7 +143,7 @@ def read_rows(out: Path) -> list[Row]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file)
-            missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
+            missing = [name for name in COLUMNS if name not in (*(reader.fieldnames or ()), *NEW)]
             if missing:
                 raise DataError(f"{path} has no column {missing[0]!r}; choose another out=")
             return [_typed(row) for row in reader]
@@ -143,7 +154,8 @@ def read_rows(out: Path) -> list[Row]:
 
 
 def _typed(row: dict[str, str]) -> Row:
-    typed: Row = {name: row[name] or None for name in COLUMNS}
+    typed: Row = {name: row.get(name) or None for name in COLUMNS}
+    typed["score"] = typed["score"] or plain_score(typed["metric"])
     typed |= {name: int(row[name]) for name in WHOLE if row[name]}
     typed |= {name: float(row[name]) for name in REAL if row[name]}
     return typed
@@ -199,7 +211,8 @@ def _refuse(rows: Iterable[Row], column: str, within: tuple[str, ...]) -> None:
 
 
 def _short(value: Any) -> str:
-    return str(value)[:12]
+    text = str(value)
+    return text if len(text) <= SENTENCE else text[:12]
 
 
 def column(rows: Sequence[Row], name: str) -> np.ndarray[Any, np.dtype[np.float64]]:

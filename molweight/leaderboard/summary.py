@@ -111,7 +111,7 @@ def one_dataset(
         **{name: first[name] for name in shared},
         "corpus": ", ".join(corpora) or None,
         "split_hashes": unique(row["split_hash"] for row in rows),
-        "label": metric.label,
+        "label": first["score"] or metric.label,
         "higher_is_better": metric.higher_is_better,
         "test": "corrected_t" if varies else "wilcoxon",
         "smallest_p": None if varies or not pairs else smallest_wilcoxon_p(max(pairs)),

@@ -47,7 +47,7 @@ class MoleculeDataset:
     inputs: list[str]
     """[n] as spelled in the file."""
     targets: np.ndarray
-    """[n, t] float32, NaN = missing; 0 and 1 for classification, ``units`` for regression."""
+    """[n, t] float64, NaN = missing; 0 and 1 for classification, ``units`` for regression."""
     target_names: list[str]
     """[t]"""
     task_type: str
@@ -169,7 +169,7 @@ def load_dataset(
 
     rows = np.array([row for row, _ in usable], dtype=np.int64)
     smiles = [item for _, item in usable]
-    targets = labels[rows].astype(np.float32)
+    targets = labels[rows]
     _check_learnable(origin, names, targets, task_type)
     return MoleculeDataset(
         name=card.name,

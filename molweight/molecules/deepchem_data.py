@@ -17,6 +17,7 @@ import pandas as pd
 
 from molweight.errors import ConfigError, DataError, unknown
 from molweight.molecules.split_rules import Fractions, Group, Three
+from molweight.output_columns import SMILES, check_target_names
 
 
 def from_deepchem(dataset: Any, targets: Sequence[str] | None = None) -> pd.DataFrame:
@@ -31,7 +32,8 @@ def from_deepchem(dataset: Any, targets: Sequence[str] | None = None) -> pd.Data
         missing ones.
 
     Raises:
-        DataError: its ids are no texts, it has no labels, or another number of tasks.
+        DataError: its ids are no texts, it has no labels, another number of tasks, or a task with the name of
+            a column that files of predictions have.
     """
     smiles, y = np.asarray(dataset.ids, dtype=object), np.asarray(dataset.y, dtype=np.float64)
     if not all(isinstance(one, str) for one in smiles):
@@ -44,8 +46,9 @@ def from_deepchem(dataset: Any, targets: Sequence[str] | None = None) -> pd.Data
     names = own if targets is None else list(targets)
     if len(names) != y.shape[1]:
         raise DataError(f"the DeepChem data set has {y.shape[1]} tasks, and there are {len(names)} names")
+    check_target_names(names)
     frame = pd.DataFrame(np.where(weights > 0, y, np.nan), columns=pd.Index(names))
-    frame.insert(0, "smiles", smiles)
+    frame.insert(0, SMILES, smiles)
     return frame
 
 

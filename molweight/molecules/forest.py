@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -12,8 +12,11 @@ from torch import Tensor
 from molweight.machine import granted_cores
 from molweight.molecules.fingerprints import ecfp_array
 from molweight.tapweight.typing import Batch
+from molweight.training.setup import Predictor
+from molweight.training.task import Predicted
 
 TREES = 500
+DECIMALS = 12  # of a probability; what is behind them is rounding
 
 
 class Forest:
@@ -47,20 +50,22 @@ class Forest:
                 self.models.append(float(labels[known].mean()) if known.any() else 0.0)
                 continue
             forest = chosen(n_estimators=TREES, random_state=seed, n_jobs=granted_cores())
-            self.models.append(forest.fit(features[known], labels[known]))
+            fitted = forest.fit(features[known], labels[known])
+            self.models.append(fitted.set_params(n_jobs=1))  # threads would add the trees in any order
 
     def predict(self, smiles: Sequence[str]) -> np.ndarray:
-        """Probabilities in [0, 1] or values, [n, t] float32."""
+        """Probabilities in [0, 1] or values, [n, t] float64."""
         features = ecfp_array(smiles)
         columns = []
         for model in self.models:
             if isinstance(model, float):
                 columns.append(np.full(len(features), model))
             elif hasattr(model, "predict_proba"):
-                columns.append(model.predict_proba(features)[:, 1])
+                # Equal shares of trees that were added in another order stay equal, as ranking metrics ask.
+                columns.append(model.predict_proba(features)[:, 1].round(DECIMALS))
             else:
                 columns.append(model.predict(features))
-        return np.stack(columns, axis=1).astype(np.float32)
+        return np.stack(columns, axis=1).astype(np.float64)
 
 
 def forest_predictor(
@@ -70,7 +75,7 @@ def forest_predictor(
     *,
     kind: Literal["classification", "regression"],
     seed: int,
-) -> Callable[[Tensor, Iterator[Batch]], tuple[Tensor, Tensor]]:
+) -> Predictor:
     """A forest on some molecules of a data set, as the stages call a model.
 
     Args:
@@ -81,13 +86,14 @@ def forest_predictor(
         seed: of the trees.
 
     Returns:
-        ``(positions [k], their batches) -> predictions [k, t], labels [k, t]``.
+        See :data:`molweight.training.setup.Predictor`.
     """
     known = [smiles[i] for i in positions.tolist()]
     forest = Forest(known, targets[positions].numpy(), kind=kind, seed=seed)
 
-    def predict(positions: Tensor, batches: Iterator[Batch]) -> tuple[Tensor, Tensor]:
+    def predict(positions: Tensor, batches: Iterator[Batch]) -> Predicted:
         labels = torch.cat([batch["targets"].cpu() for batch in batches])
-        return torch.from_numpy(forest.predict([smiles[i] for i in positions.tolist()])), labels
+        values = torch.from_numpy(forest.predict([smiles[i] for i in positions.tolist()]))
+        return Predicted(values=values, truth=labels)
 
     return predict

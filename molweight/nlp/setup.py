@@ -23,6 +23,7 @@ from molweight.nlp.pretrained import EncoderRecipe, load_encoder, save_encoder, 
 from molweight.nlp.task import Sentences, TaskCard
 from molweight.nlp.tokens import Layout, encode_rows, layout_of, stored, words_of
 from molweight.nlp.views import make_batch
+from molweight.output_columns import FIXED, ROW, check_target_names
 from molweight.tapweight.typing import Batch
 from molweight.training.draws import Draws
 from molweight.training.label_task import LabelTask
@@ -33,6 +34,7 @@ from molweight.training.task import Task
 from molweight.training.workers import AS_IT_IS
 
 EVALUATION_BATCH = 64  # rows at a time without gradients
+SENTENCES = ("sentence1", "sentence2")  # columns of predictions.csv
 LEAST = 8  # tokens: room for the special ones and a word of each sentence
 
 
@@ -131,8 +133,9 @@ def text_setup(
     parts = carve(len(known), len(tested), recipe.split, meta=meta, seed=recipe.seed)
     layout = layout_of(tokenizer, encoder)
     store, cut = encode_rows(tokenizer, rows.first, rows.second, layout=layout, longest=recipe.tokens.longest)
-    targets = torch.tensor(rows.targets)[:, None]
+    targets = torch.tensor(rows.targets, dtype=torch.float64)[:, None]
     task = make_task(recipe.task, targets[parts.train])
+    check_target_names(task.names, (*FIXED, *SENTENCES))
     write_json(run_dir / "splits.json", {"kind": "glue", "positions": parts.named()})
 
     objectives = TextObjectiveSet(recipe.objectives)
@@ -151,7 +154,7 @@ def text_setup(
         model = TextModel(backbone, outputs=task.outputs, dropout=recipe.dropout, seed=seed)
         return model.to(device)
 
-    second = {} if rows.second is None else {"sentence2": rows.second}
+    described = {ROW: rows.rows} | dict(zip(SENTENCES, (rows.first, rows.second), strict=True))
     tests = sentences_of(rows, parts.test)
     return Setup(
         objectives=objectives.names,
@@ -167,7 +170,7 @@ def text_setup(
         meta=passes.part(parts.meta),
         valid=passes.part(parts.valid),
         test=passes.held_out(parts.test),
-        describe={"row": rows.rows, "sentence1": rows.first, **second},
+        describe={name: values for name, values in described.items() if values is not None},
         summary=summary(recipe, parts, task, corpus, cut),
         export=partial(save_encoder, encoder, tokenizer),
         facts={

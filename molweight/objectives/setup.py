@@ -30,6 +30,7 @@ from molweight.objectives.augment import MEAN, STD, Augmentation, normalised
 from molweight.objectives.base import Objective, ObjectiveSet
 from molweight.objectives.unlabelled import unlabelled_part
 from molweight.objectives.views import ViewSet
+from molweight.output_columns import ROW, SMILES, check_target_names
 from molweight.tapweight.typing import Batch
 from molweight.training.draws import Draws
 from molweight.training.models import PretrainingModel
@@ -153,6 +154,7 @@ def image_setup(
     views = ViewSet(objectives.views, recipe.augment, recipe.views)
     size = recipe.backbone.image_size
     dataset = load_dataset(recipe.dataset, source=table, standardise=recipe.standardise)
+    check_target_names(dataset.target_names)
     labelled = Pictures(dataset.smiles, size, progress=progress)
     if labelled.failed:
         logger.warning("%s: %d molecules cannot be drawn", dataset.name, len(labelled.failed))
@@ -161,12 +163,13 @@ def image_setup(
     splits = split_dataset(dataset, recipe)
     splits.save(run_dir / "splits.json", dataset.smiles, dataset.rows.tolist())
     save_training_molecules(run_dir / "training.smi", dataset, splits)
-    targets = torch.from_numpy(dataset.targets).float()
+    targets = torch.from_numpy(dataset.targets)
     task = Task.fit(
         kind=dataset.task_type,  # type: ignore[arg-type]
         metric=dataset.metric,
         names=tuple(dataset.target_names),
         train=targets[splits.train],
+        units=dataset.units,
     )
 
     def load() -> Corpus:
@@ -221,7 +224,7 @@ def image_setup(
         meta=passes.part(parts["meta"]),
         valid=passes.part(parts["valid"]),
         test=passes.held_out(parts["test"]),
-        describe={"row": (dataset.rows + 1).tolist(), "smiles": dataset.smiles},
+        describe={ROW: (dataset.rows + 1).tolist(), SMILES: dataset.smiles},
         facts={
             "dataset": dataset.name,
             "data_sha256": dataset.sha256,

@@ -17,7 +17,7 @@ from molweight.stages.steps import Learned
 from molweight.tapweight.processes import world_size
 from molweight.training.devices import choose_device
 from molweight.training.finetune import Finetuned
-from molweight.training.metrics import Score
+from molweight.training.metrics import Score, score_label
 from molweight.training.setup import Setup
 
 SCHEMA = 1
@@ -35,7 +35,7 @@ class Report:
 
     @property
     def test(self) -> float:
-        """The test metric."""
+        """The test score; ``content["score"]`` says what it is."""
         return float(self.content["test"])
 
     @property
@@ -65,6 +65,7 @@ def build_report(
 ) -> Report:
     """Collect what DESIGN calls the report; NaN becomes ``null`` when it is written."""
     facts = dict(setup.facts)
+    scale = None if setup.task.scale is None else setup.task.scale.tolist()
     return Report(
         content={
             "schema": SCHEMA,
@@ -75,6 +76,7 @@ def build_report(
             },
             "task_type": setup.task.kind,
             "metric": setup.task.metric,
+            "score": score_label(setup.task.metric, normalised=scale is not None),
             "method": str(config.method),
             "seed": config.seed,
             "protocol": config.protocol,
@@ -83,6 +85,7 @@ def build_report(
             "test": test.value,
             "valid_per_task": valid.per_task,
             "test_per_task": test.per_task,
+            "scale_per_task": scale and dict(zip(setup.task.names, scale, strict=True)),
             "test_undefined": len(test.undefined),
             "test_evaluations": setup.test.evaluations,
             "weights": learned.weights,

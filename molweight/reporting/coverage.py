@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from molweight.predictions_file import part_of
+from molweight.predictions_file import part_of, too_coarse
 from molweight.reporting.run_files import RunFiles
 from molweight.training.conformal import class_sets, covered, intervals
 
@@ -30,7 +30,7 @@ class Coverage:
 def coverage(run: RunFiles) -> dict[str, Coverage]:
     """Coverage by target; empty without crepes, and for tasks with several labels."""
     known = run.report["task_type"] in ("classification", "regression") and not run.labels
-    if not known or importlib.util.find_spec("crepes") is None:
+    if not known or importlib.util.find_spec("crepes") is None or too_coarse(run.predictions):
         return {}
     valid, test = part_of(run.predictions, "valid"), part_of(run.predictions, "test")
     if not len(valid.rows) or not len(test.rows):

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from molweight.output_columns import TRUE
 from molweight.pages import svg_address
 
 COUNT = 6  # of the best, and of the worst
@@ -60,7 +61,7 @@ def examples(
     """
     if not targets or not len(test):
         return [], []
-    truth = test[[f"{name}_true" for name in targets]].to_numpy(np.float64)
+    truth = test[[f"{name}{TRUE}" for name in targets]].to_numpy(np.float64)
     predicted = test[list(targets)].to_numpy(np.float64)
     each = errors(truth, predicted, task_type)
     known = ~np.isnan(each)

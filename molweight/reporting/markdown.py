@@ -11,18 +11,24 @@ from molweight.training.metrics import METRICS
 
 SAMPLES = {"molecules": ("molecules", "images"), "text": ("sentences", "sentences")}
 """What a modality's corpus holds, and what its pretraining sees."""
+NORMALISING = (
+    "The score is the mean over the targets of their errors, each divided by the standard deviation of its "
+    "training labels: their units differ. Predicting the mean has a normalised RMSE of about 1."
+)
 
 
 def markdown(content: dict[str, Any]) -> str:
     """A page of tables from ``report.json``'s content."""
-    label = METRICS[content["metric"]].label
+    label = label_of(content)
     split, corpus = content["split"], content["corpus"]
     samples, seen = SAMPLES[content.get("modality", "molecules")]
     sizes = ", ".join(f"{name} {size}" for name, size in split["sizes"].items() if size)
     units = f" {content['units']}" if content["units"] and content["task_type"] == "regression" else ""
+    targets = targets_section(content)
     lines = [
         f"# {content['dataset']}: {headline(content, units)}",
         "",
+        *([*targets, "", NORMALISING, ""] if content.get("scale_per_task") else []),
         *table(
             ("", ""),
             [
@@ -56,20 +62,31 @@ def markdown(content: dict[str, Any]) -> str:
         ]
     if words := meaning(content):
         lines += ["", words]
-    if len(content["test_per_task"]) > 1:
-        rows = [
-            (name, number(content["valid_per_task"][name]), number(value))
-            for name, value in content["test_per_task"].items()
-        ]
-        parts = METRICS[content["metric"]].parts
-        heads = (
-            ("metric", "validation", "test") if parts else ("target", f"validation {label}", f"test {label}")
-        )
-        lines += ["", "## Metrics" if parts else "## Targets", "", *table(heads, rows)]
-        if content["test_undefined"]:
-            lines += ["", f"– : {label} does not exist, because the part holds one class only or no label."]
+    if targets and not content.get("scale_per_task"):
+        lines += ["", *targets]
     lines += ["", "## Reproduce", "", "```", content["command"], "```", ""]
     return "\n".join(lines)
+
+
+def targets_section(content: dict[str, Any]) -> list[str]:
+    """The metric of every target, or its parts; empty where there is one."""
+    if len(content["test_per_task"]) < 2:
+        return []
+    rows = [
+        (name, number(content["valid_per_task"][name]), number(value))
+        for name, value in content["test_per_task"].items()
+    ]
+    label, parts = METRICS[content["metric"]].label, METRICS[content["metric"]].parts
+    heads = ("metric", "validation", "test") if parts else ("target", f"validation {label}", f"test {label}")
+    lines = ["## Metrics" if parts else "## Targets", "", *table(heads, rows)]
+    if content["test_undefined"]:
+        lines += ["", f"– : {label} does not exist, because the part holds one class only or no label."]
+    return lines
+
+
+def label_of(content: dict[str, Any]) -> str:
+    """What the score of a run is; earlier versions took the mean over targets in whatever units they had."""
+    return str(content.get("score") or METRICS[content["metric"]].label)
 
 
 def meaning(content: dict[str, Any]) -> str:
@@ -80,7 +97,7 @@ def meaning(content: dict[str, Any]) -> str:
 
 def headline(content: dict[str, Any], units: str = "") -> str:
     """The score to name first: that of the test part, if there is one."""
-    label = METRICS[content["metric"]].label
+    label = label_of(content)
     if not content["split"]["sizes"]["test"]:
         return f"validation {label} {number(content['valid'])}{units}, not tested"
     return f"test {label} {number(content['test'])}{units}"

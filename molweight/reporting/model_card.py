@@ -12,11 +12,11 @@ from molweight.reporting.markdown import (
     backbone_line,
     data_line,
     headline,
+    label_of,
     method_line,
     number,
     table,
 )
-from molweight.training.metrics import METRICS
 
 USES = {
     "molecules": """python -m molweight predict {folder} -i molecules.csv -o predictions.csv""",
@@ -43,7 +43,7 @@ def model_card(report: dict[str, Any], folder: str) -> str:
         report: content of ``report.json``.
         folder: of the run, as its user calls it.
     """
-    modality, label = report["modality"], METRICS[report["metric"]].label
+    modality, label = report["modality"], label_of(report)
     kind, units = report["task_type"], f" in {report['units']}" if report["units"] else ""
     targets = ", ".join(f"`{name}`" for name in report["valid_per_task"])
     split, corpus = report["split"], report["corpus"]

@@ -15,13 +15,15 @@ import numpy as np
 from molweight.errors import DataError, MolweightError
 from molweight.files import write_text
 from molweight.pages import render_page
-from molweight.predictions_file import part_of
+from molweight.predictions_file import too_coarse
 from molweight.reporting.coverage import CONFIDENCE, coverage, coverage_line
 from molweight.reporting.examples import examples, explaining, plain_drawing
 from molweight.reporting.markdown import (
+    NORMALISING,
     SAMPLES,
     backbone_line,
     data_line,
+    label_of,
     meaning,
     method_line,
     number,
@@ -94,7 +96,9 @@ def contents(run: RunFiles, folder: Path) -> dict[str, Any]:
         "report": report,
         "number": number,
         "percent": lambda share: "–" if np.isnan(share) else f"{share:.0%}",
-        "label": metric.label,
+        "label": label_of(report),
+        "normalised": report.get("scale_per_task") is not None,
+        "normalising": NORMALISING,
         "tested": tested,
         "better": "higher" if metric.higher_is_better else "lower",
         "units": units,
@@ -123,8 +127,8 @@ def contents(run: RunFiles, folder: Path) -> dict[str, Any]:
 
 def test_interval(run: RunFiles, metric: str) -> tuple[float, float] | None:
     """The bootstrap interval of the test score over test samples; None where it does not exist."""
-    found = part_of(run.predictions, "test")
-    if not len(found.rows):
+    found = run.part("test")
+    if not len(found.rows) or too_coarse(run.predictions):
         return None
     low, high = interval(bootstrap(metric, [found], resamples=RESAMPLES)[0])
     return None if np.isnan(low) else (low, high)

@@ -12,7 +12,10 @@ import pandas as pd
 
 from molweight.errors import DataError
 from molweight.files import read_json, read_text
-from molweight.predictions_file import read_table, target_columns
+from molweight.output_columns import PART, ROW, TRUE
+from molweight.predictions_file import logit_columns, part_of, read_table, scales, target_columns
+from molweight.training.bootstrap import Predictions
+from molweight.training.task import DEFAULT_METRIC
 
 LABEL_COLUMN = "probability of "
 """What begins the columns of a task with several labels."""
@@ -46,24 +49,36 @@ class RunFiles:
     @property
     def test(self) -> pd.DataFrame:
         """Predictions of the test part."""
-        return self.predictions[self.predictions["part"] == "test"]
+        return self.predictions[self.predictions[PART] == "test"]
+
+    def part(self, name: str) -> Predictions:
+        """``valid`` or ``test``, in units of the targets' scales where the score is a mean of such errors."""
+        found, scale = part_of(self.predictions, name), self.report.get("scale_per_task")
+        return found if scale is None else found.normalised(scales(scale, self.targets))
 
     @property
     def labels(self) -> list[str]:
         """Names of the labels of a task with several; else none."""
+        if self.report["task_type"] in DEFAULT_METRIC:  # a target may have such a name
+            return []
         names = [str(name) for name in self.predictions.columns]
         return [name.removeprefix(LABEL_COLUMN) for name in names if name.startswith(LABEL_COLUMN)]
 
     @property
     def inputs(self) -> list[str]:
         """Columns that say what a sample is: a SMILES, or sentences."""
-        others = {"row", "part", *self.targets, *(f"{name}_true" for name in self.targets)}
-        names = [str(name) for name in self.predictions.columns]
-        return [name for name in names if name not in others and not name.startswith(LABEL_COLUMN)]
+        others = {ROW, PART, *self.targets, *(f"{name}{TRUE}" for name in self.targets)}
+        others |= {*logit_columns(self.predictions), *(f"{LABEL_COLUMN}{name}" for name in self.labels)}
+        return [str(name) for name in self.predictions.columns if str(name) not in others]
 
     def column(self, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
         """Numbers of the test part, [n]."""
         return self.test[name].to_numpy(np.float64)
+
+    def ranked(self, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """What ranks the test part, [n]: a target's logits where they are known, else its predictions."""
+        logits = dict(zip(self.targets, logit_columns(self.predictions), strict=False))
+        return self.column(logits.get(name, name))
 
 
 def read_run(folder: Path) -> RunFiles:

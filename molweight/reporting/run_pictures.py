@@ -7,12 +7,15 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from scipy.special import expit
 
+from molweight.output_columns import TRUE
+from molweight.predictions_file import logit_columns
 from molweight.reporting import figures
 from molweight.reporting.embedded import Picture, picture
+from molweight.reporting.markdown import label_of
 from molweight.reporting.run_files import RunFiles
 from molweight.training.calibration import calibration_error, scaled
-from molweight.training.metrics import METRICS
 
 MOST_PLOTS = 12  # scatter plots; a page with hundreds helps nobody
 WIDE, SQUARE = (5.0, 3.2), (4.4, 4.2)  # inches
@@ -42,7 +45,7 @@ def training_pictures(run: RunFiles) -> list[Picture]:
             )
         )
     if tuned and tuned["history"]:
-        best, label = tuned["best_epoch"], METRICS[run.report["metric"]].label
+        best, label = tuned["best_epoch"], label_of(run.report)
         kept = f"The dashed line is the epoch that was kept, {best} of {tuned['epochs']}."
         losses, scores = {"train_loss": "train", "valid_loss": "validation"}, {"valid": label}
         for title, lines, y in (
@@ -61,7 +64,7 @@ def moved(records: Sequence[dict[str, Any]]) -> bool:
 
 def prediction_pictures(run: RunFiles) -> list[Picture]:
     """Test predictions against the truth."""
-    pairs = {name: (run.column(f"{name}_true"), run.column(name)) for name in run.targets}
+    pairs = {name: (run.column(f"{name}{TRUE}"), run.ranked(name)) for name in run.targets}
     if run.report["task_type"] == "regression":
         return [
             picture(
@@ -110,13 +113,14 @@ def confusion(truth: Array, predicted: Array, labels: Sequence[str]) -> Array:
 
 def pooled(run: RunFiles) -> tuple[Array, dict[str, Array]]:
     """Known labels of all targets [n], and their probabilities [n] as the network says them, and scaled."""
-    pairs = [(run.column(f"{name}_true"), run.column(name)) for name in run.targets]
-    known = [(truth[~np.isnan(truth)], guess[~np.isnan(truth)]) for truth, guess in pairs]
-    kinds = {"as the network says": [guess for _, guess in known]}
+    columns = [(run.column(f"{name}{TRUE}"), run.column(name), run.ranked(name)) for name in run.targets]
+    known = [(truth[~np.isnan(truth)], *(one[~np.isnan(truth)] for one in rest)) for truth, *rest in columns]
+    kinds = {"as the network says": [guess for _, guess, _ in known]}
     if "temperature" in run.card:
-        temperatures = run.card["temperature"]
+        temperatures, logits = run.card["temperature"], bool(logit_columns(run.predictions))
         kinds["temperature-scaled"] = [
-            scaled(guess, one) for (_, guess), one in zip(known, temperatures, strict=True)
+            expit(ranked / one) if logits else scaled(guess, one)
+            for (_, guess, ranked), one in zip(known, temperatures, strict=True)
         ]
-    truths = np.concatenate([truth for truth, _ in known])
+    truths = np.concatenate([truth for truth, _, _ in known])
     return truths, {name: np.concatenate(values) for name, values in kinds.items()}

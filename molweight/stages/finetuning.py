@@ -16,6 +16,7 @@ from molweight.training.distributed import own_seed, stop_together
 from molweight.training.finetune import Finetuned, evaluate, finetune
 from molweight.training.setup import Predictor, Setup
 from molweight.training.streams import Stream
+from molweight.training.task import Predicted
 from molweight.training.workers import Workers, choose_workers
 
 
@@ -67,8 +68,7 @@ def retrain(setup: Setup, config: RunConfig, *, progress: bool) -> Final:
             between=partial(stop_together, device=setup.handover.device),
         )
 
-    def predict(positions: Tensor, batches: Iterator[Batch]) -> tuple[Tensor, Tensor]:
-        outputs, labels = evaluate(model, batches)
-        return setup.task.predict(outputs), labels
+    def predict(positions: Tensor, batches: Iterator[Batch]) -> Predicted:
+        return setup.task.predicted(*evaluate(model, batches))
 
     return Final(predict=predict, module=model, tuned=tuned)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,11 +29,22 @@ class Predictions:
         rows: [n] int64, names of the molecules: equal numbers are the same molecule in all runs.
         predicted: [n, t].
         truth: [n, t], NaN where missing.
+        logits: [n, t] of probabilities; None where they are not known, or there are none.
     """
 
     rows: np.ndarray
     predicted: Array
     truth: Array
+    logits: Array | None = None
+
+    @property
+    def ranked(self) -> Array:
+        """What a metric takes, [n, t]: logits, which rank samples whose probability is 1, or predictions."""
+        return self.predicted if self.logits is None else self.logits
+
+    def normalised(self, scale: Array) -> Predictions:
+        """The same in units of scales [t], where errors of all targets have a mean; NaN drops a target."""
+        return replace(self, predicted=self.predicted / scale, truth=self.truth / scale)
 
 
 def bootstrap(metric: str, runs: Sequence[Predictions], *, resamples: int, seed: int = 0) -> Array:
@@ -59,7 +70,7 @@ def bootstrap(metric: str, runs: Sequence[Predictions], *, resamples: int, seed:
     places = [np.searchsorted(everyone, run.rows) for run in runs]
     chunks = [
         [
-            resampled(metric, run.truth, run.predicted, counts[:, place])
+            resampled(metric, run.truth, run.ranked, counts[:, place])
             for run, place in zip(runs, places, strict=True)
         ]
         for counts in draws(len(everyone), resamples, seed)

@@ -10,30 +10,28 @@ import math
 from typing import Any
 
 import numpy as np
-import torch
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit
 from torch import Tensor
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
-SATURATED = 1e-7  # distance from 0 and 1 at which a float32 probability says nothing more about its logit
+SATURATED = 1e-7  # distance from 0 and 1 at which a float32 probability, as in old files, hides its logit
 RANGE = 10.0  # T lies within [1 / RANGE, RANGE]: a part without a single mistake would make it 0
 
 
-def fit_temperatures(probabilities: Tensor, targets: Tensor) -> list[float]:
+def fit_temperatures(logits: Tensor, targets: Tensor) -> list[float]:
     """The temperature of every target with the least cross entropy on validation samples, [t].
 
     Args:
-        probabilities: [n, t] in [0, 1].
+        logits: [n, t].
         targets: [n, t], 0 or 1, NaN where missing.
 
     Returns:
         1 for a target without samples of both classes.
     """
-    logits = torch.logit(probabilities.double(), eps=SATURATED).numpy()
-    labels = targets.double().numpy()
-    return [fit_one(logits[:, j], labels[:, j]) for j in range(labels.shape[1])]
+    columns = zip(logits.double().numpy().T, targets.double().numpy().T, strict=True)
+    return [fit_one(outputs, labels) for outputs, labels in columns]
 
 
 def fit_one(logits: np.ndarray, labels: np.ndarray) -> float:
@@ -53,9 +51,8 @@ def fit_one(logits: np.ndarray, labels: np.ndarray) -> float:
 
 
 def scaled(probability: Array, temperature: float) -> Array:
-    """Probabilities [n] whose logits were divided by a temperature."""
-    clipped = np.clip(probability, SATURATED, 1 - SATURATED)
-    found: Array = expit(logit(clipped) / temperature)
+    """Probabilities [n] whose logits were divided by a temperature, where the logits are not known."""
+    found: Array = expit(logit(np.clip(probability, SATURATED, 1 - SATURATED)) / temperature)
     return found
 
 

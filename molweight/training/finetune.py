@@ -115,7 +115,7 @@ def finetune(
         if not outputs.isfinite().all():  # the last update overflowed; metrics cannot be computed
             raise DivergedError(f"the model's outputs are not finite; {CURE}")
         valid_loss = task.loss(outputs, {"targets": targets}).item()
-        value = task.score(task.predict(outputs), targets).value
+        value = task.score(task.predicted(outputs, targets).ranked, targets).value
         if math.isnan(value):
             result.selected_by = "loss"
         improved = (

@@ -10,9 +10,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from molweight.errors import ConfigError, unknown
+from molweight.output_columns import TRUE
 from molweight.tapweight.typing import Batch
 from molweight.training.metrics import METRICS, Score, score
-from molweight.training.task import CONSTANT, better
+from molweight.training.task import CONSTANT, Predicted, better
 
 KIND = "multiclass"
 
@@ -28,6 +29,7 @@ class LabelTask:
     """
 
     kind: ClassVar[str] = KIND
+    scale: ClassVar[None] = None
     metric: str
     name: str
     labels: tuple[str, ...]
@@ -58,11 +60,15 @@ class LabelTask:
         """
         targets = batch["targets"]
         assert outputs.shape == (len(targets), len(self.labels)) and targets.shape[1:] == (1,)
-        return functional.cross_entropy(outputs, targets[:, 0].long())
+        return functional.cross_entropy(outputs, targets[:, 0].long().to(outputs.device))
 
     def predict(self, outputs: Tensor) -> Tensor:
-        """Probabilities of the labels, [b, c]."""
-        return outputs.softmax(dim=1)
+        """Probabilities of the labels, [b, c] float64."""
+        return outputs.double().softmax(dim=1)
+
+    def predicted(self, outputs: Tensor, targets: Tensor) -> Predicted:
+        """What outputs [n, c] say, beside places of labels [n, 1]."""
+        return Predicted(values=self.predict(outputs), truth=targets)
 
     def score(self, predictions: Tensor, targets: Tensor) -> Score:
         """The metric of the most probable labels.
@@ -81,16 +87,16 @@ class LabelTask:
         """Whether ``new`` beats ``old``; anything beats NaN."""
         return better(self.metric, new, old)
 
-    def columns(self, predictions: Tensor, targets: Tensor) -> dict[str, Any]:
+    def columns(self, predicted: Predicted) -> dict[str, Any]:
         """Columns of ``predictions.csv``: places of the predicted and of the true label, probabilities."""
         found: dict[str, Any] = {
-            self.name: predictions.argmax(dim=1).numpy(),
-            f"{self.name}_true": targets[:, 0].to(torch.int64).numpy(),
+            self.name: predicted.values.argmax(dim=1).numpy(),
+            f"{self.name}{TRUE}": predicted.truth[:, 0].to(torch.int64).numpy(),
         }
-        chances = zip(self.labels, predictions.T, strict=True)
+        chances = zip(self.labels, predicted.values.T, strict=True)
         return found | {f"probability of {label}": chance.numpy() for label, chance in chances}
 
-    def calibration(self, predictions: Tensor, targets: Tensor) -> dict[str, Any]:
+    def calibration(self, predicted: Predicted) -> dict[str, Any]:
         """Nothing: probabilities of several labels are not calibrated."""
         return {}
 

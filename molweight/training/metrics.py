@@ -25,6 +25,7 @@ class Metric:
         label: for people.
         compute: ``(truth [n], prediction [n]) -> value``; of labels, their places.
         parts: metrics whose mean it is, by label; empty where it is one by itself.
+        has_units: whether its values are in the target's units, so that those of two targets have no mean.
     """
 
     kind: str
@@ -32,6 +33,7 @@ class Metric:
     label: str
     compute: Callable[[Array, Array], float]
     parts: Mapping[str, Callable[[Array, Array], float]] = field(default_factory=dict)
+    has_units: bool = False
 
 
 def roc_auc(truth: Array, prediction: Array) -> float:
@@ -92,12 +94,14 @@ METRICS: dict[str, Metric] = {
         higher_is_better=False,
         label="RMSE",
         compute=lambda t, p: float(sk.root_mean_squared_error(t, p)),
+        has_units=True,
     ),
     "mae": Metric(
         kind="regression",
         higher_is_better=False,
         label="MAE",
         compute=lambda t, p: float(sk.mean_absolute_error(t, p)),
+        has_units=True,
     ),
     # GLUE's (Wang et al. 2019, table 1): where a task has two, their mean counts.
     "accuracy": Metric(kind="multiclass", higher_is_better=True, label="accuracy", compute=accuracy),
@@ -125,9 +129,10 @@ class Score:
 
     Args:
         metric: its name.
-        value: mean over the targets where it is defined; NaN when there is none.
-        per_task: by target, or by part of the metric where there is one target and the metric has parts; NaN
-            where undefined (one class only, or no label).
+        value: mean over the targets where it is defined, of normalised values where targets have a scale; NaN
+            when there is none.
+        per_task: by target, in its units, or by part of the metric where there is one target and the metric
+            has parts; NaN where undefined (one class only, or no label).
     """
 
     metric: str
@@ -140,7 +145,14 @@ class Score:
         return tuple(name for name, value in self.per_task.items() if math.isnan(value))
 
 
-def score(metric: str, predictions: Tensor, targets: Tensor, names: Sequence[str]) -> Score:
+def score_label(metric: str, *, normalised: bool) -> str:
+    """What the score of a run is, for people."""
+    return f"mean of normalised {METRICS[metric].label}" if normalised else METRICS[metric].label
+
+
+def score(
+    metric: str, predictions: Tensor, targets: Tensor, names: Sequence[str], scale: Tensor | None = None
+) -> Score:
     """The metric of every target over its known labels, and their mean.
 
     Args:
@@ -148,6 +160,7 @@ def score(metric: str, predictions: Tensor, targets: Tensor, names: Sequence[str
         predictions: [n, t], probabilities or values in the user's units.
         targets: [n, t], NaN where missing.
         names: of the targets.
+        scale: of the targets, [t], by which values are divided before their mean; NaN leaves a target out.
     """
     chosen = METRICS[metric]
     per_task = {}
@@ -156,7 +169,9 @@ def score(metric: str, predictions: Tensor, targets: Tensor, names: Sequence[str
         parts = chosen.parts if len(names) == 1 and chosen.parts else {name: chosen.compute}
         for part, compute in parts.items():
             per_task[part] = compute(truth[known], predicted[known]) if known.any() else math.nan
-    defined = [value for value in per_task.values() if not math.isnan(value)]
+    scales = [1.0] * len(per_task) if scale is None else scale.tolist()
+    normalised = [value / one for value, one in zip(per_task.values(), scales, strict=True)]
+    defined = [value for value in normalised if not math.isnan(value)]
     return Score(metric=metric, value=float(np.mean(defined)) if defined else math.nan, per_task=per_task)
 
 

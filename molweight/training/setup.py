@@ -16,11 +16,11 @@ from molweight.training.finetune import Evaluation
 from molweight.training.held_out import HeldOut
 from molweight.training.label_task import LabelTask
 from molweight.training.streams import Fetch
-from molweight.training.task import Task
+from molweight.training.task import Predicted, Task
 from molweight.training.workers import Handover
 
-Predictor = Callable[[Tensor, Iterator[Batch]], tuple[Tensor, Tensor]]
-"""``(positions [n], their batches) -> predictions [n, t] in the user's units, labels [n, t]``"""
+Predictor = Callable[[Tensor, Iterator[Batch]], Predicted]
+"""``(positions [n], their batches) -> what a model says of them``"""
 
 Baseline = Callable[[Tensor, int], Predictor]
 """``(positions of the training samples [n], seed) -> a predictor``, without a network"""

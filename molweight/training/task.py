@@ -1,4 +1,8 @@
-"""The downstream task: its loss under missing labels, its predictions in the user's units."""
+"""The downstream task: its loss under missing labels, its predictions in the user's units.
+
+Labels are float64 until they are standardised, and so is whatever leaves the network: a spread of 0.01 around
+-40478.9 has no digits left in float32.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from molweight.errors import ConfigError, unknown
+from molweight.output_columns import LOGIT, TRUE
 from molweight.tapweight.typing import Batch
 from molweight.training.calibration import fit_temperatures
 from molweight.training.metrics import METRICS, Score, score
@@ -20,6 +25,31 @@ DEFAULT_METRIC: dict[str, str] = {"classification": "roc_auc", "regression": "rm
 
 
 @dataclass(frozen=True, kw_only=True)
+class Predicted:
+    """What a model says of n samples, beside what is true.
+
+    Args:
+        values: probabilities, or values in the user's units, [n, t] float64; of c labels, [n, c].
+        truth: labels, [n, t] float64, NaN where missing.
+        logits: of the probabilities of yes/no targets, [n, t] float64; None where there are none.
+    """
+
+    values: Tensor
+    truth: Tensor
+    logits: Tensor | None = None
+
+    @property
+    def ranked(self) -> Tensor:
+        """What a metric takes, [n, t]: logits, which rank samples whose probability is 1, or the values."""
+        return self.values if self.logits is None else self.logits
+
+    def __getitem__(self, rows: slice) -> Predicted:
+        """Some of the samples."""
+        logits = None if self.logits is None else self.logits[rows]
+        return Predicted(values=self.values[rows], truth=self.truth[rows], logits=logits)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Task:
     """What the t outputs of a model mean.
 
@@ -27,8 +57,10 @@ class Task:
         kind: independent yes/no targets (t logits), or numbers (t standardised values).
         metric: of :data:`molweight.training.metrics.METRICS`.
         names: of the targets, t of them.
-        mean: of the training labels, [t]; zero for classification.
-        std: of the training labels, [t], > 0; one for classification.
+        mean: of the training labels, [t] float64; zero for classification.
+        std: of the training labels, [t] float64, > 0; one for classification.
+        scale: by which errors of several targets are divided before their mean, [t] float64: ``std``, NaN
+            where training labels have no spread; None where the mean is that of the metric itself.
     """
 
     kind: Kind
@@ -36,6 +68,7 @@ class Task:
     names: tuple[str, ...]
     mean: Tensor
     std: Tensor
+    scale: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in DEFAULT_METRIC:
@@ -50,31 +83,46 @@ class Task:
             )
 
     @classmethod
-    def fit(cls, *, kind: Kind, metric: str | None, names: tuple[str, ...], train: Tensor) -> Task:
+    def fit(
+        cls,
+        *,
+        kind: Kind,
+        metric: str | None,
+        names: tuple[str, ...],
+        train: Tensor,
+        units: str | None = None,
+    ) -> Task:
         """The task with the mean and spread of its training labels.
+
+        RMSE and MAE of several targets have a mean in ``units`` if those are the units of all; else each is
+        divided by the spread of its target first, so that no target decides alone which epoch is the best.
 
         Args:
             kind: type of the targets.
             metric: None takes the usual one of the kind.
             names: of the targets.
             train: labels of the training part, [n, t], NaN where missing.
+            units: that all targets have; None if they have none, or different ones.
         """
-        mean, std = torch.zeros(train.shape[1]), torch.ones(train.shape[1])
+        mean = torch.zeros(train.shape[1], dtype=torch.float64)
+        std, scale = torch.ones_like(mean), torch.full_like(mean, torch.nan)
         if kind == "regression":
             for j, column in enumerate(train.T):
                 known = column[~column.isnan()].double()
                 if len(known):
                     mean[j] = known.mean()
                 if len(known) > 1 and known.std() > 0:
-                    std[j] = known.std()
-        return cls(kind=kind, metric=metric or DEFAULT_METRIC.get(kind, ""), names=names, mean=mean, std=std)
+                    std[j] = scale[j] = known.std()
+        metric = metric or DEFAULT_METRIC.get(kind, "")
+        mixed = len(names) > 1 and units is None and metric in METRICS and METRICS[metric].has_units
+        return cls(kind=kind, metric=metric, names=names, mean=mean, std=std, scale=scale if mixed else None)
 
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Mean over the known labels of cross entropy, or of squared standardised error.
 
         Args:
             outputs: [b, t].
-            batch: with ``targets`` [b, t], in the user's units, NaN where missing.
+            batch: with ``targets`` [b, t] float64, in the user's units, NaN where missing; on any device.
 
         Returns:
             A scalar; zero when no label of the batch is known.
@@ -82,7 +130,9 @@ class Task:
         targets = batch["targets"]
         assert outputs.shape == targets.shape, f"outputs {outputs.shape}, targets {targets.shape}"
         known = ~targets.isnan()
-        filled = torch.where(known, self.standardised(targets), 0.0)
+        wide = torch.promote_types(outputs.dtype, torch.float32)
+        filled = torch.where(known, self.standardised(targets), 0.0).to(outputs.device, wide)
+        known = known.to(outputs.device)
         if self.kind == "classification":
             each = functional.binary_cross_entropy_with_logits(outputs, filled, reduction="none")
         else:
@@ -90,18 +140,29 @@ class Task:
         return torch.where(known, each, 0.0).sum() / known.sum().clamp(min=1)
 
     def standardised(self, targets: Tensor) -> Tensor:
-        """Labels [b, t] in units of the training part's spread."""
-        return (targets - self.mean.to(targets)) / self.std.to(targets)
+        """Labels [b, t] in units of the training part's spread, float64."""
+        return (targets - self.mean.to(targets.device)) / self.std.to(targets.device)
 
     def predict(self, outputs: Tensor) -> Tensor:
-        """Probabilities in [0, 1], or values in the user's units, [b, t]."""
+        """Probabilities in [0, 1], or values in the user's units, [b, t] float64."""
         if self.kind == "classification":
-            return outputs.sigmoid()
-        return outputs * self.std.to(outputs) + self.mean.to(outputs)
+            return outputs.double().sigmoid()
+        return outputs.double() * self.std.to(outputs.device) + self.mean.to(outputs.device)
+
+    def predicted(self, outputs: Tensor, targets: Tensor) -> Predicted:
+        """What outputs [n, t] say, beside labels [n, t]."""
+        logits = outputs.double() if self.kind == "classification" else None
+        return Predicted(values=self.predict(outputs), truth=targets, logits=logits)
 
     def score(self, predictions: Tensor, targets: Tensor) -> Score:
-        """The metric of predictions [n, t] against labels [n, t] with NaN where missing."""
-        return score(self.metric, predictions, targets, self.names)
+        """The metric of predictions [n, t] against labels [n, t] with NaN where missing.
+
+        Args:
+            predictions: values in the user's units, or what ranks samples: logits, as two probabilities of 1
+                may have had different ones.
+            targets: labels.
+        """
+        return score(self.metric, predictions, targets, self.names, self.scale)
 
     @property
     def outputs(self) -> int:
@@ -117,23 +178,25 @@ class Task:
         """Whether ``new`` beats ``old``; anything beats NaN."""
         return better(self.metric, new, old)
 
-    def columns(self, predictions: Tensor, targets: Tensor) -> dict[str, Any]:
-        """Columns of ``predictions.csv``: for each target its prediction and its true value."""
+    def columns(self, predicted: Predicted) -> dict[str, Any]:
+        """Columns of ``predictions.csv``: for each target its prediction, its true value and any logit."""
         found = {}
         for j, name in enumerate(self.names):
-            found[name], found[f"{name}_true"] = predictions[:, j].numpy(), targets[:, j].numpy()
+            found[name] = predicted.values[:, j].numpy()
+            found[f"{name}{TRUE}"] = predicted.truth[:, j].numpy()
+            if predicted.logits is not None:
+                found[f"{name}{LOGIT}"] = predicted.logits[:, j].numpy()
         return found
 
-    def calibration(self, predictions: Tensor, targets: Tensor) -> dict[str, Any]:
+    def calibration(self, predicted: Predicted) -> dict[str, Any]:
         """What ``model.json`` says about how far probabilities can be believed: ``temperature``, [t].
 
         Args:
-            predictions: of the validation part, [n, t].
-            targets: its labels, [n, t].
+            predicted: the validation part.
         """
-        if self.kind != "classification":
+        if predicted.logits is None:
             return {}
-        return {"temperature": fit_temperatures(predictions, targets)}
+        return {"temperature": fit_temperatures(predicted.logits, predicted.truth)}
 
     def card(self) -> dict[str, Any]:
         """What ``model.json`` says about the outputs."""

@@ -135,8 +135,13 @@ class Handover:
         if self.device.type == "cpu":
             return batch
         pinned = self.device.type == "cuda"
+        # MPS has no float64: labels stay where they are until they are standardised.
+        stays = {torch.float64} if self.device.type == "mps" else set()
         return self.finish(
-            {name: value.to(self.device, non_blocking=pinned) for name, value in batch.items()}
+            {
+                name: value if value.dtype in stays else value.to(self.device, non_blocking=pinned)
+                for name, value in batch.items()
+            }
         )
 
 
