@@ -225,3 +225,24 @@ def test_one_molecule_shows_no_spread():
     task = Problem().task
     assert not task.constant(torch.tensor([[0.3]]))
     assert task.constant(torch.tensor([[0.3], [0.3]]))
+
+
+def test_no_target_decides_alone_which_epoch_is_the_best():
+    """Both epochs are scripted: the second is far better on `small`, a little worse on `large`."""
+    train = torch.tensor([[-1.0, -1e4], [0.0, 0.0], [1.0, 1e4]], dtype=torch.float64)
+    task = Task.fit(kind="regression", metric=None, names=("small", "large"), train=train)
+    epochs = iter([train / train[2] + torch.tensor([0.9, 0.1]), train / train[2] + torch.tensor([0.1, 0.2])])
+
+    class Scripted(nn.Linear):
+        def forward(self, batch):
+            return super().forward(batch["x"]) if self.training else next(epochs)
+
+    def fetch(positions, draws):
+        return {"x": torch.ones(len(positions), 1), "targets": train[positions]}
+
+    stream = Stream(fetch, torch.arange(3), batch_size=3, seed=0, name="train")
+    found = finetune(
+        Scripted(1, 2), task, stream, lambda: iter([{"targets": train}]), recipe(epochs=2), steps_per_epoch=1
+    )
+    assert [entry["valid"] for entry in found.history] == pytest.approx([0.5, 0.15])
+    assert found.best_epoch == 2

@@ -281,6 +281,7 @@ def test_foreign_and_damaged_folders_are_refused(made, tmp_path):
     ("column", "value"),
     [
         ("metric", "mae"),
+        ("score", "mean of normalised RMSE"),
         ("protocol", "strict"),
         ("data_sha256", "c" * 64),
         ("split", {"kind": "scaffold", "hash": "d"}),
@@ -301,6 +302,40 @@ def test_runs_that_were_judged_differently_are_not_ranked_together(made, tmp_pat
     with pytest.raises(ConfigError, match="cannot be ranked together"):
         leaderboard(["esol"], methods=["equal"], seeds=[1], out=tmp_path)
     assert len(made.made) == 2, "the next call refuses before it runs"
+
+
+def test_a_table_of_an_earlier_version_goes_on_and_does_not_know_of_normalised_scores(made, tmp_path):
+    leaderboard(["esol"], methods=["equal"], seeds=[0], out=tmp_path, resamples=100)
+    frame = pd.read_csv(tmp_path / "leaderboard.csv").drop(columns="score")
+    frame.to_csv(tmp_path / "leaderboard.csv", index=False)
+    shutil.rmtree(tmp_path / "runs")
+    board = leaderboard(["esol"], methods=["equal", "tapweight"], seeds=[0], out=tmp_path, resamples=100)
+    assert board.summary["datasets"][0]["label"] == "RMSE" and len(made.made) == 2
+    made.change = lambda config, report: report.update(score="mean of normalised RMSE")
+    with pytest.raises(ConfigError, match=r"their score differs \(RMSE and mean of normalised RMSE\)"):
+        leaderboard(["esol"], methods=["direct"], seeds=[0], out=tmp_path, resamples=100)
+
+
+def test_intervals_of_normalised_scores_are_of_what_the_report_scores(made, tmp_path):
+    """Two targets whose errors differ by a factor of 1,000 and whose normalised errors are alike."""
+
+    def change(config, report):
+        report |= {"score": "mean of normalised RMSE", "scale_per_task": {"y": 1.0, "z": 1e3}}
+
+    def predictions(config, report):
+        Made.predictions(made, config, report)
+        frame = pd.read_csv(config.run_dir / "predictions.csv")
+        frame["z"], frame["z_true"] = 1e3 * frame["y"], 1e3 * frame["y_true"]
+        frame.to_csv(config.run_dir / "predictions.csv", index=False)
+
+    made.change, made.predictions = change, predictions
+    board = leaderboard(["esol"], methods=["equal"], seeds=[0], out=tmp_path, resamples=100)
+    (low, high), label = by_method(board)["equal"]["interval"], board.summary["datasets"][0]["label"]
+    assert 0.2 < low < high < 2 and label == "mean of normalised RMSE"
+    shutil.rmtree(tmp_path / "runs")
+    again = leaderboard_tables(tmp_path, resamples=100)
+    assert by_method(again)["equal"]["interval"] == (low, high), "the kept predictions are in the same scale"
+    assert "mean of normalised RMSE, lower is better" in board.markdown.read_text()
 
 
 def test_a_protocol_that_does_not_fit_is_refused_before_it_runs(made, tmp_path):

@@ -19,7 +19,7 @@ from smallest import SMALLEST, run_smallest, save_labelled
 from molweight import load_config, run_experiment
 from molweight.__main__ import main
 from molweight.errors import DataError
-from molweight.reporting import page, run_pictures
+from molweight.reporting import page, run_files, run_pictures
 from molweight.reporting.examples import COUNT, errors, examples, plain_drawing
 from molweight.reporting.figures import reliability
 from molweight.reporting.page import render, save_page
@@ -121,6 +121,28 @@ def test_a_classification_shows_curves_and_calibration(shown_labelled):
     assert "ROC curves" in alts and "Precision-recall" in alts and "ten bins" in alts
     assert "temperature-scaled" in page.text and "Learned weights" not in page.text
     assert "A line for the weight" not in alts
+
+
+def test_targets_of_different_scale_come_first_and_their_score_says_what_it_is(tmp_path):
+    frame = pd.DataFrame({"smiles": ["C" * length for length in range(1, 61)]})
+    frame["logS"], frame["energy"] = -np.sqrt(frame.index), -31_000 + 700.0 * frame.index
+    options = ("dataset=csv", "method=direct", "split=random", "split.seed=0")
+    config = load_config(*SMALLEST, *options, "finetune.epochs=2", f"run_dir={tmp_path / 'run'}")
+    text = run_experiment(config, table=frame, page=False).markdown()
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert report["score"] == "mean of normalised RMSE" and report["metric"] == "rmse"
+    for part in ("valid", "test"):
+        errors = [
+            report[f"{part}_per_task"][name] / scale for name, scale in report["scale_per_task"].items()
+        ]
+        assert report[part] == pytest.approx(np.mean(errors))
+    assert report["valid"] == min(entry["valid"] for entry in report["finetune"]["history"])
+    low, high = page.test_interval(run_files.read_run(tmp_path / "run"), "rmse")
+    assert low < report["test"] < high < 10
+    assert text.startswith(f"# csv: test mean of normalised RMSE {report['test']:.3f}\n\n## Targets")
+    found = Page(render(tmp_path / "run")).text
+    assert found.index("logS") < found.index("method")
+    assert "test mean of normalised RMSE" in " ".join(found.split()) and "their units differ" in found
 
 
 def test_weights_that_never_move_are_not_drawn(tmp_path):

@@ -127,3 +127,38 @@ def test_better(kind, larger_wins):
     assert better(0.9, 0.8) is larger_wins and better(0.8, 0.9) is not larger_wins
     assert not better(0.8, 0.8)
     assert better(0.8, NAN) and not better(NAN, 0.8) and not better(NAN, NAN)
+
+
+# Several targets
+
+SCALES = torch.tensor([[1.0, 1e4, 5.0], [3.0, 3e4, 5.0], [5.0, 2e4, 5.0]], dtype=torch.float64)
+
+
+def test_errors_of_targets_in_different_units_are_divided_by_their_spread():
+    fitted = task("regression", names=("a", "b", "constant"), train=SCALES)
+    truth = torch.zeros(4, 3, dtype=torch.float64)
+    found = fitted.score(torch.tensor([[1.0, 5e3, 1e9]]).expand(4, 3), truth)
+    assert found.per_task == {"a": 1.0, "b": 5e3, "constant": 1e9}, "each in its units"
+    assert found.value == pytest.approx((1 / 2 + 5e3 / 1e4) / 2), "one without a spread has no scale"
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("regression", {"units": "a.u."}),
+        ("regression", {"metric": "pearson_spearman"}),
+        ("classification", {}),
+    ],
+    ids=["one unit", "no unit", "classes"],
+)
+def test_targets_of_one_unit_or_none_have_a_plain_mean(kind, options):
+    train = (SCALES > 2).double() if kind == "classification" else SCALES
+    fitted = Task.fit(kind=kind, names=("a", "b", "c"), train=train, **{"metric": None} | options)
+    assert fitted.scale is None
+    truth = torch.tensor([[0.0, 1, 0], [1.0, 0, 1], [1.0, 1, 1]], dtype=torch.float64)
+    found = fitted.score(truth + torch.tensor([0.1, 0.2, 0.6]), truth)
+    assert found.value == pytest.approx(sum(found.per_task.values()) / 3)
+
+
+def test_one_target_is_scored_in_its_units():
+    assert task("regression", names=("a",), train=SCALES[:, 1:2]).scale is None
