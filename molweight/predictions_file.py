@@ -101,10 +101,10 @@ def too_coarse(table: pd.DataFrame) -> str | None:
     for name in target_columns(table):
         truth, predicted = (table[column].to_numpy(np.float64) for column in (f"{name}{TRUE}", name))
         known = truth[~np.isnan(truth)]
-        if len(known) == 0 or not known.any():
+        if len(known) == 0 or not np.ptp(known):
             continue
         step = 10.0 ** (np.floor(np.log10(np.abs(known).max())) - 5)
-        if step > 0.01 * known.std() > 0 and all(float(f"{one:.6g}") == one for one in predicted):
+        if step > 0.01 * known.std() and all(float(f"{one:.6g}") == one for one in predicted):
             return name
     return None
 

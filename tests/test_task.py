@@ -85,12 +85,12 @@ def test_standardisation_is_undone_by_predict():
 
 @pytest.mark.parametrize(
     ("column", "mean", "std"),
-    [([NAN, NAN], 0, 1), ([4.0, NAN], 4, 1), ([4.0, 4.0], 4, 1)],
-    ids=["unlabelled", "one label", "constant"],
+    [([NAN, NAN], 0, 1), ([4.0, NAN], 4, 1), ([4.0, 4.0], 4, 1), ([0.1] * 7, 0.1, 1)],
+    ids=["unlabelled", "one label", "constant", "constant but for rounding"],
 )
 def test_a_column_without_spread_is_left_in_its_units(column, mean, std):
-    fitted = task("regression", names=("a",), train=torch.tensor(column)[:, None])
-    assert (fitted.mean.item(), fitted.std.item()) == (mean, std)
+    fitted = task("regression", names=("a",), train=torch.tensor(column, dtype=torch.float64)[:, None])
+    assert (fitted.mean.item(), fitted.std.item()) == (pytest.approx(mean, rel=1e-15), std)
 
 
 def test_classification_labels_are_never_standardised():
@@ -162,3 +162,14 @@ def test_targets_of_one_unit_or_none_have_a_plain_mean(kind, options):
 
 def test_one_target_is_scored_in_its_units():
     assert task("regression", names=("a",), train=SCALES[:, 1:2]).scale is None
+
+
+def test_labels_far_from_zero_keep_their_spread_until_they_are_standardised():
+    """In float32 these energies are three different numbers."""
+    train = -40478.95 + 0.016 * torch.linspace(-1, 1, 9, dtype=torch.float64)[:, None]
+    fitted = task("regression", names=("a",), train=train)
+    z = (train - train.mean()) / train.std()
+    assert fitted.std.item() == pytest.approx(train.std().item(), rel=1e-9)
+    loss = fitted.loss(torch.zeros(9, 1), {"targets": train})
+    assert loss.dtype == torch.float32 and loss.item() == pytest.approx(z.square().mean().item(), rel=1e-6)
+    assert fitted.predict(z.float()).flatten().tolist() == pytest.approx(train.flatten().tolist(), abs=1e-8)

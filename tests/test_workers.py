@@ -204,3 +204,10 @@ def test_for_cuda_batches_are_pinned_and_sent_without_waiting(monkeypatch):
     assert calls == ["pinned"]
     assert torch.equal(handover.deliver(prepared)["x"], 2 * torch.ones(2))
     assert calls == ["pinned", ("cuda", True)]
+
+
+def test_labels_stay_where_float64_is_known():
+    """MPS does not know it; there is none here, and nothing is sent to it."""
+    batch = {"targets": torch.ones(2, 1, dtype=torch.float64)}
+    there = Handover(device=torch.device("mps"), finish=lambda batch: batch)
+    assert there.deliver(there.prepare(batch))["targets"] is batch["targets"]

@@ -103,7 +103,7 @@ def spread(
         labelled=len(there),
         missing=len(labels) - len(there),
         mean=float("nan") if none else float(there.mean()),
-        std=float("nan") if none else float(there.std()),
+        std=float("nan") if none else float(there.std()) if np.ptp(there) else 0.0,  # free of rounding
         min=float("nan") if none else float(there.min()),
         max=float("nan") if none else float(there.max()),
     )

@@ -17,6 +17,7 @@ from molweight.tapweight.batch_norm import average_statistics
 from molweight.tapweight.processes import average_gradients, of_leader, of_whole_batch
 from molweight.tapweight.typing import Batch, Batches
 from molweight.training.label_task import LabelTask
+from molweight.training.metrics import score_label
 from molweight.training.optimisers import OptimiserRecipe
 from molweight.training.task import Task
 
@@ -130,7 +131,8 @@ def finetune(
             best = {name: tensor.clone() for name, tensor in module.state_dict().items()}
         else:
             waited += 1
-        bar.set_postfix_str(f"train loss {train_loss:.3f}, valid {task.metric} {value:.3f}")
+        label = score_label(task.metric, normalised=task.scale is not None)
+        bar.set_postfix_str(f"train loss {train_loss:.3f}, valid {label} {value:.3f}")
         if waited >= recipe.patience:
             break
     bar.close()

@@ -111,7 +111,8 @@ class Task:
                 known = column[~column.isnan()].double()
                 if len(known):
                     mean[j] = known.mean()
-                if len(known) > 1 and known.std() > 0:
+                # The spread of equal labels may be a rounding error, that of tiny ones may be 0.
+                if len(known) > 1 and known.min() < known.max() and known.std() > 0:
                     std[j] = scale[j] = known.std()
         metric = metric or DEFAULT_METRIC.get(kind, "")
         mixed = len(names) > 1 and units is None and metric in METRICS and METRICS[metric].has_units
