@@ -191,7 +191,7 @@ def test_an_index_is_kept(regression):
 
 
 FILES = {
-    "list.smi": "CCO ethanol\n\nbad\nCCN\n",
+    "list.smi": "CCO ethanol\nbad\nCCN\n",
     "table.csv": "id,smiles\n1,CCO\n2,bad\n3,CCN\n",
     "table.tsv": "smiles\tid\nCCO\t1\nbad\t2\nCCN\t3\n",
     "one.csv": "structure\nCCO\nbad\nCCN\n",

@@ -174,8 +174,8 @@ def test_columns_of_both_kinds_are_numbers_and_it_is_said():
 
 
 def test_limits_are_no_numbers_and_the_sentence_says_what_to_do():
-    frame = table(y=[*LOG_S[:-1], ">10000"])
-    assert "'>10000' is a limit, not a number: write '10000'" in refusal(frame)
+    text = refusal(table(y=[*LOG_S[:-1], ">10000"]))
+    assert "'>10000' is not a number; it is a limit (a censored value): write the limit alone" in text
 
 
 @pytest.mark.parametrize("names", [("mol", "SMILES"), ("smiles", "Smiles"), ("canonical_smiles", "smiles")])

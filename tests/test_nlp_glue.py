@@ -94,6 +94,17 @@ def test_wrong_rows_are_named(change, words, tmp_path):
         read_tsv(tmp_path / "t.tsv", card_of("rte"))
 
 
+def test_a_quote_that_is_never_closed_swallows_nothing(tmp_path):
+    """Quotes are ordinary characters in GLUE's files, so every line is a row."""
+    lines = [f"{i}\t{text}\tAn animal.\tentailment" for i, text in enumerate(('"A dog.', 'A "cat', "A cow"))]
+    (tmp_path / "t.tsv").write_text("\n".join(["index\tsentence1\tsentence2\tlabel", *lines]))
+    task = read_tsv(tmp_path / "t.tsv", card_of("rte"))
+    assert task.first == ['"A dog.', 'A "cat', "A cow"] and task.rows == [2, 3, 4]
+    (tmp_path / "t.tsv").write_text((tmp_path / "t.tsv").read_text().replace('"A dog', '"A\ndog'))
+    with pytest.raises(DataError, match="line 2: 2 columns instead of 4"):
+        read_tsv(tmp_path / "t.tsv", card_of("rte"))
+
+
 @pytest.mark.parametrize("score", ["5.1", "-1", "nan", "much"])
 def test_numbers_outside_the_scale_are_named(score, tmp_path):
     (tmp_path / "t.tsv").write_text(f"sentence1\tsentence2\tscore\na\tb\t5.0\nc\td\t{score}\n")

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from frames import read_table
 from rdkit import Chem, rdBase
 from rdkit.Chem import rdDistGeom
 
@@ -29,7 +30,6 @@ from molweight.molecules.smiles import (
     split_name,
 )
 from molweight.molecules.standardise import Standardisation, input_atoms, standard_smiles
-from molweight.molecules.table import read_table
 
 IBUPROFEN = "CC(C)Cc1ccc(cc1)C(C)C(=O)O"
 SPELLINGS = 5  # of each molecule, twice: with and without atom maps

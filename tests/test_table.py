@@ -10,17 +10,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from frames import read_table
 from rdkit import Chem
 
 from molweight.errors import DataError
-from molweight.molecules import table as tables
 from molweight.molecules.labels import number
 from molweight.molecules.table import smiles_column
-
-
-def read_table(source, **options):
-    """The molecules and labels of a table, as a data frame."""
-    return tables.read_table(source, **options).frame
 
 
 def write(folder: Path, text: str, name: str = "table.csv") -> Path:
@@ -97,7 +92,8 @@ def test_wrong_column_lists_columns_and_the_nearest(tmp_path: Path) -> None:
 
 
 def test_another_delimiter_is_recognised(tmp_path: Path) -> None:
-    assert "separated by ';'" in message(write(tmp_path, "smiles;y\nC;1\n"))
+    assert "separated by '|'" in message(write(tmp_path, "smiles|y\nC|1\n"))
+    assert list(read_table(write(tmp_path, "smiles;y\nC;1\n"))["y"]) == [1]
 
 
 def test_names_are_found_by_case_and_by_alias(tmp_path: Path) -> None:
@@ -182,7 +178,7 @@ def test_missing_file_folder_and_unknown_type(tmp_path: Path) -> None:
 @pytest.mark.parametrize("header", ["", "smiles name\n"])
 def test_smiles_list(tmp_path: Path, name: str, header: str) -> None:
     path = write(tmp_path, header + "CCO ethanol 95 %\n\nC\tmethane\nCC\n", name)
-    assert list(read_table(path, targets=())["smiles"]) == ["CCO", "C", "CC"]
+    assert list(read_table(path, targets=())["smiles"]) == ["CCO", "", "C", "CC"]
 
 
 def test_sdf(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from io import BufferedReader
@@ -54,11 +55,12 @@ def requests(
 
 
 def sniffed() -> str:
-    """The format of standard input: a table if its first line is a header with a column of SMILES."""
+    """The format of standard input: a table if its first line with text is a header with SMILES."""
     stream = cast(BufferedReader, sys.stdin.buffer)
-    first = stream.peek(PEEK).partition(b"\n")[0].decode("utf-8", "replace")
-    for kind, delimiter in (("csv", ","), ("tsv", "\t")):
-        cells = [cell.strip().strip('"').lower() for cell in first.removeprefix("\ufeff").split(delimiter)]
+    text = stream.peek(PEEK).decode("utf-8", "replace").removeprefix("\ufeff")
+    first = next((line for line in re.split("[\r\n]", text) if line.strip()), "")
+    for kind, delimiter in (("csv", ","), ("tsv", "\t"), ("csv", ";")):
+        cells = [cell.strip().strip('"').lower() for cell in first.split(delimiter)]
         if len(cells) > 1 and SMILES_HEADERS & set(cells):
             return kind
     return "smi"

@@ -8,8 +8,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from molweight.errors import DataError
+from molweight.molecules.smiles import is_molecule
+from molweight.molecules.table_rows import SMILES_HEADERS
 
-SMILES_NAMES = ("smiles", "canonical_smiles", "mol")
+SMILES_NAMES = {*SMILES_HEADERS, "mol"}
 """Names of a SMILES column that needs no naming, whatever their capitals."""
 
 IDENTIFIER = re.compile(
@@ -73,6 +75,8 @@ def find_column(table: str, names: Sequence[str], wanted: Sequence[str], option:
     close = difflib.get_close_matches(wanted[0].lower(), lowered, n=1, cutoff=0.5)
     hint = f" Did you mean {names[lowered.index(close[0])]!r}?" if close else ""
     separator = next((s for s in (";", "\t", "|") if len(names) == 1 and s in names[0]), None)
+    if not close and (molecule := next(filter(is_molecule, names), None)):
+        hint = f" {molecule!r} is a molecule: if the first row is no header, add one above it."
     if separator:
         hint = f" The cells seem to be separated by {separator!r}: save it with commas, or with tabs as .tsv."
     raise DataError(f"{table} has no column {wanted[0]!r} ({option}).{hint} Columns: {listed(names)}.")

@@ -7,19 +7,24 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import date, time, timedelta
 
 import numpy as np
 import pandas as pd
 
 from molweight.errors import DataError
 from molweight.molecules.columns import is_identifier_name, listed
-from molweight.molecules.readers import Cell
+from molweight.molecules.table_rows import Cell, Unclear
 
 MISSING = {"", "nan", "na", "n/a", "#n/a", "null", "none", "<na>"}  # compared in lower case
 FLOAT32_MAX = float(np.finfo(np.float32).max)  # labels are trained on in float32
+LIMITS = ("<", ">", "≤", "≥", "~")  # begin a value that is known up to a limit
+MARKED_NUMBER = re.compile(r"[<>≤≥~=]*\s*[+-]?[\d.,'’\s]*\d[\d.,'’\s]*(?:[eE][+-]?\d+)?\s*%?")
+MARKS = "write decimals with a point and thousands without a mark"
 ENOUGH = 10  # labels from which whole numbers that all differ look like identifiers
 STAND_INS = (99, 999, 9_999, 99_999)  # with either sign: what people write for a missing measurement
 NEGATIVE_WORDS = frozenset(
@@ -175,8 +180,7 @@ class LabelReader:
             words = (column.spellings[zero], column.spellings[one])
             return Target(values=values, kind="classification", classes=words)
         assert column.first is not None
-        nested = isinstance(column.first[2], list | tuple | dict | np.ndarray)  # what is inside may be labels
-        if self.chosen or nested or numbers >= column.count:
+        if self.chosen or numbers >= column.count or not is_text(column.first[2]):
             raise self._no_number(column, numbers)
         raise UnusableColumn("text")
 
@@ -184,7 +188,8 @@ class LabelReader:
         """Numbers of a classification or a regression; refused where they may be the other, or missing."""
         distinct, counts = np.unique(values[~np.isnan(values)], return_counts=True)
         if np.isin(distinct, (0.0, 1.0)).all():
-            return Target(values=values, kind="classification" if len(distinct) == 2 else None)
+            kind = self.task_type or "classification"
+            return Target(values=values, kind=kind if len(distinct) == 2 else None)
         if self.task_type != "regression" and len(distinct) == 2 and counts.sum() > 2:
             return two_classes(values, distinct)
         if self.task_type == "classification":
@@ -236,16 +241,19 @@ class LabelReader:
         assert column.first is not None
         row, line, cell = column.first
         where = f"{self.table}: column {column.name!r}, row {row} (line {line})"
+        if isinstance(cell, Unclear):
+            return DataError(f"{where}: {cell.text!r} is unclear, {cell.reason}; {MARKS}")
         text = str(cell).strip()
-        if text[:1] in "<>≤≥" and text[:1]:
+        if text.startswith(LIMITS):
             return DataError(
-                f"{where}: {cell!r} is a limit, not a number: write {text.lstrip('<>=≤≥ ')!r} to learn from "
-                "it as if it were measured, or leave the cell empty for a missing label"
+                f"{where}: {cell!r} is not a number; it is a limit (a censored value): write the limit alone "
+                "in such cells, or leave them empty, or leave the column out of dataset.targets"
             )
+        marks = f"; {MARKS}, or" if "," in text else ";"
         return DataError(
-            f"{where}: {cell!r} is not a number{self._meaning(column, numbers)}; leave the cell empty for a "
-            f"missing label, pass dataset.missing_values=[{text}] if it stands for one, or leave the column "
-            "out of dataset.targets"
+            f"{where}: {cell!r} is not a number{self._meaning(column, numbers)}{marks} leave the cell empty "
+            f"for a missing label, pass dataset.missing_values=[{text}] if it stands for one, or leave the "
+            "column out of dataset.targets"
         )
 
     def _meaning(self, column: LabelColumn, numbers: int) -> str:
@@ -267,6 +275,13 @@ class LabelReader:
             "neither 0 nor 1, the labels of a classification task; leave the cell empty for a missing label, "
             f"pass dataset.missing_values=[{value}] if it stands for one, or dataset.task_type=regression"
         )
+
+
+def is_text(cell: Cell) -> bool:
+    """Whether a cell that is no number is a text or a time, rather than a label that cannot be read."""
+    if isinstance(cell, str):
+        return MARKED_NUMBER.fullmatch(cell.strip()) is None
+    return isinstance(cell, date | time | timedelta)
 
 
 def text_list(column: LabelColumn) -> str:

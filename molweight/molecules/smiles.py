@@ -32,11 +32,16 @@ class UnsupportedMoleculeError(InvalidSmilesError):
 
 def advice(name: str) -> str:
     """What to add to the sentence on a file that is not there, if its name is a molecule; else nothing."""
+    return f". {NO_SMILES}" if is_molecule(name) else ""
+
+
+def is_molecule(text: str) -> bool:
+    """Whether a string is a SMILES that can be read and drawn."""
     try:
-        parse(name)
+        parse(text)
     except InvalidSmilesError:
-        return ""
-    return f". {NO_SMILES}"
+        return False
+    return True
 
 
 def parse(smiles: object, *, numbered: bool = False) -> Chem.Mol:

@@ -20,15 +20,16 @@ from molweight.molecules.labels import (
     UnusableColumn,
 )
 from molweight.molecules.readers import (
-    UNREADABLE,
     Cell,
     Misshapen,
     Rows,
     Source,
-    open_all_rows,
+    all_fitting,
     open_rows,
+    open_table,
     title,
 )
+from molweight.molecules.sdf import UNREADABLE
 from molweight.molecules.smiles import InvalidSmilesError, smiles_of
 
 REMEMBERED = 10_000  # spellings of labels; a table of zeros and ones needs two
@@ -87,7 +88,8 @@ def read_table(
         DataError: see the message; it names file, column and row.
     """
     table = title(source)
-    names, rows = open_rows(source)
+    opened = open_table(source)
+    names, rows = opened.names, all_fitting(table, opened.rows)
     option = "dataset.smiles_column"
     smiles_at = find_smiles_column(table, names, named=smiles_column, option=option, aliases=smiles_aliases)
     columns = label_columns(table, names, smiles_at, targets=targets, aliases=aliases or {}, ignore=ignore)
@@ -101,15 +103,12 @@ def read_table(
         refuse_stand_ins=missing_values is None,
         chosen=targets is not None,
     )
-    labels, unused = _targets(reader, words, values)
+    labels, unused, mixed = _targets(reader, words, values)
     kinds = {target.kind for target in labels.values()}
-    mixed = {"classification", "regression"} <= kinds
-    if mixed:  # a run learns one kind: two classes can be learned as numbers, not the other way round
-        labels, unused = _targets(replace(reader, task_type="regression"), words, values)
-    if targets is None:
-        unused |= {name: "dataset.ignore" for name in names if name in ignore}
     kind = task_type or ("regression" if "regression" in kinds else "classification")
     classes = {name: target.classes for name, target in labels.items() if target.classes is not None}
+    if targets is None:
+        unused |= {name: "dataset.ignore" for name in names if name in ignore}
     guesses = {
         f"SMILES in {names[smiles_at]!r}": smiles_column is None,
         f"{'targets' if len(labels) > 1 else 'target'} {listed(labels, most=5)}": targets is None,
@@ -122,7 +121,7 @@ def read_table(
         task_type=kind,
         smiles_column=names[smiles_at],
         classes=classes,
-        notes=tuple(note for note, guessed in guesses.items() if guessed),
+        notes=(*opened.notes, *(note for note, guessed in guesses.items() if guessed)),
     )
 
 
@@ -132,7 +131,7 @@ def all_molecules(
     """What every row of a table has for a molecule, as it passes by: no row is left out.
 
     Args:
-        source, kind: see :func:`molweight.molecules.readers.open_all_rows`.
+        source, kind: see :func:`molweight.molecules.readers.open_table`.
         name: of the column with SMILES; without an exact match case is ignored. None takes the first of
             ``preferred`` that is there, else the one column with a usual name. A table of one column needs no
             name.
@@ -142,13 +141,13 @@ def all_molecules(
         DataError: at once where there is no such column, or more than one; at its row where a file is
             damaged.
     """
-    names, rows = open_all_rows(source, kind=kind)
-    at = 0
+    opened = open_table(source, kind=kind)
+    names, at = opened.names, 0
     if len(names) > 1:
         option = "--smiles-column"
         at = find_smiles_column(title(source), names, named=name, option=option, preferred=preferred)
     check_unique(title(source), names, [at])
-    return (cells if isinstance(cells, Misshapen) else _smiles(cells[at]) for _, cells in rows)
+    return (cells if isinstance(cells, Misshapen) else _smiles(cells[at]) for _, cells in opened.rows)
 
 
 def smiles_column(source: Source, name: str | None) -> Iterator[str]:
@@ -197,8 +196,10 @@ def _collect(
 
 def _targets(
     reader: LabelReader, words: Sequence[LabelColumn], values: np.ndarray
-) -> tuple[dict[str, Target], dict[str, str]]:
-    """The labels of every column that has some, by name; and why the other columns are not used.
+) -> tuple[dict[str, Target], dict[str, str], bool]:
+    """The labels of every column that has some, why the others are not used, and whether kinds are mixed.
+
+    A run learns one kind: beside quantities, two classes are learned as numbers.
 
     Raises:
         DataError: there is nothing to learn from.
@@ -221,7 +222,9 @@ def _targets(
             f"{reader.table}: every label in {listed(labels)} is missing, so there is nothing to learn; "
             "check dataset.targets"
         )
-    return labels, unused
+    if {"classification", "regression"} <= {target.kind for target in labels.values()}:
+        return *_targets(replace(reader, task_type="regression"), words, values)[:2], True
+    return labels, unused, False
 
 
 def _frame(smiles: list[str], lines: np.ndarray, labels: Mapping[str, Target]) -> pd.DataFrame:
