@@ -172,21 +172,22 @@ class LabelReader:
 
     def _words(self, column: LabelColumn, values: np.ndarray, numbers: int) -> Target:
         """Two words are two classes; everything else with words in it is no column of labels."""
-        classes = len(column.spellings) == 2 and not numbers and self.task_type != "regression"
-        if classes and len(column.rows) == 2:
+        assert column.first is not None
+        if not all(map(is_text, (column.first[2], *column.spellings.values()))):
+            raise self._no_number(column, "")
+        if len(column.rows) == 2 and not numbers and self.task_type != "regression":
             zero, one = in_order(column.spellings)
             values = values.copy()
             values[np.array(column.rows[zero])], values[np.array(column.rows[one])] = 0.0, 1.0
             words = (column.spellings[zero], column.spellings[one])
             return Target(values=values, kind="classification", classes=words)
-        assert column.first is not None
-        if self.chosen or numbers >= column.count or not is_text(column.first[2]):
-            raise self._no_number(column, numbers)
+        if self.chosen or numbers >= column.count:
+            raise self._no_number(column, "" if numbers else self._meaning(column))
         raise UnusableColumn("text")
 
     def _numbers(self, column: LabelColumn, values: np.ndarray) -> Target:
         """Numbers of a classification or a regression; refused where they may be the other, or missing."""
-        distinct, counts = np.unique(values[~np.isnan(values)], return_counts=True)
+        distinct, counts = np.unique(values[~np.isnan(values)] + 0.0, return_counts=True)  # -0 is 0
         if np.isin(distinct, (0.0, 1.0)).all():
             kind = self.task_type or "classification"
             return Target(values=values, kind=kind if len(distinct) == 2 else None)
@@ -236,8 +237,8 @@ class LabelReader:
                     "stands for a missing label, or dataset.missing_values=[] if it was measured"
                 )
 
-    def _no_number(self, column: LabelColumn, numbers: int) -> DataError:
-        """What is wrong with the first word of a column."""
+    def _no_number(self, column: LabelColumn, meaning: str) -> DataError:
+        """What is wrong with the first word of a column; ``meaning``: what else its words may be."""
         assert column.first is not None
         row, line, cell = column.first
         where = f"{self.table}: column {column.name!r}, row {row} (line {line})"
@@ -251,15 +252,13 @@ class LabelReader:
             )
         marks = f"; {MARKS}, or" if "," in text else ";"
         return DataError(
-            f"{where}: {cell!r} is not a number{self._meaning(column, numbers)}{marks} leave the cell empty "
+            f"{where}: {cell!r} is not a number{meaning}{marks} leave the cell empty "
             f"for a missing label, pass dataset.missing_values=[{text}] if it stands for one, or leave the "
             "column out of dataset.targets"
         )
 
-    def _meaning(self, column: LabelColumn, numbers: int) -> str:
-        """What else the words may be."""
-        if numbers:
-            return ""
+    def _meaning(self, column: LabelColumn) -> str:
+        """What the words of a column without numbers may be."""
         if self.task_type == "regression":
             return ", as dataset.task_type=regression asks for"
         if len(column.spellings) == 1:
