@@ -22,7 +22,7 @@ def test_columns_are_matched_by_their_text():
     assert card.aliases == {"logD": ("1e5", "null")} and card.units == "1_1"
 
 
-@pytest.mark.parametrize("name", ["1e5", "null", "true", "1.10"])
+@pytest.mark.parametrize("name", ["1e5", "nan", "true", "1.10"])
 def test_the_smiles_column_is_matched_by_its_text(name):
     assert load_config(*OWN, f"dataset.smiles_column={name}").samples.dataset.smiles_column == name
 
@@ -58,9 +58,9 @@ def test_what_was_right_is_passed_on_as_it_was(option):
 
 
 def test_a_sweep_lists_names_too():
-    request = read_request(["-m", "dataset.smiles_column=1e5,null,a", "seed=0,1"], MOLECULES)
+    request = read_request(["-m", "dataset.smiles_column=1e5,nan,a", "seed=0,1"], MOLECULES)
     swept = [choice.options[0] for choice in request.choices[::2]]
-    assert [load_config(*OWN, one).samples.dataset.smiles_column for one in swept] == ["1e5", "null", "a"]
+    assert [load_config(*OWN, one).samples.dataset.smiles_column for one in swept] == ["1e5", "nan", "a"]
 
 
 def test_text_has_names_of_its_own():

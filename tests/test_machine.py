@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn.ensemble import RandomForestRegressor
 
 from molweight import experiment, machine
 from molweight.config import load_config
@@ -35,13 +36,17 @@ def test_threads_limit_the_forest_and_the_processes_that_draw(tmp_path, monkeypa
 
     def run(*_, **__):
         drawing_processes.draw_all([], 64, canonicalise=True)
-        forest = Forest(["C", "CC"], np.array([[0.0], [1.0]]), kind="regression", seed=0)
-        return forest.models[0].n_jobs
+        Forest(["C", "CC"], np.array([[0.0], [1.0]]), kind="regression", seed=0)
 
+    def fit(self, *data):
+        growing.append(self.n_jobs)
+        return honest(self, *data)
+
+    growing, honest = [], RandomForestRegressor.fit
+    monkeypatch.setattr(RandomForestRegressor, "fit", fit)
     monkeypatch.setattr(experiment, "_run", run)
     monkeypatch.setattr(drawing_processes, "_draw_all", lambda texts, workers, task: drawing.append(workers))
-    found = []
     for threads in ("2", "null"):
         options = ("method=ecfp_rf", f"threads={threads}", f"run_dir={tmp_path / threads}")
-        found.append(experiment.run_experiment(load_config(*options), page=False))
-    assert found == drawing == [2, 8]
+        experiment.run_experiment(load_config(*options), page=False)
+    assert growing == drawing == [2, 8]

@@ -79,7 +79,10 @@ CASES = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_run_refuses_before_anything_is_drawn(name, tmp_path, capsys):
-    lines = [CASES[name], *(f"{'C' * i},{','.join([str(i)] * CASES[name].count(','))}" for i in range(1, 30))]
+    lines = [
+        CASES[name],
+        *(f"{'C' * i},{','.join([f'{i}.5'] * CASES[name].count(','))}" for i in range(1, 30)),
+    ]
     (tmp_path / "mine.csv").write_text("\n".join(lines))
     options = (f"dataset={tmp_path / 'mine.csv'}", "split=random", f"run_dir={tmp_path / 'run'}")
     with pytest.raises(DataError, match=f"cannot be called '{name}'.* column '{name}'"):
@@ -108,7 +111,7 @@ def test_an_apostrophe_is_added_and_taken_away_without_loss(tmp_path):
     assert len({no_formula(one) for one in texts}) == len(set(texts))
     assert not any(no_formula(one).startswith(("=", "+", "-", "@")) for one in texts)
     frame = pd.DataFrame({"smiles": ["C" * i for i in range(1, 41)]})
-    frame["=y"], frame["'=y"] = np.arange(40.0), -np.arange(40.0)
+    frame["=y"], frame["'=y"] = np.arange(40) + 0.5, -np.arange(40) - 0.5
     options = ("dataset=csv", "split=random", "split.seed=0", f"run_dir={tmp_path / 'run'}")
     run_experiment(load_config(*SMALLEST, *QUICK, *options), table=frame, page=False)
     table = read_table(tmp_path / "run" / "predictions.csv")

@@ -125,7 +125,7 @@ def test_a_classification_shows_curves_and_calibration(shown_labelled):
 
 def test_targets_of_different_scale_come_first_and_their_score_says_what_it_is(tmp_path):
     frame = pd.DataFrame({"smiles": ["C" * length for length in range(1, 61)]})
-    frame["logS"], frame["energy"] = -np.sqrt(frame.index), -31_000 + 700.0 * frame.index
+    frame["logS"], frame["energy"] = -np.sqrt(frame.index), -31_000.5 + 700 * frame.index
     options = ("dataset=csv", "method=direct", "split=random", "split.seed=0")
     config = load_config(*SMALLEST, *options, "finetune.epochs=2", f"run_dir={tmp_path / 'run'}")
     text = run_experiment(config, table=frame, page=False).markdown()
