@@ -14,7 +14,7 @@ from frames import read_table
 from rdkit import Chem
 
 from molweight.errors import DataError
-from molweight.molecules.labels import number
+from molweight.molecules.label_cells import number
 from molweight.molecules.table import smiles_column
 
 

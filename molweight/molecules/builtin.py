@@ -9,7 +9,7 @@ import pandas as pd
 from rdkit import RDConfig
 
 from molweight.errors import DataError
-from molweight.molecules.labels import number
+from molweight.molecules.label_cells import number
 from molweight.molecules.readers import open_rows
 from molweight.molecules.table import LabelledTable
 

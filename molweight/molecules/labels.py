@@ -1,29 +1,21 @@
-"""Cells become labels: numbers, two classes in whatever words, or a sentence that says why not.
+"""Columns become labels: numbers, two classes in whatever words, or a sentence that says why not.
 
 Letters: n rows.
 """
 
 from __future__ import annotations
 
-import contextlib
-import math
-import re
-from array import array
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from datetime import date, time, timedelta
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from molweight.errors import DataError
 from molweight.molecules.columns import is_identifier_name, listed
-from molweight.molecules.table_rows import Cell, Unclear
+from molweight.molecules.label_cells import LabelColumn, is_text
+from molweight.molecules.table_rows import Unclear
 
-MISSING = {"", "nan", "na", "n/a", "#n/a", "null", "none", "<na>"}  # compared in lower case
-FLOAT32_MAX = float(np.finfo(np.float32).max)  # labels are trained on in float32
 LIMITS = ("<", ">", "≤", "≥", "~")  # begin a value that is known up to a limit
-MARKED_NUMBER = re.compile(r"[<>≤≥~=]*\s*[+-]?[\d.,'’\s]*\d[\d.,'’\s]*(?:[eE][+-]?\d+)?\s*%?")
 MARKS = "write decimals with a point and thousands without a mark"
 ENOUGH = 10  # labels from which whole numbers that all differ look like identifiers
 STAND_INS = (99, 999, 9_999, 99_999)  # with either sign: what people write for a missing measurement
@@ -32,33 +24,6 @@ NEGATIVE_WORDS = frozenset(
 )
 """Words that are class 0 beside any other one."""
 NEGATIONS = ("in", "im", "un", "non", "not", "no", "dis")
-
-
-@dataclass
-class LabelColumn:
-    """What stood in the cells of one column that are no numbers, as they passed by."""
-
-    name: str
-    spellings: dict[str, str] = field(default_factory=dict)
-    """Word in lower case to its first spelling; at most three are kept."""
-    rows: dict[str, array[int]] = field(default_factory=dict)
-    """Word to the 0-based rows that hold it, while there are at most two words."""
-    count: int = 0
-    """Cells with a word."""
-    first: tuple[int, int, Cell] | None = None
-    """Row from 1, line and cell of the first word."""
-
-    def add_word(self, row: int, line: int, cell: Cell) -> None:
-        """Note a cell that is no number; ``row`` counts from 0."""
-        self.count += 1
-        self.first = self.first or (row + 1, line, cell)
-        word = cell.strip().lower() if isinstance(cell, str) else repr(cell)
-        if word not in self.spellings and len(self.spellings) < 3:
-            self.spellings[word] = str(cell).strip()
-        if len(self.spellings) < 3:
-            self.rows.setdefault(word, array("q")).append(row)
-        else:
-            self.rows.clear()  # a text: nobody asks where its words are
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,60 +43,6 @@ class Target:
 
 class UnusableColumn(Exception):  # noqa: N818 - a column that nobody asked for is no error
     """Why a column cannot hold labels."""
-
-
-def number(cell: Cell) -> float:
-    """The number in a cell, NaN if the cell says that there is none.
-
-    Raises:
-        ValueError: text that is not a finite number within the range of float32.
-    """
-    if cell is None or cell is pd.NA:
-        return math.nan
-    if isinstance(cell, str):
-        text = cell.strip()
-        if text.lower() in MISSING:
-            return math.nan
-        if "_" in text:  # Python reads 1_000 as a number, a table does not
-            raise ValueError(text)
-        value = float(text)
-        if math.isnan(value):  # "-nan" and the like
-            raise ValueError(text)
-    elif isinstance(cell, bool | int | float | np.number | np.bool_):
-        value = float(cell)
-        if math.isnan(value):
-            return value
-    else:
-        raise ValueError(cell)
-    if abs(value) > FLOAT32_MAX:
-        raise ValueError(cell)
-    return value
-
-
-class LabelCells:
-    """What cells say: a number, that the label is missing, or a word.
-
-    Args:
-        missing: texts and numbers that stand for a missing label, besides :data:`MISSING`.
-    """
-
-    def __init__(self, missing: Sequence[str] = ()) -> None:
-        self.words = {text.strip().lower() for text in missing}
-        self.numbers = set[float]()
-        for text in missing:
-            with contextlib.suppress(ValueError):
-                self.numbers.add(number(text))
-
-    def value(self, cell: Cell) -> float:
-        """The number, or NaN where the label is missing.
-
-        Raises:
-            ValueError: a word.
-        """
-        if isinstance(cell, str) and cell.strip().lower() in self.words:
-            return math.nan
-        value = number(cell)
-        return math.nan if value in self.numbers else value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -274,13 +185,6 @@ class LabelReader:
             "neither 0 nor 1, the labels of a classification task; leave the cell empty for a missing label, "
             f"pass dataset.missing_values=[{value}] if it stands for one, or dataset.task_type=regression"
         )
-
-
-def is_text(cell: Cell) -> bool:
-    """Whether a cell that is no number is a text or a time, rather than a label that cannot be read."""
-    if isinstance(cell, str):
-        return MARKED_NUMBER.fullmatch(cell.strip()) is None
-    return isinstance(cell, date | time | timedelta)
 
 
 def text_list(column: LabelColumn) -> str:

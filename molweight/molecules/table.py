@@ -12,13 +12,8 @@ from rdkit import Chem
 
 from molweight.errors import DataError
 from molweight.molecules.columns import check_unique, find_smiles_column, label_columns, listed
-from molweight.molecules.labels import (
-    LabelCells,
-    LabelColumn,
-    LabelReader,
-    Target,
-    UnusableColumn,
-)
+from molweight.molecules.label_cells import LabelCells, LabelColumn
+from molweight.molecules.labels import LabelReader, Target, UnusableColumn
 from molweight.molecules.readers import (
     Cell,
     Misshapen,
