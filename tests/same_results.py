@@ -17,7 +17,10 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-SMALL = ("experiment=smoke", "corpus.limit=200", "backbone.width=4", "backbone.image_size=32", "threads=1")
+SMALL = (
+    *("experiment=smoke", "corpus.limit=200", "threads=1"),
+    *("backbone.width=4", "backbone.image_size=32", "backbone.init=random"),
+)
 THREE_LEVELS = ("learn.steps=6", "learn.checkpoint_every=2", "finetune.epochs=2")
 METHODS = (
     *("bilevel", "equal", "uncertainty", "dwa", "gradnorm", "mgda", "pcgrad", "upgrad"),
@@ -29,7 +32,7 @@ MOLECULES = {
     "paper": ("method=tapweight:paper",),
     "accurate": ("hypergradient=accurate", "learn.accumulate=2"),
     "strict": ("protocol=strict", "learn.unroll.every=2", "learn.update=exponentiated"),
-    "all-objectives": ("objectives=imagemol", "learn.proximal.kind=smooth_l1"),
+    "other-objectives": ("objectives=tapt_min", "learn.proximal.kind=smooth_l1"),
     "interrupted": (),
     **{
         name: (f"method={name}",)
@@ -149,7 +152,7 @@ def torchrun(folder: Path) -> None:
         "split.seed=0",
         "device=cpu",
     )
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "0"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--standalone"]
     module = ["-m", "molweight.run", *options, f"run_dir={folder / 'two-processes'}"]
     subprocess.run([*command, *module], check=True, capture_output=True, cwd=folder)
 
