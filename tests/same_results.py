@@ -98,8 +98,14 @@ def molecules(folder: Path, name: str) -> None:
 
 def interrupt(config) -> None:
     """Stop the run after its third step."""
-    from molweight import run_experiment, signals
-    from molweight.run_directory import RunDirectory
+    from molweight import run_experiment
+
+    try:
+        from molweight.stages.run_directory import RunDirectory
+        from molweight.utils import signals
+    except ImportError:  # an earlier revision
+        from molweight import signals
+        from molweight.run_directory import RunDirectory
 
     append, count = RunDirectory.append_record, 0
 
