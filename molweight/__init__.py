@@ -4,6 +4,8 @@
     report = run_experiment(load_config("dataset=my.csv", "run_dir=runs/mine"))
     table = predict("runs/mine", ["CCO", "c1ccccc1O"])
 
+:mod:`molweight.tapweight` learns the weights of any losses for any encoder, without molecules.
+
 Importing the package loads neither torch nor RDKit; the first use of a name does.
 """
 
@@ -13,6 +15,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from molweight import tapweight
     from molweight.config import load_config, with_objectives
     from molweight.estimators import MolWeightClassifier, MolWeightRegressor
     from molweight.experiment import run_experiment
@@ -38,6 +41,7 @@ __all__ = [
     "load_model",
     "predict",
     "run_experiment",
+    "tapweight",
     "to_deepchem",
     "with_objectives",
 ]
@@ -63,6 +67,12 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name == "__version__":
         return importlib.import_module("importlib.metadata").version("molweight")
+    if name == "tapweight":
+        return importlib.import_module("molweight.tapweight")
     if name not in _HOMES:
         raise AttributeError(f"module 'molweight' has no attribute {name!r}")
     return getattr(importlib.import_module(f"molweight.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, "__version__"})

@@ -198,3 +198,9 @@ def test_importing_the_run_loads_nothing_heavy():
     loaded = loaded_by("import molweight.run")
     assert {"torch", "hydra"} <= loaded
     assert loaded & set(HEAVY) <= {"pyarrow"}  # pandas imports that one itself where it is installed
+
+
+def test_the_public_names_are_listed_and_loaded_by_use():
+    code = "import molweight; assert {*molweight.__all__, '__version__'} <= {*dir(molweight)}"
+    assert loaded_by(code) & {"torch", "rdkit"} == set()
+    assert "torch" in loaded_by("from molweight import tapweight; tapweight.learn_weights")
