@@ -28,6 +28,13 @@ def load_config(*overrides: str) -> RunConfig:
 
     Raises:
         ConfigError: unknown key or group, value of the wrong type, options that contradict each other.
+
+    >>> config = load_config("dataset=esol", "learn.steps=200", "run_dir=runs/mine")
+    >>> config.learn.steps, str(config.method)
+    (200, 'tapweight')
+    >>> load_config("dataset=esoll")
+    Traceback (most recent call last):
+    molweight.errors.ConfigError: unknown dataset 'esoll'. Did you mean 'esol'? Known: bace, ...
     """
     return compose_run(MODALITY, *overrides)
 

@@ -53,6 +53,9 @@ def unknown(what: str, name: object, known: Iterable[str]) -> str:
         what: the kind of thing, e.g. ``"split"``.
         name: what the user wrote.
         known: the names that would have been accepted.
+
+    >>> unknown("split", "scafold", ["scaffold", "random"])
+    "unknown split 'scafold'. Did you mean 'scaffold'? Known: random, scaffold."
     """
     names = sorted(known)
     spelled = {each.lower(): each for each in names}

@@ -45,7 +45,14 @@ def write_text(path: Path, content: str) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Replace ``path`` by indented JSON in one step; NaN is written as ``null``, never as ``NaN``."""
+    """Replace ``path`` by indented JSON in one step; NaN is written as ``null``, never as ``NaN``.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_json(Path(folder) / "score.json", {"test": 0.5, "valid": float("nan")})
+    ...     read_json(Path(folder) / "score.json")
+    {'test': 0.5, 'valid': None}
+    """
     write_text(path, json.dumps(finite(content), indent=2, allow_nan=False) + "\n")
 
 
@@ -87,7 +94,11 @@ def read_json(path: Path) -> Any:
 
 
 def finite(content: Any) -> Any:
-    """A copy of nested lists and dictionaries with every NaN and infinity replaced by ``None``."""
+    """A copy of nested lists and dictionaries with every NaN and infinity replaced by ``None``.
+
+    >>> finite({"auc": float("nan"), "sizes": (8, 1)})
+    {'auc': None, 'sizes': [8, 1]}
+    """
     if isinstance(content, dict):
         return {key: finite(value) for key, value in content.items()}
     if isinstance(content, list | tuple):

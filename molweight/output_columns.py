@@ -34,6 +34,10 @@ def check_target_names(targets: Sequence[str], fixed: Sequence[str] = FIXED) -> 
 
     Raises:
         DataError: naming the target and the column.
+
+    >>> check_target_names(["logD", "Status"])
+    Traceback (most recent call last):
+    molweight.errors.DataError: a target cannot be called 'Status': files of predictions ...
     """
     taken = {name.casefold(): f"files of predictions have a column {name!r} of their own" for name in fixed}
     derived = [(f"{name}{ending}", name) for name in targets for ending in ENDINGS]

@@ -9,6 +9,11 @@ def no_formula(text: str) -> str:
     """The text, behind an apostrophe where a spreadsheet would take it for a formula.
 
     Such a text that stands behind apostrophes already gets one more: no two texts become the same.
+
+    >>> no_formula("=1+1"), no_formula("CCO")
+    ("'=1+1", 'CCO')
+    >>> as_it_was(no_formula("=1+1"))
+    '=1+1'
     """
     return f"'{text}" if text.lstrip("'").startswith(FORMULA) else text
 

@@ -24,7 +24,11 @@ def ecfp(smiles: Sequence[str]) -> list[ExplicitBitVect]:
 
 
 def ecfp_array(smiles: Sequence[str]) -> np.ndarray:
-    """The same as zeros and ones, [n, 2048] uint8."""
+    """The same as zeros and ones, [n, 2048] uint8.
+
+    >>> ecfp_array(["CCO", "c1ccccc1"]).sum(axis=1).tolist()
+    [6, 3]
+    """
     rows = np.zeros((len(smiles), BITS), dtype=np.uint8)
     for row, fingerprint in zip(rows, ecfp(smiles), strict=True):
         DataStructs.ConvertToNumpyArray(fingerprint, row)
@@ -42,7 +46,11 @@ class Neighbours:
         self.fingerprints = ecfp(smiles)
 
     def similarity(self, smiles: Sequence[str]) -> np.ndarray:
-        """Tanimoto similarity of each molecule to the nearest, [n] in [0, 1]."""
+        """Tanimoto similarity of each molecule to the nearest, [n] in [0, 1].
+
+        >>> Neighbours(["CCO", "CCCO"]).similarity(["CCO", "CCN"]).round(2).tolist()
+        [1.0, 0.33]
+        """
         return np.array(
             [max(DataStructs.BulkTanimotoSimilarity(one, self.fingerprints)) for one in ecfp(smiles)],
             dtype=np.float64,

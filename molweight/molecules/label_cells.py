@@ -25,6 +25,12 @@ def number(cell: Cell) -> float:
 
     Raises:
         ValueError: text that is not a finite number within the range of float32.
+
+    >>> number(" 1e3 "), number("n/a")
+    (1000.0, nan)
+    >>> number("inactive")
+    Traceback (most recent call last):
+    ValueError: could not convert string to float: 'inactive'
     """
     if cell is None or cell is pd.NA:
         return math.nan

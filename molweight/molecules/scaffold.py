@@ -23,6 +23,11 @@ def scaffold(smiles: str, *, chirality: bool) -> str:
 
     Raises:
         InvalidSmilesError: ``smiles`` is empty or not a molecule.
+
+    >>> scaffold("CCc1ccc(O)cc1", chirality=False)
+    'c1ccccc1'
+    >>> scaffold("CCO", chirality=False)
+    ''
     """
     with rdBase.BlockLogs():
         try:

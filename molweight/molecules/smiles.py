@@ -36,7 +36,11 @@ def advice(name: str) -> str:
 
 
 def is_molecule(text: str) -> bool:
-    """Whether a string is a SMILES that can be read and drawn."""
+    """Whether a string is a SMILES that can be read and drawn.
+
+    >>> is_molecule("CCO"), is_molecule("esol.csv")
+    (True, False)
+    """
     try:
         parse(text)
     except InvalidSmilesError:
@@ -59,6 +63,12 @@ def parse(smiles: object, *, numbered: bool = False) -> Chem.Mol:
         InvalidSmilesError: empty, not a string, not a SMILES, followed by something else, or chemically
             impossible.
         UnsupportedMoleculeError: longer than 5,000 characters, or of more than 500 heavy atoms.
+
+    >>> parse("Oc1ccccc1").GetNumAtoms()
+    7
+    >>> parse("CCO ethanol")
+    Traceback (most recent call last):
+    molweight.molecules.smiles.InvalidSmilesError: 'ethanol' after the SMILES is no CXSMILES ...
     """
     text = _checked(smiles)
     with rdBase.BlockLogs():
@@ -95,6 +105,9 @@ def split_name(line: str) -> tuple[str, str]:
     """The SMILES of a line, with its CXSMILES if it has one, and the name that follows after white space.
 
     What may belong to the SMILES is no name: the whole line is then the SMILES, and :func:`parse` refuses it.
+
+    >>> split_name("CC(=O)O acetic acid")
+    ('CC(=O)O', 'acetic acid')
     """
     smiles, annotation, name = _parts(line.strip())
     if name.startswith("|") or _goes_on(smiles, name):
@@ -110,6 +123,12 @@ def canonical(smiles: object) -> str:
 
     Raises:
         InvalidSmilesError: as :func:`parse`.
+
+    >>> canonical("OCC"), canonical("[CH3:1][OH:2]")
+    ('CCO', 'CO')
+    >>> canonical("C1CC")
+    Traceback (most recent call last):
+    molweight.molecules.smiles.InvalidSmilesError: not a SMILES string
     """
     return _fixed_point(parse(smiles))
 
@@ -220,6 +239,10 @@ def _is_molecule(text: str) -> bool:
 
 
 def flat(smiles: str) -> str:
-    """The canonical SMILES of a valid one without stereochemistry: the same for all stereoisomers."""
+    """The canonical SMILES of a valid one without stereochemistry: the same for all stereoisomers.
+
+    >>> flat("C[C@H](N)C(=O)O")
+    'CC(N)C(=O)O'
+    """
     with rdBase.BlockLogs():
         return str(Chem.MolToSmiles(Chem.MolFromSmiles(smiles), isomericSmiles=False))

@@ -152,6 +152,15 @@ def split(
     Raises:
         ConfigError: unknown kind, or arguments that do not fit the kind.
         DataError: a part is empty, or the file does not fit the molecules.
+
+    >>> smiles = ["CCO", "CCN", "CC", "c1ccccc1", "Cc1ccccc1", "Oc1ccccc1", "c1ccncc1", "Cc1ccncc1", "C1CC1"]
+    >>> divided = split(smiles, None, kind="scaffold", fractions=(0.6, 0.2, 0.2))
+    >>> divided.sizes()
+    {'train': 5, 'valid': 3, 'test': 1, 'meta': 0}
+    >>> [smiles[i] for i in divided.test]
+    ['C1CC1']
+    >>> divided.hash(smiles)[:12]
+    '62448c9b82ce'
     """
     check_arguments(kind, seed, path)
     fractions = checked_fractions(fractions)

@@ -63,6 +63,11 @@ def standard_smiles(smiles: object, standardise: Standardisation = AS_GIVEN) -> 
 
     Raises:
         InvalidSmilesError: not a molecule, or one that cannot be standardised.
+
+    >>> standard_smiles("CC(=O)[O-].[Na+]")
+    'CC(=O)[O-].[Na+]'
+    >>> standard_smiles("CC(=O)[O-].[Na+]", Standardisation(largest_fragment=True, uncharge=True))
+    'CC(=O)O'
     """
     if not standardise:
         return canonical(smiles)

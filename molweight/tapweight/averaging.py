@@ -60,6 +60,13 @@ class Averaging:
     Args:
         size: k.
         recipe: how; None passes each on as it comes.
+
+    >>> import torch
+    >>> averaging = Averaging(2, AveragingRecipe(decay=0.5, limit=None, normalise=False))
+    >>> averaging.add(torch.tensor([3.0, 0.0]))
+    tensor([3., 0.])
+    >>> averaging.add(torch.tensor([0.0, 3.0]))
+    tensor([1., 2.])
     """
 
     def __init__(self, size: int, recipe: AveragingRecipe | None = None) -> None:

@@ -27,7 +27,12 @@ def quietly() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class ForwardMode:
-    """``<grad L_k, direction>`` for every k, exactly, in one forward pass with dual numbers."""
+    """``<grad L_k, direction>`` for every k, exactly, in one forward pass with dual numbers.
+
+    >>> point, direction = (torch.tensor([1.0, 2.0]),), (torch.tensor([1.0, 0.0]),)
+    >>> ForwardMode()(lambda p: torch.stack([p[0].square().sum(), p[0].prod()]), point, direction)
+    tensor([2., 2.])
+    """
 
     def __call__(self, losses: PureLosses, point: Params, direction: Params) -> Tensor:
         """The derivatives, [k]; the cost does not depend on k beyond that of the losses themselves."""

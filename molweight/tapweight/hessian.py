@@ -20,6 +20,10 @@ class DoubleBackward:
     The gradient's graph is built at the first product and reused by the others; a solver that asks for
     none pays nothing. Time: about two gradients to build, two for each product. Memory: that of a
     gradient, and its graph.
+
+    >>> matvec = DoubleBackward()(lambda p: p[0].pow(3).sum(), (torch.tensor([1.0, 2.0]),))
+    >>> matvec((torch.tensor([1.0, 1.0]),))
+    (tensor([ 6., 12.]),)
     """
 
     def __call__(self, loss: PureLoss, point: Params) -> MatVec:

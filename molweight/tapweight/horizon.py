@@ -35,6 +35,12 @@ class TrainingHorizon(Inverse):
         dampening: [0, 1), where ``lr`` is given.
         iterations: Hessian products, > 0.
         precondition: respond in the metric of the level's optimiser, as it does.
+
+    >>> short, long = TrainingHorizon(steps=10, lr=0.1), TrainingHorizon(steps=1000, lr=0.1)
+    >>> short.response(torch.tensor([0.0, 0.1, 2.0]))
+    tensor([1.0000, 0.9562, 0.4463])
+    >>> long.response(torch.tensor([0.1, 2.0]))
+    tensor([9.9996, 0.5000])
     """
 
     steps: int

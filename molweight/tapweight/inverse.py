@@ -48,6 +48,10 @@ class Identity(Inverse):
     """``x = b``: the Hessian is taken for the identity, as published (Betty's ``darts``).
 
     With ``precondition`` it is taken for the optimiser's own diagonal: ``x = D b``.
+
+    >>> import torch
+    >>> Identity()(lambda d: (2 * d[0],), (torch.tensor([4.0, 6.0]),))
+    (tensor([4., 6.]),)
     """
 
     def __call__(self, matvec: MatVec, b: Params) -> Params:
@@ -67,6 +71,12 @@ class Neumann(Inverse):
         iterations: terms after the first, > 0; one Hessian product each.
         power: products spent on the bound, > 0.
         safety: the bound is this many times the estimate, >= 1: power iteration approaches it from below.
+
+    >>> import torch
+    >>> H = torch.diag(torch.tensor([1.0, 2.0]))
+    >>> (x,) = Neumann(iterations=50)(lambda d: (H @ d[0],), (torch.tensor([1.0, 1.0]),))
+    >>> [round(value, 3) for value in x.tolist()]
+    [1.0, 0.5]
     """
 
     iterations: int = 10
@@ -120,6 +130,12 @@ class ConjugateGradient(Inverse):
             guard fires often. The right one is about ``1 / (lr * steps)`` of the training that is
             differentiated; :class:`~molweight.tapweight.horizon.TrainingHorizon` needs none.
         tolerance: stop when the residual is this fraction of ``b``.
+
+    >>> import torch
+    >>> H = torch.tensor([[2.0, 1.0], [1.0, 3.0]])
+    >>> (x,) = ConjugateGradient(damping=0.0)(lambda d: (H @ d[0],), (torch.tensor([3.0, 4.0]),))
+    >>> [round(value, 3) for value in x.tolist()]
+    [1.0, 1.0]
     """
 
     iterations: int = 5

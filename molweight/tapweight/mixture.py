@@ -25,6 +25,14 @@ class Mixture(nn.Module):
 
     Raises:
         ConfigError: no objective, two with one name, or unknown update.
+
+    >>> mixture = Mixture(names=["jigsaw", "contrast"])
+    >>> mixture.named(mixture.weights())
+    {'jigsaw': 0.5, 'contrast': 0.5}
+    >>> mixture(torch.tensor([1.0, 3.0]))
+    tensor(2.)
+    >>> mixture.gradient(torch.tensor([2.0, 0.0]))
+    tensor([-0.5000,  0.5000])
     """
 
     def __init__(

@@ -80,7 +80,11 @@ class Proximal(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class SquaredL2(Proximal):
-    """``gamma * || omega - theta ||^2``: its mixed derivative is ``-2 gamma I``."""
+    """``gamma * || omega - theta ||^2``: its mixed derivative is ``-2 gamma I``.
+
+    >>> SquaredL2(gamma=0.5)((torch.tensor([1.0, 2.0]),), (torch.tensor([1.0, 0.0]),))
+    tensor(2.)
+    """
 
     def distance(self, difference: Tensor) -> Tensor:
         """The square."""
@@ -196,6 +200,9 @@ def make_proximal(kind: str, *, gamma: float, reduction: Reduction, beta: float)
 
     Raises:
         ConfigError: unknown name, or a number out of range.
+
+    >>> make_proximal("smooth_l1", gamma=1.0, reduction="sum", beta=0.1)
+    SmoothL1(gamma=1.0, reduction='sum', beta=0.1)
     """
     if kind not in PROXIMAL:
         raise ConfigError(unknown("proximal term", kind, PROXIMAL))

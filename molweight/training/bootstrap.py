@@ -107,7 +107,11 @@ def resampled(metric: str, truth: Array, predicted: Array, counts: Array) -> Arr
 
 
 def interval(values: Array, coverage: float = COVERAGE) -> tuple[float, float]:
-    """The percentile interval of bootstrap values [b]; undefined ones are dropped, NaN without any."""
+    """The percentile interval of bootstrap values [b]; undefined ones are dropped, NaN without any.
+
+    >>> interval(np.arange(101.0))
+    (2.500000000000002, 97.5)
+    """
     known = values[np.isfinite(values)]
     if len(known) == 0:
         return math.nan, math.nan

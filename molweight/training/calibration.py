@@ -51,7 +51,11 @@ def fit_one(logits: np.ndarray, labels: np.ndarray) -> float:
 
 
 def scaled(probability: Array, temperature: float) -> Array:
-    """Probabilities [n] whose logits were divided by a temperature, where the logits are not known."""
+    """Probabilities [n] whose logits were divided by a temperature, where the logits are not known.
+
+    >>> scaled(np.array([0.5, 0.9]), 2.0).round(3).tolist()
+    [0.5, 0.75]
+    """
     found: Array = expit(logit(np.clip(probability, SATURATED, 1 - SATURATED)) / temperature)
     return found
 
@@ -70,6 +74,9 @@ def calibration_error(truth: Array, probability: Array, bins: int = 10) -> float
     """Expected calibration error: the mean distance of share and probability, weighted by the bins' counts.
 
     Guo et al., On Calibration of Modern Neural Networks (ICML 2017), equation 3.
+
+    >>> round(calibration_error(np.array([0.0, 1.0, 1.0, 1.0]), np.array([0.8, 0.8, 0.8, 0.8])), 3)
+    0.05
     """
     found = reliability(truth, probability, bins)
     return sum(count * abs(mean - share) for mean, share, count in found) / max(len(truth), 1)

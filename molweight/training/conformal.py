@@ -82,6 +82,9 @@ def covered(truth: Array, found: Array, *, classification: bool) -> tuple[float,
     Returns:
         The share of samples that are covered, and the mean width of the intervals or number of classes in the
         sets; NaN without a sample whose truth is known.
+
+    >>> covered(np.array([1.0, 2.0]), np.array([[0.0, 3.0], [2.5, 3.5]]), classification=False)
+    (0.5, 2.0)
     """
     known = ~np.isnan(truth)
     truth, found = truth[known], found[known]

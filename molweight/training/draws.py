@@ -27,6 +27,11 @@ class Draws:
     Args:
         key: what the numbers depend on besides the sample, such as (seed, stream, epoch).
         samples: indices of the samples, [b] int64, >= 0.
+
+    >>> Draws(0, "epoch 1", samples=torch.tensor([3, 7, 5])).integers("angle", 360).tolist()
+    [359, 80, 342]
+    >>> Draws(0, "epoch 1", samples=torch.tensor([5, 3])).integers("angle", 360).tolist()
+    [342, 359]
     """
 
     def __init__(self, *key: object, samples: Tensor) -> None:

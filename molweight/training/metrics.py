@@ -37,7 +37,13 @@ class Metric:
 
 
 def roc_auc(truth: Array, prediction: Array) -> float:
-    """Area under the ROC curve; NaN when only one class is present."""
+    """Area under the ROC curve; NaN when only one class is present.
+
+    >>> roc_auc(np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.35, 0.8]))
+    0.75
+    >>> roc_auc(np.array([1, 1]), np.array([0.1, 0.4]))
+    nan
+    """
     return float(sk.roc_auc_score(truth, prediction)) if len(np.unique(truth)) == 2 else math.nan
 
 
@@ -69,7 +75,11 @@ def pearson(truth: Array, prediction: Array) -> float:
 
 
 def spearman(truth: Array, prediction: Array) -> float:
-    """Spearman's rank correlation; 0 where one side is constant."""
+    """Spearman's rank correlation; 0 where one side is constant.
+
+    >>> spearman(np.array([1.0, 2.0, 3.0]), np.array([1.0, 4.0, 9.0]))
+    1.0
+    """
     if min(len(np.unique(truth)), len(np.unique(prediction))) < 2:
         return 0.0
     return float(stats.spearmanr(truth, prediction).statistic)
@@ -161,6 +171,12 @@ def score(
         targets: [n, t], NaN where missing.
         names: of the targets.
         scale: of the targets, [t], by which values are divided before their mean; NaN leaves a target out.
+
+    >>> import torch
+    >>> predicted = torch.tensor([[1.0, 5.0], [2.0, 5.0]])
+    >>> measured = torch.tensor([[1.5, 6.0], [2.0, math.nan]])  # one label is missing
+    >>> score("mae", predicted, measured, ["logD", "pKa"])
+    Score(metric='mae', value=0.625, per_task={'logD': 0.25, 'pKa': 1.0})
     """
     chosen = METRICS[metric]
     per_task = {}

@@ -33,6 +33,10 @@ class OptimiserRecipe:
         schedule: ``constant``; ``cosine`` or ``linear`` to zero; ``step``: times 0.9 every 100 steps, as
             published on all three levels.
         clip: largest gradient norm, or None.
+
+    >>> recipe = OptimiserRecipe(name="adamw", lr=1e-3, warmup=0.1, schedule="cosine")
+    >>> [round(recipe.factor(100)(step), 3) for step in (0, 9, 55, 100)]
+    [0.1, 1.0, 0.5, 0.0]
     """
 
     name: str
