@@ -50,7 +50,7 @@ ALLOWED = {
     ),
     "reporting": (
         *("errors", "files", "machine", "output_columns", "pages", "predictions_file", "separation"),
-        *("tapweight", "training", "molecules", "inference", "configuration", "stages"),
+        *("tapweight", "terminal", "training", "molecules", "inference", "configuration", "stages"),
     ),
     "experiment": (
         *("errors", "files", "machine", "signals", "tensor_files", "run_directory", "predictions_file"),

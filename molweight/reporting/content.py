@@ -12,9 +12,10 @@ from torch import nn
 from molweight.configuration.recipes import RunConfig
 from molweight.machine import processor, versions
 from molweight.pages import for_notebooks
-from molweight.reporting.markdown import markdown
+from molweight.reporting.markdown import label_of, markdown, number
 from molweight.stages.steps import Learned
 from molweight.tapweight.processes import world_size
+from molweight.terminal import columns
 from molweight.training.devices import choose_device
 from molweight.training.finetune import Finetuned
 from molweight.training.metrics import Score, score_label
@@ -43,6 +44,13 @@ class Report:
         """The learned weights by objective."""
         return dict(self.content["weights"])
 
+    def __repr__(self) -> str:
+        """The scores and weights as a table; what else there is: :meth:`markdown`, :attr:`content`."""
+        try:
+            return "\n".join(columns(short_table(self.content), align="<>"))
+        except (KeyError, TypeError, ValueError, AttributeError):  # of a file that is none of ours
+            return f"Report of {len(self.content)} entries"
+
     def markdown(self) -> str:
         """The report as a page for people."""
         return markdown(self.content)
@@ -50,6 +58,19 @@ class Report:
     def _repr_html_(self) -> str:
         """The same for notebooks, without the command."""
         return for_notebooks(self.markdown().partition("\n## Reproduce")[0])
+
+
+def short_table(content: dict[str, Any]) -> list[tuple[str, str]]:
+    """What was run, its scores, and the weights, largest first; each a row of two cells."""
+    label = label_of(content)
+    ranked = sorted(content["weights"].items(), key=lambda item: -item[1])
+    return [
+        ("data", str(content["dataset"])),
+        ("method", str(content["method"])),
+        (f"test {label}", number(content["test"])),
+        (f"validation {label}", number(content["valid"])),
+        *((f"weight of {name}", number(weight)) for name, weight in ranked),
+    ]
 
 
 def build_report(
