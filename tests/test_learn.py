@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -223,7 +224,9 @@ WRONG = {
     ),
     "signature": ({"objectives": {"mask": lambda batch: 0}}, "'mask' failed on the first batch"),
     "uncallable": ({"objectives": {"mask": 3}}, "'mask' must be a function or module"),
-    "no objective": ({"objectives": {}}, "objectives is empty"),
+    "no objective": ({"objectives": {}}, "objectives must be a dictionary of one or more, .* got {}"),
+    "list": ({"objectives": [closure]}, "objectives must be a dictionary of one or more"),
+    "encoder": ({"encoder": closure}, "encoder must be an nn.Module, got function"),
     "no pairs": ({"train_batches": [{"x": X}]}, r"train_batches must yield pairs .* got \{x: Tensor"),
     "broadcast": (
         {"train_batches": [(X, Y[:, 0])]},
@@ -280,6 +283,15 @@ def test_a_loss_that_is_not_finite_is_named():
     given["pretraining_batches"] = given["pretraining_batches"] + later
     with pytest.raises(DivergedError, match="objective 'related' has the loss nan"):
         learn_weights(**given)
+
+
+def test_the_twenty_lines_of_the_page_run():
+    page = (ROOT / "docs" / "library.md").read_text()
+    (lines,) = re.findall(r"^```python\n(.*?)^```", page, flags=re.DOTALL | re.MULTILINE)
+    pairs = [(torch.rand(8, 64), torch.randint(10, (8,)))]
+    names = {"pretraining_loader": [torch.rand(8, 64)], "train_loader": pairs, "validation_loader": [*pairs]}
+    exec(lines.replace("head=", "steps=2, head="), names)
+    assert set(names["result"].weights) == {"masking", "spread"}
 
 
 EXAMPLE = """

@@ -1,9 +1,9 @@
-"""Looks at a user's losses once, on the first batch, before anything is trained."""
+"""Looks at a user's arguments, and at losses on their first batch, before anything is trained."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,6 +12,39 @@ from torch import Tensor, nn
 
 from molweight.errors import ConfigError, DivergedError, MolweightError
 from molweight.tapweight.loaders import describe
+from molweight.tapweight.processes import world_size
+
+
+def require_modules(encoder: object, head: object, objectives: object) -> None:
+    """Insist on modules, and on objectives by name.
+
+    Raises:
+        ConfigError: naming the argument.
+    """
+    for name, module in (("encoder", encoder), ("head", head)):
+        if not isinstance(module, nn.Module):
+            raise ConfigError(f"{name} must be an nn.Module, got {type(module).__name__}")
+    if not isinstance(objectives, Mapping) or not objectives:
+        raise ConfigError(
+            f"objectives must be a dictionary of one or more, such as {{'mask': Mask()}}, got {objectives!r}"
+        )
+
+
+def require_numbers(steps: int, inner_steps: int, burn_in: float, max_grad_norm: float | None) -> None:
+    """Insist on the ranges that :func:`~molweight.tapweight.learn.learn_weights` names, and on one process.
+
+    Raises:
+        ConfigError: naming the argument.
+    """
+    for name, value in (("steps", steps), ("inner_steps", inner_steps)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ConfigError(f"{name} must be a whole number > 0, got {value!r}")
+    if not 0 <= burn_in < 1:
+        raise ConfigError(f"burn_in must be a fraction of the steps in [0, 1), got {burn_in}")
+    if max_grad_norm is not None and not max_grad_norm > 0:
+        raise ConfigError(f"max_grad_norm must be > 0 or None, got {max_grad_norm}")
+    if world_size() > 1:
+        raise ConfigError("learn_weights runs in one process, and torch.distributed has several here")
 
 
 @contextmanager

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from molweight.errors import ConfigError
 from molweight.tapweight.averaging import AveragingRecipe
+from molweight.tapweight.checks import require_modules, require_numbers
 from molweight.tapweight.engines import make_solver
 from molweight.tapweight.hypergradient import Hypergradient
 from molweight.tapweight.loaders import EndlessBatches
 from molweight.tapweight.presets import find_hypergradient
-from molweight.tapweight.processes import world_size
 from molweight.tapweight.solver import StepRecord, Unroll
 from molweight.tapweight.wiring import (
     EncoderWithHead,
@@ -155,6 +155,7 @@ def learn_weights(
         DataError: a loader yields no batch.
         DivergedError: a loss or a gradient is not finite; the update it belongs to was not made.
     """
+    require_modules(encoder, head, objectives)
     require_numbers(steps, inner_steps, burn_in, max_grad_norm)
     if train_batches is validation_batches:
         raise ConfigError(
@@ -200,20 +201,3 @@ def learn_weights(
         objectives=theta.named,
         history=history,
     )
-
-
-def require_numbers(steps: int, inner_steps: int, burn_in: float, max_grad_norm: float | None) -> None:
-    """Insist on the ranges that :func:`learn_weights` names, and on one process.
-
-    Raises:
-        ConfigError: naming the argument.
-    """
-    for name, value in (("steps", steps), ("inner_steps", inner_steps)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ConfigError(f"{name} must be a whole number > 0, got {value!r}")
-    if not 0 <= burn_in < 1:
-        raise ConfigError(f"burn_in must be a fraction of the steps in [0, 1), got {burn_in}")
-    if max_grad_norm is not None and not max_grad_norm > 0:
-        raise ConfigError(f"max_grad_norm must be > 0 or None, got {max_grad_norm}")
-    if world_size() > 1:
-        raise ConfigError("learn_weights runs in one process, and torch.distributed has several here")

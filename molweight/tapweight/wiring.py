@@ -59,8 +59,6 @@ def require_objectives(module: EncoderWithObjectives, batches: EndlessBatches) -
         ConfigError: naming the objective.
         DivergedError: likewise.
     """
-    if not module.named:
-        raise ConfigError("objectives is empty: give one or more, such as {'mask': Mask()}")
     hint = "make the objective an nn.Module that holds them, or set requires_grad=False"
     for name, objective in module.named.items():
         if not callable(objective):
