@@ -19,7 +19,13 @@ from molweight.training.setup import SetupRecipe
 
 @dataclass(frozen=True, kw_only=True)
 class BatchSizes:
-    """Samples in a batch of each level."""
+    """Samples in a batch of each level.
+
+    Args:
+        pretrain: unlabelled samples in a batch of level 1, >= 2.
+        finetune: training samples in a batch of level 2, >= 2.
+        weights: validation samples in a batch of level 3, >= 2.
+    """
 
     pretrain: int
     finetune: int
@@ -58,16 +64,17 @@ class LearnRecipe:
     """How the weights are learned.
 
     Args:
-        steps: outer ones, each with an update of the weights once the burn-in is over.
-        burn_in: fraction of the steps, [0, 1), in which the weights wait: heads that are new beside a
-            pretrained backbone give them directions that later updates contradict.
+        steps: outer steps; each of them updates the weights once the burn-in is over.
+        burn_in: fraction of the steps, [0, 1), in which the weights do not change: heads that are new beside
+            a pretrained backbone give them directions that later updates contradict.
         unroll: lower-level steps for each.
         batch_size: of each level.
-        accumulate: validation batches averaged for each.
+        accumulate: validation batches averaged for each update of the weights.
         averaging: of the hypergradients of several.
-        update: of the mixture, ``softmax`` or ``exponentiated``.
+        update: how the weights move: along the gradient of their softmax logits, or by exponentiated
+            gradient.
         proximal: the term between levels 1 and 2.
-        checkpoint_every: updates between two checkpoints.
+        checkpoint_every: outer steps between two checkpoints.
         pretrain, finetune, weights: optimisers of the three levels.
     """
 
@@ -105,8 +112,9 @@ class SearchRecipe:
     """``method=random_search``.
 
     Args:
-        trials: weightings, >= 1; the first is the equal one.
-        share: divide ``learn.steps`` among them, for the budget of a single run; otherwise each takes all.
+        trials: weightings that are tried, >= 1; the first is the equal one, the others are drawn at random.
+        share: divide ``learn.steps`` among the trials, for the budget of a single run; otherwise each takes
+            all.
     """
 
     trials: int

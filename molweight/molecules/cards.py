@@ -34,24 +34,29 @@ class DatasetCard:
     files: Sequence[str] = ()
     """File names to look for, in this order."""
     smiles_column: str | None = None
-    """None takes the one column with a usual name: smiles, canonical_smiles or mol, whatever the capitals."""
+    """Column of the SMILES; None takes the one column called smiles, canonical_smiles or mol, whatever the
+    capitals."""
     smiles_aliases: Sequence[str] = ()
     """What other distributions call the SMILES column."""
     targets: Sequence[str] | None = None
-    """Column names; None takes every column that can hold labels and is no identifier."""
+    """Columns with labels; None takes every column that can hold labels and is no identifier."""
     aliases: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """Target name to what other distributions call it."""
+    """Name of a target to the names that other distributions give it."""
     ignore: Sequence[str] = ()
     """Columns that are never targets unless ``targets`` names them: identifiers, descriptors."""
     missing_values: Sequence[str] | None = None
     """Texts or numbers that stand for a missing label, besides empty cells, NA, nan, null and none. None
     refuses numbers that look like one, such as -1 beside 0 and 1, or a -999 far from all others."""
     units: str | None = None
+    """Unit that all targets share, such as ``log mol/L``; errors are then reported and averaged in it."""
     url: str | None = None
+    """Where the file can be downloaded."""
     sha256: str | None = None
     """Of the file at ``url``; without it nothing is downloaded."""
     licence: str = "see source"
+    """Of the data, for the report."""
     source: str = ""
+    """Who made the data, for the report."""
     threshold: float | None = None
     """Labels become 1.0 where they are at least this, else 0.0."""
     builtin: str | None = None
@@ -111,16 +116,19 @@ class DatasetCard:
 
 @dataclass(frozen=True, kw_only=True)
 class CorpusCard:
-    """Unlabelled molecules for pretraining; ``configs/corpus/<name>.yaml`` holds one card each."""
+    """Unlabelled molecules for pretraining.
+
+    ``configs/corpus/<name>.yaml`` holds one card each.
+    """
 
     name: str
     """``nci``, ``pains``, ``rdkit``, ``task``, ``zinc250k`` or ``file``."""
     path: str | None = None
     """Only for ``file``: any table or SMILES list."""
     limit: int | None = None
-    """Take this many molecules (> 0), drawn without replacement with a fixed seed; None takes all."""
+    """Number of molecules (> 0), drawn without replacement with a fixed seed; None takes all."""
     smiles_column: str | None = None
-    """Only for ``file``; None looks for the usual names."""
+    """Column of the SMILES, only for ``file``; None looks for the usual names."""
     exclude: Sequence[str] = ()
     """Names of data sets whose molecules are left out."""
 

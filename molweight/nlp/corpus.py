@@ -17,7 +17,7 @@ class TextCorpusCard:
     Args:
         name: ``task`` or ``file``.
         path: a text file, one sentence a line, for ``file``.
-        limit: the first sentences, >= 10; None takes all.
+        limit: number of sentences, >= 10, the first ones; None takes all.
     """
 
     name: str

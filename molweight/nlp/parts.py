@@ -18,9 +18,9 @@ class CarveRecipe:
     """The validation part, and how many of the other rows are trained on.
 
     Args:
-        valid: its share of GLUE's train part, (0, 1).
+        valid: fraction of GLUE's train part that validates, (0, 1).
         seed: of the draws; the same for all runs that are compared.
-        train: at most so many of the others, drawn at random, >= 10; None takes all.
+        train: largest number of training rows, drawn at random from the others, >= 10; None takes all.
     """
 
     valid: float

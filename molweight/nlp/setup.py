@@ -43,8 +43,9 @@ class TokenRecipe:
     """How long sequences may be.
 
     Args:
-        longest: tokens of a labelled row, special ones included; the longer sentence is shortened first.
-        unlabelled: tokens of a corpus sentence, special ones included.
+        longest: most tokens of a labelled row, special ones included; the longer sentence of a pair is
+            shortened first.
+        unlabelled: most tokens of a corpus sentence, special ones included.
     """
 
     longest: int

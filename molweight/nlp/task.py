@@ -17,17 +17,17 @@ class TaskCard:
 
     Args:
         name: for people.
-        folder: of its files, as GLUE's archives call it.
+        folder: folder of its files, as GLUE's archives call it.
         train, test: TSV files; GLUE's dev part is the test part here, its own test labels are not public.
         columns: names, where the files have no header.
         sentences: columns of one sentence, or of a pair.
         label: column of the label.
-        labels: all there are, in the order of the model's outputs; None for numbers.
-        range: of the numbers, both ends included.
-        metric: of :data:`molweight.training.metrics.METRICS`.
+        labels: all labels, in the order of the model's outputs; None for numbers.
+        range: smallest and largest label, where labels are numbers.
+        metric: name of the score, one of :data:`molweight.training.metrics.METRICS`.
         hub: configuration of the data set ``nyu-mll/glue``.
         path: folder of the files, instead of the places where they are looked for.
-        limit: the first rows of each part, >= 10; None takes all.
+        limit: number of rows of each part, >= 10, the first ones; None takes all.
     """
 
     name: str

@@ -25,7 +25,7 @@ class Clusters(LabelObjective):
 
     Args:
         k: number of clusters, at least 2 and less than a fifth of the corpus.
-        view: that is classified; ``jigsaw`` as published (ImageMol, pretrain.py).
+        view: the view that is classified; ``jigsaw`` as published (ImageMol, pretrain.py).
     """
 
     task = "MG3C"

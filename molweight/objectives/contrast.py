@@ -25,7 +25,7 @@ class Contrast(Objective):
         kind: ``l2``: the mean Euclidean distance, as published (ImageMol, ``constractive_loss``);
             alone it is minimised by one embedding for all. ``ntxent``: normalised temperature-scaled
             cross entropy over the batch (SimCLR), which cannot collapse.
-        temperature: of ``ntxent``, > 0.
+        temperature: temperature of ``ntxent``, > 0.
     """
 
     task = "MCL"

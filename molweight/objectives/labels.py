@@ -19,7 +19,7 @@ class LabelObjective(Objective):
 
     Args:
         k: number of labels, at least 2.
-        view: that is classified.
+        view: the view that is classified.
     """
 
     def __init__(self, *, k: int, view: str = "jigsaw") -> None:

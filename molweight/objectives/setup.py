@@ -50,7 +50,7 @@ class BackboneRecipe:
     Args:
         name: for people.
         width: channels of the first stage.
-        image_size: px.
+        image_size: side of the pictures, px.
         init: ``random``, the name of shipped weights, or a safetensors file.
     """
 
@@ -62,7 +62,14 @@ class BackboneRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class SplitRecipe:
-    """How the data set is divided; see :func:`molweight.molecules.splits.split`."""
+    """How the data set is divided into train, validation and test part.
+
+    Args:
+        kind: rule of :func:`molweight.molecules.splits.split`, ``deepchem:<Splitter>``, or ``file``.
+        seed: seed of the rules that draw; None for the others.
+        fractions: of train, valid and test, >= 0; they add up to 1. A test fraction of 0 tests nothing.
+        path: JSON file with the rows of every part, for ``file``: a run's ``splits.json``, or chemprop's.
+    """
 
     kind: str
     seed: int | None

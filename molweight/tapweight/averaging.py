@@ -23,11 +23,12 @@ class AveragingRecipe:
     """How hypergradients are averaged over updates of the weights.
 
     Args:
-        decay: of the exponential moving average, [0, 1); 0 uses each hypergradient as it comes.
-        limit: largest norm of one, in running means of the norms before it (> 0), or None: their
-            noise has heavy tails, and one outlier must not outweigh all others.
-        normalise: divide each by the running mean of the norms up to it. Hypergradients shrink by an order
-            of magnitude once training is under way; without this the first ones outweigh all others.
+        decay: decay of the exponential moving average, [0, 1); 0 uses each hypergradient as it comes.
+        limit: largest norm of one hypergradient, in running means of the norms before it (> 0), or None:
+            their noise has heavy tails, and one outlier must not outweigh all others.
+        normalise: divide each hypergradient by the running mean of the norms up to it. Hypergradients shrink
+            by an order of magnitude once training is under way; without this the first ones outweigh all
+            others.
     """
 
     decay: float = 0.9

@@ -41,11 +41,11 @@ class Hypergradient:
     """How the two inverse Hessians and the last product are computed.
 
     Args:
-        finetune: solves with level 2's Hessian.
-        pretrain: solves with level 1's Hessian.
-        directional: differentiates the K losses along one direction.
+        finetune: the inverse of level 2's Hessian.
+        pretrain: the inverse of level 1's Hessian.
+        directional: how the K losses are differentiated along one direction.
         hessian: how both Hessians are multiplied by a direction.
-        batch_fraction: of the batches of levels 1 and 2 that all this is computed on, (0, 1].
+        batch_fraction: share of the batches of levels 1 and 2 that all this is computed on, (0, 1].
         directional_batches: fresh level-1 batches, whole, that the last product is averaged over; 0 uses
             the part of the batch that the Hessians use, which level 1 has just learned from.
     """

@@ -34,8 +34,8 @@ class FinetuneRecipe:
     """How the adapted backbone becomes the final model.
 
     Args:
-        epochs: at most.
-        batch_size: training samples for each update.
+        epochs: largest number of epochs.
+        batch_size: training samples in a batch.
         patience: epochs without a better validation score before stopping.
         optimiser: with its warm-up and clipping. AdamW with warm-up: plain SGD hardly beats the mean
             after cluster pretraining.

@@ -25,14 +25,14 @@ class OptimiserRecipe:
     Args:
         name: ``adamw``, ``adam`` or ``sgd``.
         lr: largest learning rate, > 0.
-        head_lr: of the parameters outside the backbone, which start at random beside a pretrained
-            one, > 0; None: ``lr``.
-        momentum: of SGD, [0, 1); the others keep their own.
-        weight_decay: >= 0.
+        head_lr: learning rate of the parameters outside the backbone, which start at random beside a
+            pretrained one, > 0; None: ``lr``.
+        momentum: momentum of SGD, [0, 1); the others keep their own.
+        weight_decay: weight decay, >= 0.
         warmup: fraction of the steps in which the rate rises linearly from 0, [0, 1).
         schedule: ``constant``; ``cosine`` or ``linear`` to zero; ``step``: times 0.9 every 100 steps, as
             published on all three levels.
-        clip: largest gradient norm, or None.
+        clip: largest gradient norm; larger gradients are scaled down to it. None: no limit.
 
     >>> recipe = OptimiserRecipe(name="adamw", lr=1e-3, warmup=0.1, schedule="cosine")
     >>> [round(recipe.factor(100)(step), 3) for step in (0, 9, 55, 100)]

@@ -23,7 +23,7 @@ class Contrastive(TextObjective):
     which exists in training only.
 
     Args:
-        temperature: > 0; 0.05 as published.
+        temperature: temperature of the softmax, > 0; 0.05 as published.
     """
 
     passes = 2

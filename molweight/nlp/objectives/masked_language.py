@@ -23,9 +23,9 @@ class MaskedLanguage(TextObjective):
     Source: Devlin et al. 2019 (BERT), section 3.1 and appendix A.1; head as in its published code.
 
     Args:
-        share: of the tokens that are chosen, (0, 1).
-        hidden: of the chosen, those that become the mask.
-        replaced: of the chosen, those that become any other token.
+        share: fraction of the tokens that are chosen, (0, 1).
+        hidden: fraction of the chosen tokens that become the mask.
+        replaced: fraction of the chosen tokens that become any other token.
     """
 
     def __init__(self, *, share: float = 0.15, hidden: float = 0.8, replaced: float = 0.1) -> None:
