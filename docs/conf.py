@@ -4,7 +4,7 @@ project = "molweight"
 author = "The molweight authors"
 root_doc = "docs/index"
 include_patterns = [
-    *("README.md", "CHANGELOG.md", "SECURITY.md", "docs/*.md", "docs/notebooks/*.ipynb"),
+    *("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "docs/*.md", "docs/notebooks/*.ipynb"),
     *("benchmarks/*.md", "datasets/README.md", "results/*.md", "results/*/*.md"),
     "molweight/molecules/pretrained/*.md",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -125,7 +126,7 @@ def walk(path: str, value: Mapping[str, Any], cls: Any, comments: Mapping[str, s
 def leaf(name: str, default: Any, hint: Any, text: str, owner: type | None = None) -> Option:
     """An option that has no others below it."""
     if name == "method":
-        known = [*PLAIN, *(f"{one}:<{what}>" for one, what in (WITH_ARGUMENT | OPTIONAL).items())]
+        known = [*PLAIN, *(f"{one}:…" for one in (WITH_ARGUMENT | OPTIONAL))]
         return Option(name=name, default=code(default), values=listed(known), text=text)
     return Option(
         name=name, default=code(default), values=kind(hint or type(default)), text=text, owner=owner
@@ -140,7 +141,7 @@ def kind(hint: Any) -> str:
     if origin is typing.Literal:
         return listed(arguments)
     if origin is Sequence:
-        return f"list ({kind(arguments[0])})"
+        return f"list of {kind(arguments[0])}s".replace("texts", "text")
     return "mapping" if origin is Mapping else KINDS.get(hint, "[a part](#parts-of-a-hypergradient)")
 
 
@@ -156,7 +157,9 @@ def typed(value: Any) -> str:
     """A value in Hydra's grammar."""
     if isinstance(value, list | tuple):
         return f"[{','.join(plain(one) if isinstance(one, str) else typed(one) for one in value)}]"
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    if value is None or isinstance(value, bool):
+        return str(value).lower() if value is not None else "null"
+    return re.sub(r"\$\{now:[^}]*\}", "<time>", str(value))
 
 
 def listed(values: Iterable[object]) -> str:

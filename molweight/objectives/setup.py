@@ -65,9 +65,9 @@ class SplitRecipe:
     """How the data set is divided into train, validation and test part.
 
     Args:
-        kind: rule of :func:`molweight.molecules.splits.split`, ``deepchem:<Splitter>``, or ``file``.
+        kind: the rule, as its file in ``configs/split`` is called, or ``deepchem:<Splitter>``.
         seed: seed of the rules that draw; None for the others.
-        fractions: of train, valid and test, >= 0; they add up to 1. A test fraction of 0 tests nothing.
+        fractions: of train, valid and test, > 0 with sum 1; test may be 0, and nothing is tested.
         path: JSON file with the rows of every part, for ``file``: a run's ``splits.json``, or chemprop's.
     """
 

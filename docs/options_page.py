@@ -1,4 +1,4 @@
-"""The page ``docs/options.md``: ``python -m molweight.configuration.options_page > docs/options.md``."""
+"""The page of all options: ``python docs/options_page.py > docs/options.md``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ INTRODUCTION = """\
 # Options
 
 Every option of `python -m molweight.run`, and of `python -m molweight.nlp.run` for [text](nlp.md). This page
-is generated from the code and the configuration files: `python -m molweight.configuration.options_page`.
+is generated from the code and the configuration files by `docs/options_page.py`.
 
 An option is `name=value`: `python -m molweight.run dataset=my.csv learn.steps=200 'dataset.targets=[logD]'`.
 
@@ -104,8 +104,8 @@ def rendered(section: Section, samples: str = "") -> str:
         blocks.append(table([head, "what it is"], names))
     options = [one for one in section.options if one.owner is not OptimiserRecipe]
     if options:
-        rows = [[f"`{one.name}`", one.default, one.values, one.text] for one in options]
-        blocks.append(table(["option", "default", "values", "what it is"], rows))
+        rows = [[f"`{one.name}`", one.default, explained(one.text, one.values)] for one in options]
+        blocks.append(table(["option", "default", "what it is and what it takes"], rows))
     return "\n".join(blocks)
 
 
@@ -115,16 +115,12 @@ def optimisers(options: Iterable[Option]) -> str:
     for one in options:
         if one.owner is OptimiserRecipe:
             places.setdefault(one.name.rpartition(".")[0], []).append(one)
-    rows = [
-        [
-            f"`{first.name.rpartition('.')[2]}`",
-            *(one.default for one in (first, *others)),
-            first.values,
-            first.text,
-        ]
-        for first, *others in zip(*places.values(), strict=True)
-    ]
-    head = ["option", *(f"`{place}.…`" for place in places), "values", "what it is"]
+    rows = []
+    for first, *others in zip(*places.values(), strict=True):
+        defaults = [one.default for one in (first, *others)]
+        text = explained(first.text, first.values)
+        rows.append([f"`{first.name.rpartition('.')[2]}`", *defaults, text])
+    head = ["option", *(f"`{place}.…`" for place in places), "what it is and what it takes"]
     return f"## Optimisers\n\n{summary(OptimiserRecipe)}\n\n{table(head, rows)}"
 
 
@@ -133,14 +129,15 @@ def parts(classes: Iterable[tuple[str, type]]) -> str:
     rows, seen = [], set()
     for name, cls in classes:
         texts = field_texts(cls)
-        rows.append([f"`{name}`", "", "", summary(cls)])
+        rows.append([f"`{name}`", "", summary(cls)])
         for key, one in inspect.signature(cls, eval_str=True).parameters.items():
             shown = any((base, key, texts.get(key)) in seen for base in cls.__mro__)
             if one.kind is one.KEYWORD_ONLY and not shown:
                 seen.add((cls, key, texts.get(key)))
                 default = "" if one.default is one.empty else code(one.default)
-                rows.append([f"`{name}`: `{key}`", default, kind(one.annotation), texts.get(key, "")])
-    return table(["part", "default", "values", "what it is"], rows)
+                text = explained(texts.get(key, ""), kind(one.annotation))
+                rows.append([f"`{name}`: `{key}`", default, text])
+    return table(["part", "default", "what it is and what it takes"], rows)
 
 
 def objective_classes(group: str) -> Iterator[tuple[str, type]]:
@@ -168,6 +165,11 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     cells = [[linked(cell).replace("|", "\\|") for cell in row] for row in rows]
     lines = [f"| {' | '.join(line)} |\n" for line in (head, *cells)]
     return "".join([lines[0], f"|{'---|' * len(head)}\n", *lines[1:]])
+
+
+def explained(text: str, values: str) -> str:
+    """An explanation, and what values an option takes; without the explanation, nothing."""
+    return f"{text} *({values})*" if text else ""
 
 
 def linked(text: str) -> str:
