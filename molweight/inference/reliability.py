@@ -50,7 +50,7 @@ class Conformal:
         Raises:
             ConfigError: the confidence is no share, more than the validation part can promise, or the models
                 have different validation parts.
-            DataError: a run has no predictions of its validation part, or crepes is not installed.
+            DataError: a run has no predictions of its validation part.
         """
         check_confidence(confidence)
         first, *others = parts = [validation_part(model) for model in models]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,9 +27,9 @@ class Coverage:
 
 
 def coverage(run: RunFiles) -> dict[str, Coverage]:
-    """Coverage by target; empty without crepes, and for tasks with several labels."""
+    """Coverage by target; empty for tasks with several labels."""
     known = run.report["task_type"] in ("classification", "regression") and not run.labels
-    if not known or importlib.util.find_spec("crepes") is None or too_coarse(run.predictions):
+    if not known or too_coarse(run.predictions):
         return {}
     valid, test = part_of(run.predictions, "valid"), part_of(run.predictions, "test")
     if not len(valid.rows) or not len(test.rows):
