@@ -32,14 +32,14 @@ from PIL import Image
 from rdkit import Chem
 from rdkit.Chem import Draw
 
-from molweight.files import write_text
-from molweight.molecules.cards import CorpusCard
 from molweight.molecules.corpora import load_corpus
 from molweight.molecules.drawing import compress
 from molweight.molecules.drawing import draw as drawn_here
 from molweight.molecules.drawing_processes import draw_all
 from molweight.molecules.render import render
+from molweight.molecules.specs import CorpusCard
 from molweight.molecules.store import PictureStore, Recipe, build_store
+from molweight.utils.files import write_text
 
 SIDE, SMALL = 224, 64
 ROUNDS = 5

@@ -25,11 +25,11 @@ import torch
 from tqdm import tqdm
 
 from molweight.config import load_config
-from molweight.files import write_text
 from molweight.objectives.setup import image_setup
-from molweight.run_directory import RunDirectory
-from molweight.separation import LEVEL
+from molweight.stages.run_directory import RunDirectory
 from molweight.stages.three_levels import learn_three_levels
+from molweight.stages.weight_significance import LEVEL
+from molweight.utils.files import write_text
 
 OBJECTIVES = ("clusters_100", "random_labels")
 FLOOR = 0.9  # of the seeds

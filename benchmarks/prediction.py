@@ -34,7 +34,6 @@ from molweight.inference.model import TrainedModel
 from molweight.inference.pipeline import empty
 from molweight.inference.prediction import Ensemble
 from molweight.inference.writers import Output
-from molweight.machine import cores, versions
 from molweight.molecules.backbone import ResNet18
 from molweight.molecules.builtin import read_chembl2321810
 from molweight.molecules.drawing import Drawn
@@ -42,6 +41,7 @@ from molweight.molecules.drawing_processes import draw_all
 from molweight.molecules.model import PictureModel
 from molweight.molecules.standardise import AS_GIVEN
 from molweight.training.task import Task
+from molweight.utils.machine import cores, versions
 
 LEAST = 0.9  # of the model's own speed
 NETWORKS = {"tiny": (16, 64, 4), "resnet18": (64, 224, 1)}
@@ -141,7 +141,7 @@ def peak(smiles: list[str], rows: int, run_dir: Path, folder: Path) -> tuple[int
 def save_model(model: TrainedModel, folder: Path) -> None:
     """A run's folder, as far as predictions need one."""
     from molweight.objectives.augment import MEAN, STD
-    from molweight.tensor_files import save_tensors
+    from molweight.utils.tensor_files import save_tensors
 
     folder.mkdir()
     save_tensors(model.module, folder / "model.safetensors")

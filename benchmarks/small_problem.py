@@ -14,9 +14,9 @@ from rdkit import Chem
 from rdkit.Chem import Crippen, rdMolDescriptors
 from torch import Tensor, nn
 
-from molweight.molecules.cards import CorpusCard
 from molweight.molecules.corpora import load_corpus
 from molweight.molecules.pictures import Pictures
+from molweight.molecules.specs import CorpusCard
 from molweight.objectives.corpus import UnlabelledMolecules
 from molweight.tapweight.levels import (
     Finetuning,
@@ -25,7 +25,7 @@ from molweight.tapweight.levels import (
     Weighting,
     shared_parameters,
 )
-from molweight.tapweight.mixture import Mixture
+from molweight.tapweight.objective_weights import Mixture
 from molweight.tapweight.proximal import make_proximal
 from molweight.tapweight.typing import Batch
 

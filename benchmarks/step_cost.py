@@ -35,8 +35,8 @@ from molweight.configuration.recipes import RunConfig
 from molweight.stages.three_levels import wire
 from molweight.tapweight.directional import ForwardMode
 from molweight.tapweight.engines import make_solver
+from molweight.tapweight.functional import frozen_call
 from molweight.tapweight.levels import ThreeLevels
-from molweight.tapweight.replay import frozen_call
 from molweight.training.setup import Setup
 
 PRESETS = ("paper", "diagonal", "accurate")

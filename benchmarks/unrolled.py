@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from benchmarks.small_problem import Setting, task_loss
+from molweight.tapweight.functional import trainable
 from molweight.tapweight.levels import (
     Level,
     ThreeLevels,
 )
-from molweight.tapweight.replay import trainable
 from molweight.tapweight.typing import Batch
 
 TINY = 1e-30  # keeps the root of Adam's second moment differentiable at zero

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from molweight import tapweight
     from molweight.config import load_config, with_objectives
     from molweight.estimators import MolWeightClassifier, MolWeightRegressor
-    from molweight.experiment import run_experiment
     from molweight.inference.embedding import embed
     from molweight.inference.explanation import explain
     from molweight.inference.exporting import export
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from molweight.molecules.deepchem_data import from_deepchem, to_deepchem
     from molweight.molecules.drawing import draw_pictures
     from molweight.reporting.content import Report
+    from molweight.runs.experiment import run_experiment
 
 __all__ = [
     "MolWeightClassifier",
@@ -58,7 +58,7 @@ _HOMES = {
     "load_config": "config",
     "load_model": "inference.model",
     "predict": "inference.prediction",
-    "run_experiment": "experiment",
+    "run_experiment": "runs.experiment",
     "to_deepchem": "molecules.deepchem_data",
     "with_objectives": "config",
 }

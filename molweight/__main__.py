@@ -10,8 +10,8 @@ import sys
 from molweight.commands.command_line import ANSWERS, COMMANDS, PLACES, parser
 from molweight.commands.endings import exit_code, message
 from molweight.errors import ConfigError, DataError, MolweightError, unknown
-from molweight.option_parser import actions
-from molweight.terminal import log_to_stderr, printable_lines
+from molweight.utils.option_parser import actions
+from molweight.utils.terminal import log_to_stderr, printable_lines
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -133,7 +133,7 @@ def say(text: str) -> None:
 def leaderboard(options: argparse.Namespace) -> int:
     """Run a leaderboard or make its tables again; 0, or the highest exit code of its runs."""
     from molweight.leaderboard.command import run_command, shown
-    from molweight.signals import Interrupted
+    from molweight.utils.signals import Interrupted
 
     log_to_stderr()
     try:

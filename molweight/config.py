@@ -16,7 +16,7 @@ from molweight.configuration.recipes import RunConfig
 from molweight.configuration.run_config import compose_run
 from molweight.configuration.schema import build, checked, checked_dropout
 from molweight.errors import ConfigError
-from molweight.molecules.cards import CorpusCard, DatasetCard
+from molweight.molecules.specs import CorpusCard, DatasetCard
 from molweight.molecules.standardise import Standardisation
 from molweight.objectives.augment import Augmentation
 from molweight.objectives.base import Objective

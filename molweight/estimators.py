@@ -38,15 +38,15 @@ from molweight.estimator_inputs import (
     targets_of,
     with_index,
 )
-from molweight.experiment import run_experiment
-from molweight.files import read_json, write_bytes, write_json
 from molweight.inference.embedding import embedding_columns, embeddings
 from molweight.inference.model import TrainedModel, load_model
 from molweight.inference.pipeline import answers, whole
 from molweight.inference.prediction import Ensemble
 from molweight.inference.requests import requests
-from molweight.output_columns import UNCALIBRATED, check_target_names
 from molweight.reporting.content import Report
+from molweight.runs.experiment import run_experiment
+from molweight.utils.files import read_json, write_bytes, write_json
+from molweight.utils.output_columns import UNCALIBRATED, check_target_names
 
 KEPT = (
     "model.json",

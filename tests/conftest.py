@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from disks import mounted
 
-from molweight.machine import cores
+from molweight.utils.machine import cores
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 if "PYTEST_XDIST_WORKER" in os.environ:  # its share of the cores; torch is not loaded yet

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from molweight.configuration.components import component
 from molweight.molecules.backbone import ResNet18
-from molweight.molecules.cards import CorpusCard
 from molweight.molecules.corpora import load_corpus
 from molweight.molecules.pictures import Pictures
+from molweight.molecules.specs import CorpusCard
 from molweight.objectives.augment import Augmentation
 from molweight.objectives.base import Objective, ObjectiveSet
 from molweight.objectives.corpus import UnlabelledMolecules

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from molweight.tapweight.levels import Finetuning, Pretraining, ThreeLevels, Weighting, shared_parameters
-from molweight.tapweight.mixture import Mixture
+from molweight.tapweight.objective_weights import Mixture
 from molweight.tapweight.proximal import SquaredL2
 from molweight.tapweight.typing import Batch
 

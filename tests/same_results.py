@@ -104,8 +104,9 @@ def interrupt(config) -> None:
         from molweight.stages.run_directory import RunDirectory
         from molweight.utils import signals
     except ImportError:  # an earlier revision
-        from molweight import signals
         from molweight.run_directory import RunDirectory
+
+        from molweight import signals
 
     append, count = RunDirectory.append_record, 0
 

@@ -15,57 +15,26 @@ PACKAGE = ROOT / "molweight"
 FILES = sorted(PACKAGE.rglob("*.py"))
 TREES = {file: ast.parse(file.read_text(encoding="utf-8")) for file in FILES}
 
+BASE = ("errors", "utils")
 ALLOWED = {
     "errors": (),
-    "signals": (),
-    "machine": (),
-    "pages": (),
-    "separation": (),
-    "spreadsheets": (),
-    "terminal": (),
-    "option_parser": (),
-    "files": ("errors",),
-    "output_columns": ("errors",),
-    "tensor_files": ("errors", "files"),
-    "run_directory": ("errors", "files", "tapweight.processes"),
-    "predictions_file": ("files", "output_columns", "spreadsheets", "training"),
+    "utils": ("errors",),
     "estimator_inputs": ("errors",),
     "tapweight": ("errors",),
-    "training": ("errors", "files", "machine", "output_columns", "signals", "tapweight"),
-    "molecules": (
-        *("errors", "files", "machine", "output_columns", "spreadsheets", "tensor_files", "training"),
-        "tapweight.typing",
-    ),
-    "objectives": (*("errors", "files", "machine", "molecules", "output_columns", "tapweight", "training"),),
-    "nlp": ("errors", "files", "output_columns", "tensor_files", "tapweight", "training"),
-    "inference": (
-        *("errors", "files", "machine", "molecules", "pages", "predictions_file", "spreadsheets"),
-        *("output_columns", "option_parser", "tensor_files", "training"),
-        "objectives.augment",  # how pictures become what a network takes
-    ),
-    "configuration": ("errors", "files", "molecules", "tapweight", "training"),
-    "stages": (
-        *("errors", "files", "machine", "separation", "tensor_files", "run_directory"),
-        *("tapweight", "training", "configuration"),
-    ),
-    "reporting": (
-        *("errors", "files", "machine", "output_columns", "pages", "predictions_file", "separation"),
-        *("tapweight", "terminal", "training", "molecules", "inference", "configuration", "stages"),
-    ),
-    "experiment": (
-        *("errors", "files", "machine", "signals", "tensor_files", "run_directory", "predictions_file"),
-        *("tapweight", "training", "configuration", "stages", "reporting"),
-    ),
-    "jobs": (
-        *("errors", "files", "machine", "signals", "terminal"),
-        *("run_directory", "configuration", "experiment"),
-    ),
-    "sweeps": (
-        *("errors", "files", "signals", "terminal", "run_directory", "configuration", "reporting", "jobs"),
-    ),
+    "training": (*BASE, "tapweight"),
+    "molecules": (*BASE, "training", "tapweight.typing"),
+    "objectives": (*BASE, "molecules", "tapweight", "training"),
+    "nlp": (*BASE, "tapweight", "training"),
+    "inference": (*BASE, "molecules", "training", "objectives.augment"),  # what a network takes
+    "configuration": (*BASE, "molecules", "tapweight", "training"),
+    "stages": (*BASE, "tapweight", "training", "configuration"),
+    "reporting": (*BASE, "tapweight", "training", "molecules", "inference", "configuration", "stages"),
+    "runs": (*BASE, "tapweight", "training", "inference", "configuration", "stages", "reporting"),
+    "jobs": (*BASE, "configuration", "stages.run_directory", "runs"),
+    "sweeps": (*BASE, "configuration", "stages.run_directory", "reporting", "jobs"),
     "leaderboard": (
-        *("errors", "files", "pages", "terminal", "run_directory", "predictions_file"),
-        *("training", "configuration", "reporting", "jobs"),
+        *(*BASE, "training", "configuration", "stages.run_directory", "inference.predictions_file"),
+        *("reporting", "jobs"),
     ),
 }
 """What each part may import from the package besides itself."""

@@ -13,7 +13,6 @@ from molweight.__main__ import main
 from molweight.config import load_config
 from molweight.configuration.named_cards import dataset_card
 from molweight.errors import ConfigError, DataError
-from molweight.files import sha256_file
 from molweight.molecules.backbone import SHIPPED, ResNet18, make_backbone, shipped
 from molweight.molecules.convert import convert_imagemol, convert_to_imagemol
 from molweight.molecules.datasets import load_dataset
@@ -21,7 +20,8 @@ from molweight.molecules.model import PictureModel
 from molweight.molecules.pictures import Pictures
 from molweight.molecules.splits import split
 from molweight.objectives.augment import normalised
-from molweight.tensor_files import save_tensors
+from molweight.utils.files import sha256_file
+from molweight.utils.tensor_files import save_tensors
 
 
 def imagemol_file(path, **changes):

@@ -12,14 +12,14 @@ from smallest import SMALLEST
 from torch import Tensor, nn
 
 from molweight.config import load_config
-from molweight.experiment import run_experiment
+from molweight.runs.experiment import run_experiment
 from molweight.tapweight.averaging import AveragingRecipe
 from molweight.tapweight.bilevel import Bilevel, Joint, JointModel, Together
+from molweight.tapweight.functional import frozen_call
 from molweight.tapweight.hypergradient import Hypergradient
 from molweight.tapweight.inverse import ConjugateGradient
 from molweight.tapweight.levels import SharedTask, Weighting
-from molweight.tapweight.mixture import Mixture
-from molweight.tapweight.replay import frozen_call
+from molweight.tapweight.objective_weights import Mixture
 from molweight.tapweight.typing import Batch
 
 D, K = 6, 3

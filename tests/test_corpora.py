@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from molweight.errors import ConfigError, DataError
-from molweight.molecules.cards import CorpusCard
 from molweight.molecules.corpora import load_corpus
 from molweight.molecules.drawing import Drawn
 from molweight.molecules.smiles import canonical, flat
+from molweight.molecules.specs import CorpusCard
 
 
 @pytest.mark.parametrize(("name", "rows"), [("nci", 4999), ("pains", 10000), ("rdkit", 14999)])

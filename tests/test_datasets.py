@@ -14,10 +14,10 @@ import pytest
 
 from molweight.errors import ConfigError, DataError
 from molweight.molecules import builtin, locate
-from molweight.molecules.cards import DatasetCard
 from molweight.molecules.datasets import MoleculeDataset, load_dataset
 from molweight.molecules.drawing import Drawn
 from molweight.molecules.readers import open_rows
+from molweight.molecules.specs import DatasetCard
 
 
 def records(path: Path) -> list[list[str]]:

@@ -23,7 +23,7 @@ from servers import serving
 
 from molweight.__main__ import main
 from molweight.configuration import composition, named_cards
-from molweight.terminal import columns, printable, shortened
+from molweight.utils.terminal import columns, printable, shortened
 
 ROOT = Path(__file__).resolve().parents[1]
 CARDS = {path.stem: yaml.safe_load(path.read_text()) for path in (ROOT / "configs/dataset").glob("*.yaml")}
@@ -504,7 +504,7 @@ def test_a_file_that_cannot_be_read(datasets, real, monkeypatch):
     def refused(*_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("molweight.molecules.pinned.sha256_file", refused)
+    monkeypatch.setattr("molweight.molecules.checksums.sha256_file", refused)
     code, out, errors = datasets("verify", "esol")
     assert (code, out) == (5, "esol  unreadable\n")
     assert errors == f"molweight: could not read {real / 'esol.csv'}: Permission denied\n"

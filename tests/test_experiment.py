@@ -13,16 +13,16 @@ import torch
 from safetensors.torch import load_file
 from smallest import SMALLEST
 
-from molweight import experiment
 from molweight.config import load_config
 from molweight.errors import ConfigError, DataError, DivergedError
-from molweight.experiment import run_experiment
 from molweight.molecules import corpora, drawing_processes
 from molweight.objectives import setup as objectives_setup
-from molweight.signals import Interrupted
+from molweight.runs import experiment
+from molweight.runs.experiment import run_experiment
 from molweight.tapweight.directional import ForwardMode
 from molweight.tapweight.solver import Solver
 from molweight.training import finetune as finetuning
+from molweight.utils.signals import Interrupted
 
 SMALL = (*SMALLEST, "finetune.epochs=2")
 

@@ -17,15 +17,16 @@ import pytest
 from disks import fill, make_read_only, make_room
 from smallest import SMALLEST
 
-from molweight import experiment, load_config, predict, run_experiment
+from molweight import load_config, predict, run_experiment
 from molweight.__main__ import main as molweight
 from molweight.errors import DataError, DivergedError
-from molweight.files import write_text
 from molweight.run import main
+from molweight.runs import experiment
 from molweight.stages import steps
 from molweight.tapweight.solver import Solver
 from molweight.training.checkpoint import load_checkpoint
 from molweight.training.streams import Stream
+from molweight.utils.files import write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 TIMES = ("seconds", "seconds_by_stage", "seconds_reused", "time")
@@ -261,7 +262,7 @@ def test_a_clock_that_runs_backwards_changes_nothing(run, whole, tmp_path, monke
             return cls.fromtimestamp(earlier(), tz)
 
     monkeypatch.setattr(time, "time", earlier)
-    monkeypatch.setattr("molweight.run_directory.datetime", Backwards)
+    monkeypatch.setattr("molweight.stages.run_directory.datetime", Backwards)
     with monkeypatch.context() as patch, pytest.raises(DivergedError):
         poison(patch, "retrain", after=1)
         run(folder)

@@ -11,7 +11,7 @@ import os
 import pytest
 
 from molweight.errors import DataError, unknown
-from molweight.files import finite, sha256_file, write_bytes, write_json, write_text
+from molweight.utils.files import finite, sha256_file, write_bytes, write_json, write_text
 
 
 def failing(*_, **__):

@@ -8,11 +8,11 @@ from problems import Cycle, Point, Quadratics, levels_of, network_problem
 
 from molweight.errors import ConfigError
 from molweight.tapweight.directional import CentralDifference, ForwardMode
+from molweight.tapweight.functional import frozen_call
 from molweight.tapweight.hessian import DoubleBackward, GradientDifference
 from molweight.tapweight.hypergradient import Hypergradient
 from molweight.tapweight.inverse import ConjugateGradient
-from molweight.tapweight.mixture import Mixture
-from molweight.tapweight.replay import frozen_call
+from molweight.tapweight.objective_weights import Mixture
 
 K, D = 4, 6
 

@@ -27,13 +27,13 @@ from molweight.inference import pipeline
 from molweight.inference.model import load_model
 from molweight.inference.pipeline import empty
 from molweight.inference.prediction import Ensemble
+from molweight.inference.predictions_file import read_table
 from molweight.inference.requests import requests
 from molweight.inference.writers import Output, output_format
 from molweight.molecules.backbone import ResNet18
 from molweight.molecules.render import render
 from molweight.molecules.smiles import canonical
 from molweight.objectives.augment import normalised
-from molweight.predictions_file import read_table
 
 BAD = {"C1CC": "invalid", "not a molecule": "invalid", "": "invalid", "C" * 6_000: "unsupported"}
 GOOD = ["CCO", "c1ccccc1O", "CC(=O)Oc1ccccc1C(=O)O", "[Na+].[Cl-]"]

@@ -45,7 +45,7 @@ def work(folder, solver):
 def processes():
     """Starts processes that need not import anything."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["molweight.experiment", "molweight.config", "test_killed"])
+    context.set_forkserver_preload(["molweight.runs.experiment", "molweight.config", "test_killed"])
     return context
 
 

@@ -22,7 +22,7 @@ from molweight.jobs.launchers import Launcher, find_launcher, threads
 from molweight.jobs.launching import launch
 from molweight.leaderboard.plan import plan
 from molweight.leaderboard.rows import read_rows
-from molweight.signals import Interrupted, interruptible, stop_if_asked
+from molweight.utils.signals import Interrupted, interruptible, stop_if_asked
 
 MOLECULES = ["C" * n + tail for n in range(1, 11) for tail in ("O", "N", "c1ccccc1", "C(=O)O")]
 SMALL = (

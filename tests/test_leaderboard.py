@@ -28,8 +28,8 @@ from molweight.leaderboard.pictures import plot_learned, plot_ranks
 from molweight.leaderboard.plan import folder_name, plan
 from molweight.leaderboard.rows import COLUMNS, finished_row, read_rows
 from molweight.reporting.content import Report
-from molweight.run_directory import RunDirectory
-from molweight.signals import Interrupted, interruptible, stop_if_asked
+from molweight.stages.run_directory import RunDirectory
+from molweight.utils.signals import Interrupted, interruptible, stop_if_asked
 
 SMALL = (*SMALLEST, "finetune.epochs=1", "learn.steps=2")
 DATASETS = ("esol", "bbbp")
@@ -97,7 +97,7 @@ class Made:
 def made(monkeypatch):
     """Runs that take no time; the fixture's ``change`` decides what happens in them."""
     stand_in = Made()
-    monkeypatch.setattr("molweight.experiment.run_experiment", stand_in)
+    monkeypatch.setattr("molweight.runs.experiment.run_experiment", stand_in)
     return stand_in
 
 

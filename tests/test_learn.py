@@ -20,7 +20,7 @@ from molweight import load_config
 from molweight.errors import ConfigError, DataError, DivergedError
 from molweight.tapweight import HYPERGRADIENTS, AveragingRecipe, Hypergradient, learn_weights
 from molweight.tapweight.levels import Finetuning, Pretraining, ThreeLevels, Weighting, shared_parameters
-from molweight.tapweight.mixture import Mixture
+from molweight.tapweight.objective_weights import Mixture
 from molweight.tapweight.proximal import SquaredL2
 from molweight.tapweight.solver import NativeSolver, Unroll
 

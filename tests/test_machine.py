@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from sklearn.ensemble import RandomForestRegressor
 
-from molweight import experiment, machine
 from molweight.config import load_config
-from molweight.machine import at_most, granted_cores
 from molweight.molecules import drawing_processes
 from molweight.molecules.forest import Forest
+from molweight.runs import experiment
+from molweight.utils import machine
+from molweight.utils.machine import at_most, granted_cores
 
 
 @pytest.fixture(autouse=True)

@@ -12,18 +12,18 @@ import torch
 from safetensors.torch import load_file
 from smallest import SMALLEST
 
-from molweight import experiment
 from molweight.config import load_config
 from molweight.configuration.methods import NO_PRETRAINING, PLAIN, Method, parse_method, read_weights
 from molweight.errors import ConfigError, DataError
-from molweight.experiment import run_experiment
-from molweight.files import sha256_file
 from molweight.molecules import forest
 from molweight.reporting.content import Report
-from molweight.run_directory import RunDirectory
+from molweight.runs import experiment
+from molweight.runs.experiment import run_experiment
 from molweight.stages import search
 from molweight.stages.finetuning import retrain
+from molweight.stages.run_directory import RunDirectory
 from molweight.stages.search import weightings
+from molweight.utils.files import sha256_file
 
 SMALL = (*SMALLEST, "finetune.epochs=1", "learn.steps=3", "learn.checkpoint_every=1")
 

@@ -88,7 +88,7 @@ def test_directions():
 
 
 def test_every_metric_but_those_of_text_can_be_asked_for_by_a_data_set():
-    from molweight.molecules.cards import METRICS as OFFERED
+    from molweight.molecules.specs import METRICS as OFFERED
 
     glue = {"accuracy", "f1_accuracy", "matthews", "pearson_spearman"}  # tests/test_label_task.py
     assert {name: m.kind for name, m in METRICS.items() if name not in glue} == {

@@ -14,8 +14,8 @@ from molweight.nlp.checkpointing import recompute
 from molweight.nlp.model import TextModel
 from molweight.nlp.pretrained import EncoderRecipe, load_encoder
 from molweight.tapweight.directional import CentralDifference, ForwardMode
+from molweight.tapweight.functional import frozen_call
 from molweight.tapweight.hessian import DoubleBackward, GradientDifference
-from molweight.tapweight.replay import frozen_call
 
 
 def recipe(name, *, checkpointing):

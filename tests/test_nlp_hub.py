@@ -15,8 +15,8 @@ import pytest
 from servers import serving
 from texts import make_folder
 
-from molweight.files import sha256_file
 from molweight.nlp.pretrained import locate
+from molweight.utils.files import sha256_file
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

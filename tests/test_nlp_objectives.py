@@ -24,7 +24,7 @@ from molweight.nlp.pretrained import EncoderRecipe, load_encoder, locate
 from molweight.nlp.tokens import IGNORED, layout_of, stored, words_of
 from molweight.nlp.views import make_batch
 from molweight.tapweight.directional import CentralDifference, ForwardMode
-from molweight.tapweight.replay import frozen_call
+from molweight.tapweight.functional import frozen_call
 from molweight.training.draws import Draws
 from molweight.training.models import PretrainingModel
 

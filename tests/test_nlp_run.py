@@ -15,14 +15,14 @@ from texts import make_folder, make_sentencepiece
 
 from molweight.__main__ import main as molweight
 from molweight.errors import ConfigError
-from molweight.experiment import run_experiment
-from molweight.files import sha256_file
 from molweight.leaderboard.rows import read_rows
 from molweight.nlp import load_config
 from molweight.nlp.run import main
 from molweight.reporting.page import render
+from molweight.runs.experiment import run_experiment
 from molweight.stages import steps
 from molweight.training.metrics import METRICS
+from molweight.utils.files import sha256_file
 
 SMALL = ("experiment=smoke", "learn.unroll.every=2", "learn.burn_in=0", "device=cpu")
 

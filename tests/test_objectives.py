@@ -19,8 +19,8 @@ from molweight.objectives.contrast import Contrast
 from molweight.objectives.jigsaw import JigsawPuzzle
 from molweight.objectives.reconstruction import Reconstruction, ReversedGradient
 from molweight.tapweight.directional import CentralDifference, ForwardMode
+from molweight.tapweight.functional import frozen_call
 from molweight.tapweight.hypergradient import Hypergradient
-from molweight.tapweight.replay import frozen_call
 from molweight.tapweight.vectors import dot
 
 FILES = sorted((config_dir() / "objective").glob("*.yaml"))

@@ -13,7 +13,7 @@ from molweight.configuration.composition import compose_config
 from molweight.configuration.explanations import arguments_of, field_texts, yaml_comments
 from molweight.configuration.modality import HOMES, find_modality
 from molweight.configuration.options import sections
-from molweight.molecules.cards import DatasetCard
+from molweight.molecules.specs import DatasetCard
 from molweight.tapweight.horizon import TrainingHorizon
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"

@@ -17,9 +17,9 @@ from molweight.errors import DataError
 from molweight.inference.model import load_model
 from molweight.inference.pipeline import empty
 from molweight.inference.prediction import Ensemble
-from molweight.output_columns import ENDINGS, FIXED, check_target_names
-from molweight.predictions_file import read_table
-from molweight.spreadsheets import as_it_was, no_formula
+from molweight.inference.predictions_file import read_table
+from molweight.utils.output_columns import ENDINGS, FIXED, check_target_names
+from molweight.utils.spreadsheets import as_it_was, no_formula
 
 QUICK = ("method=direct", "finetune.epochs=1")
 WRONG = (

@@ -16,7 +16,7 @@ from molweight import load_config, run_experiment, with_objectives
 from molweight.errors import ConfigError
 from molweight.nlp import load_config as load_text_config
 from molweight.objectives.base import Objective
-from molweight.run_directory import RunDirectory
+from molweight.stages.run_directory import RunDirectory
 
 
 class LogP(Objective):

@@ -19,8 +19,8 @@ from molweight.__main__ import main
 from molweight.errors import DataError
 from molweight.inference.exporting import Whole
 from molweight.inference.model import load_model
+from molweight.inference.predictions_file import part_of, read_predictions, read_table
 from molweight.leaderboard.predictions import read_kept, write_kept
-from molweight.predictions_file import part_of, read_predictions, read_table
 from molweight.reporting.coverage import coverage
 from molweight.reporting.page import test_interval as interval_of
 from molweight.reporting.run_files import read_run

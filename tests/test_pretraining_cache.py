@@ -12,10 +12,10 @@ from smallest import SMALLEST
 from molweight.config import load_config
 from molweight.configuration.named_cards import dataset_card
 from molweight.errors import DataError
-from molweight.experiment import run_experiment
 from molweight.molecules.datasets import load_dataset
 from molweight.objectives.setup import image_setup
 from molweight.reporting.content import Report
+from molweight.runs.experiment import run_experiment
 from molweight.stages import one_level
 from molweight.stages.pretraining_cache import kept_pretraining
 

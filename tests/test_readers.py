@@ -18,9 +18,9 @@ from rdkit import Chem
 
 from molweight.errors import DataError
 from molweight.inference.requests import requests
-from molweight.molecules.cards import CorpusCard
 from molweight.molecules.corpora import load_corpus
 from molweight.molecules.readers import Misshapen, Source, open_table
+from molweight.molecules.specs import CorpusCard
 from molweight.molecules.table_rows import MOST_NOTES
 
 

@@ -18,8 +18,8 @@ from smallest import run_labelled, run_smallest
 from molweight import predict
 from molweight.__main__ import main
 from molweight.errors import ConfigError, DataError
+from molweight.inference.predictions_file import read_table
 from molweight.molecules.fingerprints import Neighbours
-from molweight.predictions_file import read_table
 from molweight.reporting.page import render
 from molweight.training.conformal import class_sets, covered, intervals
 

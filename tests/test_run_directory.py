@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from molweight.errors import ConfigError, DataError
-from molweight.run_directory import RunDirectory
+from molweight.stages.run_directory import RunDirectory
 
 TEXT = "seed: 0\nlearn:\n  steps: 3\nrun_dir: a\n"
 
@@ -142,7 +142,7 @@ def test_a_run_goes_on_with_its_own_data_only(tmp_path):
 HOLDING = """
 import sys, time
 from pathlib import Path
-from molweight.run_directory import RunDirectory
+from molweight.stages.run_directory import RunDirectory
 with RunDirectory(Path(sys.argv[1])).alone():
     print("held", flush=True)
     time.sleep(60)

@@ -10,10 +10,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from molweight.run_directory import RunDirectory
-from molweight.signals import WATCHED, Interrupted, interruptible, stop_if_asked
 from molweight.stages import steps
+from molweight.stages.run_directory import RunDirectory
 from molweight.tapweight.solver import StepRecord
+from molweight.utils.signals import WATCHED, Interrupted, interruptible, stop_if_asked
 
 CODES = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 138)]
 

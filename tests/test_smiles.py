@@ -16,7 +16,6 @@ from rdkit import Chem, rdBase
 from rdkit.Chem import rdDistGeom
 
 from molweight.molecules import smiles as module
-from molweight.molecules.cards import DatasetCard
 from molweight.molecules.corpora import CorpusCard, load_corpus
 from molweight.molecules.datasets import load_dataset
 from molweight.molecules.drawing import draw
@@ -29,6 +28,7 @@ from molweight.molecules.smiles import (
     smiles_of,
     split_name,
 )
+from molweight.molecules.specs import DatasetCard
 from molweight.molecules.standardise import Standardisation, input_atoms, standard_smiles
 
 IBUPROFEN = "CC(C)Cc1ccc(cc1)C(C)C(=O)O"

@@ -10,10 +10,10 @@ import pytest
 from rdkit import Chem
 
 from molweight.config import load_config
-from molweight.molecules.cards import DatasetCard
 from molweight.molecules.datasets import load_dataset
 from molweight.molecules.render import render
 from molweight.molecules.smiles import InvalidSmilesError, canonical, parse
+from molweight.molecules.specs import DatasetCard
 from molweight.molecules.standardise import AS_GIVEN, Standardisation, standard_smiles
 
 ALL = Standardisation(cleanup=True, largest_fragment=True, uncharge=True)

@@ -27,6 +27,7 @@ from molweight import embed, predict
 from molweight.configuration.methods import read_weights
 from molweight.errors import ConfigError, DataError, DivergedError, MolweightError
 from molweight.inference.model import load_model
+from molweight.inference.predictions_file import read_table
 from molweight.jobs.finished import _differences
 from molweight.leaderboard.predictions import read_kept
 from molweight.molecules.convert import convert_imagemol
@@ -34,18 +35,17 @@ from molweight.molecules.locate import cached
 from molweight.molecules.readers import open_rows
 from molweight.molecules.splits import Splits
 from molweight.objectives import label_cache
-from molweight.predictions_file import read_table
 from molweight.reporting import page, run_pictures
 from molweight.reporting.content import Report
 from molweight.reporting.page import render
 from molweight.run import main
-from molweight.run_directory import RunDirectory
+from molweight.stages.run_directory import RunDirectory
 from molweight.stages.steps import resume
 from molweight.tapweight.hypergradient import Hypergradient
 from molweight.tapweight.solver import NativeSolver
-from molweight.tensor_files import load_tensors
 from molweight.training.checkpoint import load_checkpoint, save_checkpoint
 from molweight.training.optimisers import OptimiserRecipe
+from molweight.utils.tensor_files import load_tensors
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>[x](javascript:alert(3))"
@@ -306,7 +306,9 @@ def test_configuration_files_from_elsewhere_are_refused(tmp_path, trap, monkeypa
     """Hydra instantiates the callbacks that they name, and reads a pickle, before anything of ours runs."""
     theirs = tmp_path / "theirs"
     theirs.mkdir()
-    callback = f"{{_target_: molweight.files.write_text, path: {{_target_: pathlib.Path, _args_: [{trap}]}}}}"
+    callback = (
+        f"{{_target_: molweight.utils.files.write_text, path: {{_target_: pathlib.Path, _args_: [{trap}]}}}}"
+    )
     text = f"# @package _global_\nhydra:\n  callbacks:\n    x: {callback}\nseed: ${{oc.env:HOME}}\n"
     for name in ("theirs.yaml", "config.yaml"):
         (theirs / name).write_text(text)

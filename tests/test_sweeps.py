@@ -19,11 +19,11 @@ from molweight.errors import DataError
 from molweight.jobs.job import Outcome
 from molweight.nlp.config import MODALITY as TEXT
 from molweight.run import main
-from molweight.signals import Interrupted
 from molweight.sweeps.options import asks_for_sweep
 from molweight.sweeps.plan import LONGEST, plan_sweep
 from molweight.sweeps.sweep import Ending, Endings, ended
 from molweight.sweeps.table import table
+from molweight.utils.signals import Interrupted
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = (
@@ -217,14 +217,14 @@ def test_a_bug_costs_its_own_job_and_a_signal_ends_the_sweep(monkeypatch, capsys
             raise Interrupted(signal.SIGTERM)
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr("molweight.experiment.run_experiment", stand_in)
+    monkeypatch.setattr("molweight.runs.experiment.run_experiment", stand_in)
     assert main(["-m", "seed=0,1,2", "run_dir=x"]) == 143 and began == [0, 1]
     said = capsys.readouterr().out
     assert "seed=0: failed: ZeroDivisionError: a bug" in said
     assert [line.split()[:2] for line in said.splitlines() if line.startswith("seed=2")] == [
         ["seed=2", "not"]
     ]
-    monkeypatch.setattr("molweight.experiment.run_experiment", lambda config, **more: 1 / 0)
+    monkeypatch.setattr("molweight.runs.experiment.run_experiment", lambda config, **more: 1 / 0)
     assert main(["-m", "seed=0,1,2", "run_dir=x"]) == 1
 
 

@@ -11,7 +11,7 @@ import pytest
 from molweight.__main__ import main
 from molweight.nlp.run import main as text
 from molweight.run import main as run
-from molweight.terminal import log_to_stderr, printable_lines
+from molweight.utils.terminal import log_to_stderr, printable_lines
 
 RED = "\x1b[31m"
 LABELS = "".join(f"{'C' * n}O,1\n" for n in range(1, 20))  # one class only, which no run accepts

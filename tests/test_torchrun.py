@@ -12,7 +12,7 @@ import pytest
 from molweight import load_config
 from molweight.configuration.methods import parse_method
 from molweight.errors import ConfigError
-from molweight.run_directory import RunDirectory
+from molweight.stages.run_directory import RunDirectory
 from tests.several_processes import ROOT, environments, free_port
 from tests.smallest import SMALLEST, run_smallest
 

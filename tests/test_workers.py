@@ -13,10 +13,10 @@ import pytest
 import torch
 
 from molweight.errors import ConfigError
-from molweight.machine import cores
-from molweight.signals import Interrupted, interruptible
 from molweight.training import workers as module
 from molweight.training.workers import Handover, Workers, choose_workers
+from molweight.utils.machine import cores
+from molweight.utils.signals import Interrupted, interruptible
 
 PATIENCE = 60  # seconds, for an interpreter that imports torch on a busy machine
 

@@ -6,8 +6,8 @@ import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
-from molweight.machine import version_line
-from molweight.option_parser import Parser
+from molweight.utils.machine import version_line
+from molweight.utils.option_parser import Parser
 
 EXAMPLES = """examples:
   python -m molweight run dataset=tox21 seed=1

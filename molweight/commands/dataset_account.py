@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from molweight.commands.label_tables import extremes, overview, table
-from molweight.molecules.cards import DatasetCard
+from molweight.molecules.checksums import DIFFERS, OK, card_files, compare
 from molweight.molecules.datasets import MoleculeDataset, load_dataset
-from molweight.molecules.pinned import DIFFERS, OK, card_files, compare
 from molweight.molecules.rows import NO_LABEL, Excluded
+from molweight.molecules.specs import DatasetCard
 from molweight.molecules.summary import Labels, ScaffoldSets, label_summary, scaffold_sets
-from molweight.terminal import columns, described, printable, shortened
+from molweight.utils.terminal import columns, described, printable, shortened
 
 MANY = 20  # targets that still fit on a screen beside the rest
 FEW = 5  # rows or targets shown as examples

@@ -14,11 +14,11 @@ from molweight.commands.dataset_account import account
 from molweight.configuration.composition import is_file_name, options
 from molweight.configuration.named_cards import dataset_card
 from molweight.errors import ConfigError, DataError, MolweightError
-from molweight.files import finite
-from molweight.molecules.cards import METRICS, DatasetCard
+from molweight.molecules.checksums import DIFFERS, difference, fetch, verify
 from molweight.molecules.locate import dataset_folders, find
-from molweight.molecules.pinned import DIFFERS, difference, fetch, verify
-from molweight.terminal import columns, printable
+from molweight.molecules.specs import METRICS, DatasetCard
+from molweight.utils.files import finite
+from molweight.utils.terminal import columns, printable
 
 OWN = "csv"  # the card of the user's own table
 Answer = str | MolweightError  # text for standard output, or what went wrong with one of several data sets

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 
 from molweight.errors import MolweightError
-from molweight.terminal import INDENT, printable_lines
+from molweight.utils.terminal import INDENT, printable_lines
 
 
 def exit_code(command: Callable[[], int]) -> int:

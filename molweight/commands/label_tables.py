@@ -7,7 +7,7 @@ from statistics import median_low
 from typing import Any
 
 from molweight.molecules.summary import ClassBalance, Labels
-from molweight.terminal import columns, shortened
+from molweight.utils.terminal import columns, shortened
 
 NAMES = {True: 38, False: 28}  # characters of a target's name beside class counts, beside five numbers
 

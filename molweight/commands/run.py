@@ -14,17 +14,17 @@ from molweight.configuration.composition import compose_config, config_dir, spel
 from molweight.configuration.modality import Modality
 from molweight.configuration.run_config import to_run_config
 from molweight.errors import ConfigError, MolweightError
-from molweight.experiment import run_experiment
-from molweight.machine import version_line
 from molweight.reporting.content import Report
 from molweight.reporting.markdown import headline, number
-from molweight.signals import Interrupted
+from molweight.runs.experiment import run_experiment
 from molweight.sweeps.options import asks_for_sweep
 from molweight.sweeps.plan import plan_sweep
 from molweight.sweeps.sweep import run_sweep
 from molweight.sweeps.table import table
-from molweight.terminal import INDENT, log_to_stderr, printable, printable_lines
 from molweight.training.distributed import LeaderFailedError, asked_for, launched_rank
+from molweight.utils.machine import version_line
+from molweight.utils.signals import Interrupted
+from molweight.utils.terminal import INDENT, log_to_stderr, printable, printable_lines
 
 FOREIGN = ("--config", "-cp", "-cn", "-cd", "--experimental-rerun")
 """Beginnings of Hydra's options that read configurations, or a pickle of one, from elsewhere."""

@@ -58,8 +58,8 @@ MOLECULES = Tree(
     command="python -m molweight.run",
     files={"dataset": "csv", "corpus": "file", "split": "file"},
     schema={
-        "dataset": "molweight.molecules.cards.DatasetCard",
-        "corpus": "molweight.molecules.cards.CorpusCard",
+        "dataset": "molweight.molecules.specs.DatasetCard",
+        "corpus": "molweight.molecules.specs.CorpusCard",
         "split": "molweight.objectives.setup.SplitRecipe",
         "backbone": "molweight.objectives.setup.BackboneRecipe",
     },

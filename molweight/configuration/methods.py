@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from molweight.errors import ConfigError, DataError, unknown
-from molweight.files import read_json
 from molweight.tapweight.balancing import BALANCES, Balance, Fixed, make_balance
+from molweight.utils.files import read_json
 
 PLAIN = (
     "tapweight",  # three levels: the weights are learned from the validation loss

@@ -7,7 +7,7 @@ import yaml
 from molweight.configuration.composition import config_dir, options
 from molweight.configuration.schema import build
 from molweight.errors import ConfigError, unknown
-from molweight.molecules.cards import DatasetCard
+from molweight.molecules.specs import DatasetCard
 
 
 def dataset_card(name: str) -> DatasetCard:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from molweight.errors import DataError
-from molweight.files import read_json
+from molweight.utils.files import read_json
 
 SCHEMA = 1
 MOST_TARGETS = 100_000

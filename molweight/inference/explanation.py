@@ -28,7 +28,7 @@ from molweight.molecules.readers import Misshapen, Source
 from molweight.molecules.render import atom_places
 from molweight.molecules.standardise import input_atoms
 from molweight.objectives.augment import normalised
-from molweight.pages import svg_address
+from molweight.utils.pages import svg_address
 
 STEPS = 256  # points on the way from the blank picture; with fewer the sum misses by more (64: a tenth)
 BLANK = 255  # white

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from molweight.files import write_text
 from molweight.inference.atom_pictures import atom_picture
 from molweight.inference.explanation import Explanation, atom_table
 from molweight.inference.model import TrainedModel
-from molweight.pages import render_page, svg_address
+from molweight.utils.files import write_text
+from molweight.utils.pages import render_page, svg_address
 
 
 def save_gallery(found: Sequence[Explanation], folder: Path, *, model: TrainedModel) -> Path:

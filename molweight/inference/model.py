@@ -20,8 +20,8 @@ from molweight.molecules.model import PictureModel
 from molweight.molecules.render import check_size
 from molweight.molecules.standardise import Standardisation
 from molweight.objectives.augment import MEAN, STD, normalised
-from molweight.tensor_files import read_tensors
 from molweight.training.task import Task
+from molweight.utils.tensor_files import read_tensors
 
 WIDEST = 1_024  # channels of the first stage, 16 times ResNet-18
 

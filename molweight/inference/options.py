@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from molweight.option_parser import Parser
+from molweight.utils.option_parser import Parser
 
 STRICT = 3  # exit code of --strict where a row has no prediction
 PREDICT = """Predict with the model of a finished run, or with the mean of several.

@@ -19,12 +19,12 @@ from torch import Tensor
 
 from molweight.errors import ConfigError
 from molweight.inference.requests import Request
-from molweight.machine import cores
 from molweight.molecules.drawing import Drawn, decompress, draw
 from molweight.molecules.drawing_processes import CHUNK, draw_all
 from molweight.molecules.readers import Misshapen
 from molweight.molecules.standardise import Standardisation
-from molweight.output_columns import ROW, TEXT
+from molweight.utils.machine import cores
+from molweight.utils.output_columns import ROW, TEXT
 
 Item = TypeVar("Item")
 Recipe = tuple[int, Standardisation]

@@ -18,7 +18,7 @@ from molweight.inference.pipeline import Batch, answers, whole
 from molweight.inference.reliability import Conformal, training_neighbours
 from molweight.inference.requests import Request, requests
 from molweight.molecules.readers import Source
-from molweight.output_columns import ROW, SIMILARITY, STD, TEXT, UNCALIBRATED
+from molweight.utils.output_columns import ROW, SIMILARITY, STD, TEXT, UNCALIBRATED
 
 
 def predict(

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from molweight.errors import ConfigError, DataError, unknown
-from molweight.spreadsheets import no_formula
+from molweight.utils.spreadsheets import no_formula
 
 GROUP = 65_536  # rows of a Parquet row group
 

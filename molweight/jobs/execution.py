@@ -13,9 +13,9 @@ from typing import TypeVar
 import torch
 
 from molweight.jobs.job import Job, Outcome, attempt, died
-from molweight.machine import cores
-from molweight.signals import Interrupted, interruptible, stop_if_asked
-from molweight.terminal import log_to_stderr
+from molweight.utils.machine import cores
+from molweight.utils.signals import Interrupted, interruptible, stop_if_asked
+from molweight.utils.terminal import log_to_stderr
 
 POLL = 0.5  # seconds between two looks for a signal, while processes work
 _kept = contextlib.ExitStack()  # a worker process answers signals in this way until it ends

@@ -10,8 +10,8 @@ import yaml
 
 from molweight.configuration.recipes import RunConfig
 from molweight.errors import ConfigError, MolweightError
-from molweight.files import read_text
-from molweight.run_directory import RunDirectory
+from molweight.stages.run_directory import RunDirectory
+from molweight.utils.files import read_text
 
 SHOWN = 5  # options that differ, in an error's sentence
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from molweight.configuration.recipes import RunConfig
 from molweight.errors import MolweightError
-from molweight.run_directory import RunDirectory
-from molweight.signals import Interrupted
+from molweight.stages.run_directory import RunDirectory
+from molweight.utils.signals import Interrupted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,9 @@ def died(job: Job, sentence: str) -> Outcome:
 
 def attempt(job: Job, *, progress: bool = False) -> Outcome:
     """Run a job, whatever happens in it."""
-    from molweight.experiment import run_experiment  # torch is slow to import, and no business of a launcher
+    from molweight.runs.experiment import (
+        run_experiment,  # torch is slow to import, and no business of a launcher
+    )
 
     try:
         run_experiment(job.config, command=job.command, progress=progress, page=False)

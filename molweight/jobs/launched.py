@@ -24,8 +24,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from molweight.errors import MolweightError
-from molweight.files import write_json
-from molweight.signals import Interrupted, interruptible
+from molweight.utils.files import write_json
+from molweight.utils.signals import Interrupted, interruptible
 
 JOBS, STOP, ERROR, BEGAN, ENDED = "jobs.json", "stop", "error.json", "began.json", "ended.json"
 POLL = 0.5  # seconds between two looks for a file

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from molweight.errors import ConfigError, unknown
-from molweight.machine import cores
+from molweight.utils.machine import cores
 
 PREFIX = "hydra.launcher."
 PLUGINS = ("joblib", "submitit_local", "submitit_slurm")  # those of the extra named launchers

@@ -22,12 +22,12 @@ from typing import Generic
 
 from molweight.configuration.composition import quoted
 from molweight.errors import ConfigError
-from molweight.files import write_json
 from molweight.jobs.execution import AnyJob, Begin, Record
 from molweight.jobs.job import Outcome, died
 from molweight.jobs.launched import BEGAN, ENDED, ERROR, JOBS, POLL, STOP
 from molweight.jobs.launchers import Launcher, threads
-from molweight.signals import Interrupted, interruptible, stop_if_asked
+from molweight.utils.files import write_json
+from molweight.utils.signals import Interrupted, interruptible, stop_if_asked
 
 STOPPED = "its job was stopped by a signal; the same command continues this run"
 GRACE = 60  # seconds for a step to end and be saved, where nothing tells whether the job still lives

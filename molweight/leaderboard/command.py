@@ -11,7 +11,7 @@ from molweight.errors import ConfigError
 from molweight.leaderboard.plan import OWN
 from molweight.leaderboard.runs import Announce, Leaderboard, leaderboard, leaderboard_tables
 from molweight.leaderboard.tables import bracket, counted, plus_minus
-from molweight.terminal import columns
+from molweight.utils.terminal import columns
 
 DATA = {"datasets": "molecules", "tasks": "text"}
 """Options that name what is learned, to its modality."""

@@ -10,9 +10,8 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from molweight.files import write_text
-from molweight.leaderboard.corners import corners_section
 from molweight.leaderboard.pictures import learned_figure, plot_scores, ranks_figure
+from molweight.leaderboard.single_objective_anova import corners_section
 from molweight.leaderboard.tables import (
     Summary,
     counted,
@@ -25,8 +24,9 @@ from molweight.leaderboard.tables import (
     provenance_section,
     weights_section,
 )
-from molweight.pages import from_markdown, render_page
 from molweight.reporting.embedded import Picture, picture, picture_of
+from molweight.utils.files import write_text
+from molweight.utils.pages import from_markdown, render_page
 
 WIDTH, LINE = 5.4, 0.24  # of the picture of a data set, and of a method in it, inches
 

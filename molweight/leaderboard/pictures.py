@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from molweight.errors import DataError
-from molweight.files import write_bytes
 from molweight.leaderboard.statistics import cliques
 from molweight.reporting.figures import COLOURS, encoded
+from molweight.utils.files import write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from molweight.errors import DataError
-from molweight.files import write_bytes
+from molweight.inference.predictions_file import read_predictions
 from molweight.leaderboard.rows import Row
-from molweight.predictions_file import read_predictions
 from molweight.training.bootstrap import Array, Predictions
+from molweight.utils.files import write_bytes
 
 FILE = "predictions.npz"
 PARTS = {"rows": np.int64, "predicted": np.float64, "truth": np.float64, "logits": np.float64}

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from molweight.errors import ConfigError, DataError
-from molweight.files import read_json, write_text
 from molweight.leaderboard.plan import Run
-from molweight.terminal import printable
 from molweight.training.metrics import METRICS
+from molweight.utils.files import read_json, write_text
+from molweight.utils.terminal import printable
 
 Row = dict[str, Any]
 """Column to value; None where there is nothing to say."""

@@ -13,7 +13,6 @@ from tqdm import tqdm
 
 from molweight.configuration.modality import find_modality
 from molweight.errors import ConfigError, DataError, unknown
-from molweight.files import write_json, write_text
 from molweight.jobs.execution import execute
 from molweight.jobs.finished import is_finished
 from molweight.jobs.job import Outcome
@@ -35,9 +34,10 @@ from molweight.leaderboard.rows import (
 )
 from molweight.leaderboard.summary import summarise
 from molweight.leaderboard.tables import counted, markdown
-from molweight.pages import for_notebooks
 from molweight.reporting.markdown import number
-from molweight.run_directory import RunDirectory
+from molweight.stages.run_directory import RunDirectory
+from molweight.utils.files import write_json, write_text
+from molweight.utils.pages import for_notebooks
 
 REFERENCE = "tapweight"
 Announce = Callable[[str], None]

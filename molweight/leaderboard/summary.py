@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from molweight.configuration.methods import parse_method
-from molweight.leaderboard.corners import corners
 from molweight.leaderboard.intervals import bootstrap_intervals
 from molweight.leaderboard.predictions import known_predictions
 from molweight.leaderboard.rows import Row, column, scored, unique
+from molweight.leaderboard.single_objective_anova import corners
 from molweight.leaderboard.statistics import (
     Array,
     agreement,

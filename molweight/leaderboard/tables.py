@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from molweight.leaderboard.corners import corners_section
+from molweight.leaderboard.single_objective_anova import corners_section
 from molweight.leaderboard.statistics import LEVEL
 from molweight.reporting.markdown import number, table
 from molweight.training.bootstrap import COVERAGE

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, ResNet
 
 from molweight.errors import ConfigError, DataError
-from molweight.files import sha256_file
-from molweight.tensor_files import read_tensors
+from molweight.utils.files import sha256_file
+from molweight.utils.tensor_files import read_tensors
 
 FULL_WIDTH = 64  # channels of torchvision's first stage
 CHANNELS_LAST = 8

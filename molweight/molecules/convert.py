@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from molweight.errors import DataError
-from molweight.files import write_bytes
 from molweight.molecules.backbone import ResNet18
-from molweight.tensor_files import plain, read_tensors, save_tensors
+from molweight.utils.files import write_bytes
+from molweight.utils.tensor_files import plain, read_tensors, save_tensors
 
 # ImageMol, model/model.py: embedding_layer = Sequential(*list(resnet18.children())[:-1])
 POSITIONS = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}

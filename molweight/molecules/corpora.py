@@ -14,11 +14,11 @@ from rdkit import RDConfig
 from tqdm import tqdm
 
 from molweight.errors import ConfigError, DataError, unknown
-from molweight.molecules.cards import CorpusCard
 from molweight.molecules.drawing import Drawn
 from molweight.molecules.readers import Source, open_rows
 from molweight.molecules.rows import Excluded, leave_out, save_rows
 from molweight.molecules.smiles import InvalidSmilesError, flat
+from molweight.molecules.specs import CorpusCard
 from molweight.molecules.standardise import AS_GIVEN, Standardisation, standard_smiles
 from molweight.molecules.table import smiles_column
 

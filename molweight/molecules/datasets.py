@@ -14,9 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from molweight.errors import ConfigError, DataError
-from molweight.files import sha256_file
 from molweight.molecules.builtin import chembl2321810_files, read_chembl2321810
-from molweight.molecules.cards import DatasetCard
 from molweight.molecules.drawing import Drawn
 from molweight.molecules.locate import locate
 from molweight.molecules.readers import Source, title
@@ -29,8 +27,10 @@ from molweight.molecules.rows import (
     leave_out,
     save_rows,
 )
+from molweight.molecules.specs import DatasetCard
 from molweight.molecules.standardise import AS_GIVEN, Standardisation
 from molweight.molecules.table import LabelledTable, read_table
+from molweight.utils.files import sha256_file
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ import pandas as pd
 
 from molweight.errors import ConfigError, DataError, unknown
 from molweight.molecules.split_rules import Fractions, Group, Three
-from molweight.output_columns import SMILES, check_target_names
+from molweight.utils.output_columns import SMILES, check_target_names
 
 
 def from_deepchem(dataset: Any, targets: Sequence[str] | None = None) -> pd.DataFrame:

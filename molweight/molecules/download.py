@@ -16,7 +16,7 @@ from typing import IO, Any
 from tqdm import tqdm
 
 from molweight.errors import DataError
-from molweight.files import sha256_file
+from molweight.utils.files import sha256_file
 
 CHUNK = 1 << 16  # bytes per read: a stalled line loses little
 

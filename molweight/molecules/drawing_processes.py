@@ -18,10 +18,10 @@ from dataclasses import asdict, dataclass
 from itertools import islice
 
 from molweight.errors import ConfigError, DataError
-from molweight.machine import granted_cores
 from molweight.molecules.drawing import Drawn, draw
 from molweight.molecules.render import check_size
 from molweight.molecules.standardise import AS_GIVEN, Standardisation
+from molweight.utils.machine import granted_cores
 
 CHUNK = 64  # molecules sent to a process at a time: a tenth of a second or more
 SECONDS = 20.0  # for one molecule

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from molweight.machine import granted_cores
 from molweight.molecules.fingerprints import ecfp_array
 from molweight.tapweight.typing import Batch
 from molweight.training.setup import Predictor
 from molweight.training.task import Predicted
+from molweight.utils.machine import granted_cores
 
 TREES = 500
 DECIMALS = 12  # of a probability; what is behind them is rounding

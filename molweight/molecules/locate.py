@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 
 from molweight.errors import ConfigError, DataError
-from molweight.molecules.cards import DatasetCard
 from molweight.molecules.download import download
 from molweight.molecules.smiles import advice
+from molweight.molecules.specs import DatasetCard
 
 FOLDER_VARIABLE = "MOLWEIGHT_DATASETS"
 CACHE_VARIABLE = "MOLWEIGHT_CACHE"

@@ -12,11 +12,11 @@ import numpy as np
 from tqdm import tqdm
 
 from molweight.errors import DataError
-from molweight.files import write_text
 from molweight.molecules.drawing import Drawn
 from molweight.molecules.smiles import InvalidSmilesError
 from molweight.molecules.standardise import AS_GIVEN, Standardisation, standard_smiles
-from molweight.spreadsheets import no_formula
+from molweight.utils.files import write_text
+from molweight.utils.spreadsheets import no_formula
 
 NO_LABEL = "no label"
 

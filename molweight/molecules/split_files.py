@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from molweight.errors import DataError
-from molweight.files import read_json
+from molweight.utils.files import read_json
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 
-from molweight import files
 from molweight.errors import ConfigError, DataError
 from molweight.molecules import split_files, split_rules
 from molweight.molecules.deepchem_data import deepchem_split
@@ -27,6 +26,7 @@ from molweight.molecules.split_kinds import (
     checked_fractions,
 )
 from molweight.molecules.split_rules import Fractions, Group
+from molweight.utils import files
 
 logger = logging.getLogger(__name__)
 

@@ -30,10 +30,10 @@ import rdkit
 from tqdm import tqdm
 
 from molweight.errors import DataError
-from molweight.files import write_bytes, write_json
 from molweight.molecules.drawing import Drawn
 from molweight.molecules.drawing_processes import SECONDS, draw_all
 from molweight.molecules.shards import STATUSES, DamagedStoreError, Shard, shard_bytes
+from molweight.utils.files import write_bytes, write_json
 
 FORMAT = 1  # of shards and manifest
 ROWS = 4_096  # in a shard: some seconds of drawing, which is what a kill can lose

@@ -1,8 +1,8 @@
 """Layers that forget their activations and compute them again in the backward pass.
 
 torch's ``checkpoint`` calls a layer a second time, when the backward pass needs it. By then the parameters
-that a derivative was taken at may have been put back (:mod:`molweight.tapweight.replay`), and the second call
-would silently use others. Here they are handed over: the second call gets the tensors of the first.
+that a derivative was taken at may have been put back (:mod:`molweight.tapweight.functional`), and the second
+call would silently use others. Here they are handed over: the second call gets the tensors of the first.
 """
 
 from __future__ import annotations

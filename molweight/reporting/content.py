@@ -10,16 +10,16 @@ import torch
 from torch import nn
 
 from molweight.configuration.recipes import RunConfig
-from molweight.machine import processor, versions
-from molweight.pages import for_notebooks
 from molweight.reporting.markdown import label_of, markdown, number
 from molweight.stages.steps import Learned
 from molweight.tapweight.processes import world_size
-from molweight.terminal import columns
 from molweight.training.devices import choose_device
 from molweight.training.finetune import Finetuned
 from molweight.training.metrics import Score, score_label
 from molweight.training.setup import Setup
+from molweight.utils.machine import processor, versions
+from molweight.utils.pages import for_notebooks
+from molweight.utils.terminal import columns
 
 SCHEMA = 1
 

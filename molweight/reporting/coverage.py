@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from molweight.predictions_file import part_of, too_coarse
+from molweight.inference.predictions_file import part_of, too_coarse
 from molweight.reporting.run_files import RunFiles
 from molweight.training.conformal import class_sets, covered, intervals
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from molweight.pages import svg_address
 from molweight.reporting import figures
+from molweight.utils.pages import svg_address
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

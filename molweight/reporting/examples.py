@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from molweight.output_columns import TRUE
-from molweight.pages import svg_address
+from molweight.utils.output_columns import TRUE
+from molweight.utils.pages import svg_address
 
 COUNT = 6  # of the best, and of the worst
 WIDTH, HEIGHT = 260, 180  # of a molecule's picture, px

@@ -11,8 +11,8 @@ import numpy as np
 from sklearn.isotonic import isotonic_regression
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from molweight.files import write_bytes
 from molweight.training.calibration import reliability
+from molweight.utils.files import write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

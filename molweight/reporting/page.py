@@ -13,9 +13,7 @@ from typing import Any
 import numpy as np
 
 from molweight.errors import DataError, MolweightError
-from molweight.files import write_text
-from molweight.pages import render_page
-from molweight.predictions_file import too_coarse
+from molweight.inference.predictions_file import too_coarse
 from molweight.reporting.coverage import CONFIDENCE, coverage, coverage_line
 from molweight.reporting.examples import examples, explaining, plain_drawing
 from molweight.reporting.markdown import (
@@ -32,6 +30,8 @@ from molweight.reporting.run_files import RunFiles, read_run
 from molweight.reporting.run_pictures import prediction_pictures, training_pictures
 from molweight.training.bootstrap import bootstrap, interval
 from molweight.training.metrics import METRICS
+from molweight.utils.files import write_text
+from molweight.utils.pages import render_page
 
 RESAMPLES = 1_000
 MOST_EXCLUDED = 20  # rows that are listed

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 
 from molweight.errors import DataError
-from molweight.files import read_json, read_text
-from molweight.output_columns import PART, ROW, TRUE
-from molweight.predictions_file import logit_columns, part_of, read_table, scales, target_columns
+from molweight.inference.predictions_file import logit_columns, part_of, read_table, scales, target_columns
 from molweight.training.bootstrap import Predictions
 from molweight.training.task import DEFAULT_METRIC
+from molweight.utils.files import read_json, read_text
+from molweight.utils.output_columns import PART, ROW, TRUE
 
 LABEL_COLUMN = "probability of "
 """What begins the columns of a task with several labels."""

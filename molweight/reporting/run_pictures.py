@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
-from molweight.output_columns import TRUE
-from molweight.predictions_file import logit_columns
+from molweight.inference.predictions_file import logit_columns
 from molweight.reporting import figures
 from molweight.reporting.embedded import Picture, picture
 from molweight.reporting.markdown import label_of
 from molweight.reporting.run_files import RunFiles
 from molweight.training.calibration import calibration_error, scaled
+from molweight.utils.output_columns import TRUE
 
 MOST_PLOTS = 12  # scatter plots; a page with hundreds helps nobody
 WIDE, SQUARE = (5.0, 3.2), (4.4, 4.2)  # inches

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from molweight.configuration.recipes import RunConfig
-from molweight.run_directory import RunDirectory
 from molweight.stages.pretraining_cache import kept_pretraining
+from molweight.stages.run_directory import RunDirectory
 from molweight.stages.steps import Learned, images_seen, lower_precision, make_stream, run_steps, trained
 from molweight.tapweight.balancing import Balance
 from molweight.tapweight.one_level import Balanced, BalancedPretraining, OneLevel

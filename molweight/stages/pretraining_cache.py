@@ -19,13 +19,13 @@ from torch import nn
 
 from molweight.configuration.recipes import RunConfig
 from molweight.errors import DataError
-from molweight.files import sha256_file, write_json, write_text
-from molweight.machine import versions
-from molweight.run_directory import RunDirectory
+from molweight.stages.run_directory import RunDirectory
 from molweight.tapweight.balancing import Balance, Fixed
 from molweight.tapweight.processes import world_size
-from molweight.tensor_files import load_tensors, save_tensors
 from molweight.training.setup import Setup
+from molweight.utils.files import sha256_file, write_json, write_text
+from molweight.utils.machine import versions
+from molweight.utils.tensor_files import load_tensors, save_tensors
 
 logger = logging.getLogger(__name__)
 

@@ -12,17 +12,17 @@ import torch
 
 from molweight.configuration.recipes import RunConfig
 from molweight.errors import DataError
-from molweight.files import read_json, write_json
-from molweight.run_directory import RunDirectory
 from molweight.stages.finetuning import Final, retrain
 from molweight.stages.one_level import continue_pretraining
+from molweight.stages.run_directory import RunDirectory
 from molweight.stages.steps import Learned
 from molweight.tapweight.balancing import Fixed
 from molweight.tapweight.processes import leads
-from molweight.tensor_files import load_tensors, save_tensors
 from molweight.training.distributed import own_seed, wait_for_all
 from molweight.training.draws import derived_seed
 from molweight.training.setup import Setup
+from molweight.utils.files import read_json, write_json
+from molweight.utils.tensor_files import load_tensors, save_tensors
 
 logger = logging.getLogger(__name__)
 

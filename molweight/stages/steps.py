@@ -10,8 +10,8 @@ from tqdm import tqdm
 
 from molweight.configuration.recipes import RunConfig
 from molweight.errors import DataError
-from molweight.run_directory import RunDirectory
 from molweight.stages.finetuning import Final
+from molweight.stages.run_directory import RunDirectory
 from molweight.tapweight.precision import Precision
 from molweight.tapweight.processes import leads
 from molweight.tapweight.solver import StepRecord, Trainer

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from molweight.configuration.recipes import RunConfig
-from molweight.run_directory import RunDirectory
-from molweight.separation import as_dict, separation
+from molweight.stages.run_directory import RunDirectory
 from molweight.stages.steps import Learned, images_seen, lower_precision, make_stream, run_steps, trained
+from molweight.stages.weight_significance import as_dict, separation
 from molweight.tapweight.bilevel import Bilevel, Joint, JointModel, Together
 from molweight.tapweight.levels import SharedTask, Weighting
-from molweight.tapweight.mixture import Mixture
+from molweight.tapweight.objective_weights import Mixture
 from molweight.training.setup import Setup
 from molweight.training.workers import Workers, choose_workers
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from molweight.sweeps.sweep import Endings
-from molweight.terminal import columns, described
+from molweight.utils.terminal import columns, described
 
 INDENT = 6  # of a reason, below its job
 

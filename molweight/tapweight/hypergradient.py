@@ -25,11 +25,11 @@ from torch import Tensor
 from molweight.errors import ConfigError
 from molweight.tapweight.directional import ForwardMode
 from molweight.tapweight.dynamics import dynamics_of
+from molweight.tapweight.functional import frozen_call
 from molweight.tapweight.hessian import DoubleBackward
 from molweight.tapweight.inverse import Identity, Inverse
 from molweight.tapweight.levels import Level, Pretraining, ThreeLevels, require_finite
 from molweight.tapweight.processes import mean
-from molweight.tapweight.replay import frozen_call
 from molweight.tapweight.typing import Batch, Directional, HessianProduct, Params, PureLoss
 from molweight.tapweight.vectors import norm
 

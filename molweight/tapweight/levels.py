@@ -14,11 +14,11 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from molweight.errors import DivergedError
 from molweight.tapweight.batch_norm import average_statistics
-from molweight.tapweight.mixture import Mixture
+from molweight.tapweight.functional import frozen_call
+from molweight.tapweight.objective_weights import Mixture
 from molweight.tapweight.precision import Precision
 from molweight.tapweight.processes import average_gradients, of_whole_batch
 from molweight.tapweight.proximal import Proximal
-from molweight.tapweight.replay import frozen_call
 from molweight.tapweight.typing import Batch, Batches, Params, TaskLoss
 from molweight.tapweight.vectors import axpy, dot
 

@@ -11,11 +11,11 @@ from torch.optim import Optimizer
 
 from molweight.errors import ConfigError
 from molweight.tapweight.checks import explained, require_scalar, require_trainable
+from molweight.tapweight.functional import frozen_call
 from molweight.tapweight.levels import Finetuning, Pretraining, ThreeLevels, Weighting, shared_parameters
 from molweight.tapweight.loaders import EndlessBatches, describe
-from molweight.tapweight.mixture import Mixture
+from molweight.tapweight.objective_weights import Mixture
 from molweight.tapweight.proximal import SquaredL2
-from molweight.tapweight.replay import frozen_call
 
 Objective = Callable[[nn.Module, Any], Tensor]
 """``(encoder, batch) -> scalar loss``; an ``nn.Module`` where it has parameters, such as a head."""

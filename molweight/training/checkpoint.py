@@ -20,7 +20,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from molweight.errors import DataError
-from molweight.files import read_json, sha256_file, write_bytes, write_json
+from molweight.utils.files import read_json, sha256_file, write_bytes, write_json
 
 logger = logging.getLogger(__name__)
 

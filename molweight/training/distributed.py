@@ -14,11 +14,11 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from molweight import signals
 from molweight.errors import ConfigError, DataError, MolweightError
 from molweight.tapweight.processes import differ, from_all, leads, rank, world_size
 from molweight.training.devices import choose_device
 from molweight.training.draws import derived_seed
+from molweight.utils import signals
 
 logger = logging.getLogger(__name__)
 

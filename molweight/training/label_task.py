@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from molweight.errors import ConfigError, unknown
-from molweight.output_columns import TRUE
 from molweight.tapweight.typing import Batch
 from molweight.training.metrics import METRICS, Score, score
 from molweight.training.task import CONSTANT, Predicted, better
+from molweight.utils.output_columns import TRUE
 
 KIND = "multiclass"
 

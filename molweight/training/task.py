@@ -14,10 +14,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from molweight.errors import ConfigError, unknown
-from molweight.output_columns import LOGIT, TRUE
 from molweight.tapweight.typing import Batch
 from molweight.training.calibration import fit_temperatures
 from molweight.training.metrics import METRICS, Score, score
+from molweight.utils.output_columns import LOGIT, TRUE
 
 Kind = Literal["classification", "regression"]
 CONSTANT = 1e-3  # spread of predictions, in standard deviations of the labels (or in probability)

@@ -12,8 +12,8 @@ from typing import Self
 import torch
 
 from molweight.errors import ConfigError
-from molweight.machine import cores
 from molweight.tapweight.typing import Batch
+from molweight.utils.machine import cores
 
 MOST = 4  # workers; more of them wait for Python's interpreter lock
 

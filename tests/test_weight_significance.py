@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import false_discovery_control, wilcoxon
 
-from molweight.separation import as_dict, sentence, separation
+from molweight.stages.weight_significance import as_dict, sentence, separation
 
 NAMES = ("a", "b", "c")
 

@@ -16,8 +16,8 @@ import yaml
 from filelock import FileLock, Timeout
 
 from molweight.errors import ConfigError, DataError, MolweightError
-from molweight.files import read_json, read_text, write_json, write_text
 from molweight.tapweight.processes import leads, world_size
+from molweight.utils.files import read_json, read_text, write_json, write_text
 
 logger = logging.getLogger(__name__)
 

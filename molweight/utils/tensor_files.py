@@ -10,7 +10,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from molweight.errors import DataError
-from molweight.files import read_bytes, write_bytes
+from molweight.utils.files import read_bytes, write_bytes
 
 HEADER = 100_000_000  # bytes; the most that safetensors reads
 

@@ -11,10 +11,10 @@ import pytest
 import yaml
 
 from molweight.errors import ConfigError
-from molweight.files import sha256_file
-from molweight.molecules.cards import CorpusCard, DatasetCard
 from molweight.molecules.datasets import load_dataset
+from molweight.molecules.specs import CorpusCard, DatasetCard
 from molweight.molecules.table import read_table
+from molweight.utils.files import sha256_file
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from molweight.tapweight.mixture import Mixture
+from molweight.tapweight.objective_weights import Mixture
 
 
 def test_starts_equal_and_stays_on_the_simplex():

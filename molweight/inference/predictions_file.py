@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
-from molweight.files import MOST_TEXT, read_bytes, read_json, write_text
-from molweight.output_columns import LOGIT, PART, ROW, TRUE
-from molweight.spreadsheets import as_it_was, no_formula
 from molweight.training.bootstrap import Array, Predictions
 from molweight.training.setup import Setup
 from molweight.training.task import Predicted
+from molweight.utils.files import MOST_TEXT, read_bytes, read_json, write_text
+from molweight.utils.output_columns import LOGIT, PART, ROW, TRUE
+from molweight.utils.spreadsheets import as_it_was, no_formula
 
 FILE = "predictions.csv"
 

@@ -16,15 +16,15 @@ from torch import Tensor
 
 from molweight.configuration.recipes import RunConfig
 from molweight.errors import DataError, MolweightError
-from molweight.files import write_json, write_text
-from molweight.machine import at_most
-from molweight.predictions_file import save_predictions
+from molweight.utils.files import write_json, write_text
+from molweight.utils.machine import at_most
+from molweight.inference.predictions_file import save_predictions
 from molweight.reporting.content import Report, build_report
 from molweight.reporting.figures import save_weights_plot
 from molweight.reporting.model_card import model_card
 from molweight.reporting.page import try_page
-from molweight.run_directory import RunDirectory
-from molweight.signals import Interrupted, crash_log, interruptible
+from molweight.stages.run_directory import RunDirectory
+from molweight.utils.signals import Interrupted, crash_log, interruptible
 from molweight.stages.finetuning import retrain
 from molweight.stages.one_level import continue_pretraining
 from molweight.stages.search import random_search
@@ -33,7 +33,7 @@ from molweight.stages.three_levels import learn_three_levels
 from molweight.stages.two_levels import learn_two_levels
 from molweight.tapweight.batch_norm import share_statistics
 from molweight.tapweight.processes import leads, world_size
-from molweight.tensor_files import save_tensors
+from molweight.utils.tensor_files import save_tensors
 from molweight.training.distributed import (
     from_leader,
     launched_rank,

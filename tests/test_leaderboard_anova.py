@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from molweight.leaderboard.corners import corners, corners_section, objective_effect, valid_against_test
+from molweight.leaderboard.single_objective_anova import (
+    corners,
+    corners_section,
+    objective_effect,
+    valid_against_test,
+)
 
 
 def by_linear_models(values):

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from molweight.errors import DataError
-from molweight.files import sha256_file
 from molweight.molecules.builtin import chembl2321810_files
-from molweight.molecules.cards import DatasetCard
 from molweight.molecules.download import download
 from molweight.molecules.locate import cached, find, locate
+from molweight.molecules.specs import DatasetCard
+from molweight.utils.files import sha256_file
 
 OK, DIFFERS, ABSENT, UNPINNED = "ok", "differs", "not here", "no checksum known"
 

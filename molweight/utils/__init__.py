@@ -1,0 +1,1 @@
+"""Small tools that know neither molecules nor text nor runs."""
