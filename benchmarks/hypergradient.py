@@ -24,7 +24,7 @@ from benchmarks.small_problem import ADAM, SETTINGS, Setting, problem
 from benchmarks.unrolled import truth
 from molweight.config import load_config
 from molweight.tapweight.hessian import DoubleBackward
-from molweight.tapweight.horizon import TrainingHorizon
+from molweight.tapweight.horizon import TruncatedInverse
 from molweight.tapweight.hypergradient import Hypergradient
 from molweight.tapweight.inverse import ConjugateGradient, Identity, Neumann
 
@@ -45,7 +45,7 @@ def preset(name: str, setting: Setting) -> Hypergradient:
     levels = {
         level: replace(method, steps=setting.steps)
         for level in ("finetune", "pretrain")
-        if isinstance(method := getattr(found, level), TrainingHorizon)
+        if isinstance(method := getattr(found, level), TruncatedInverse)
     }
     return replace(found, batch_fraction=1.0, **levels)
 

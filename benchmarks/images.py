@@ -37,7 +37,7 @@ from molweight.molecules.drawing import compress
 from molweight.molecules.drawing import draw as drawn_here
 from molweight.molecules.drawing_processes import draw_all
 from molweight.molecules.render import render
-from molweight.molecules.specs import CorpusCard
+from molweight.molecules.specs import CorpusSpec
 from molweight.molecules.store import PictureStore, Recipe, build_store
 from molweight.utils.files import write_text
 
@@ -51,7 +51,7 @@ from pathlib import Path
 from benchmarks.images import Repeated
 from molweight.molecules import store
 folder, count = Path(sys.argv[1]), int(sys.argv[2])
-start, done, honest = time.time(), 0, store._take_over
+start, done, honest = time.time(), 0, store._reuse
 def resident():
     return int(next(l for l in Path("/proc/self/status").read_text().splitlines() if "VmRSS" in l).split()[1])
 def take_over(name, path):
@@ -60,7 +60,7 @@ def take_over(name, path):
     print(json.dumps([done, time.time() - start, resident() / 1024, taken]), flush=True)
     done += store.ROWS
     return taken
-store._take_over = take_over
+store._reuse = take_over
 found = store.build_store(Repeated(count), store.Recipe(size=64, canonicalise=True), folder)
 manifest = found.manifest
 bad = sum(row.status != "ok" for row in found.rows())
@@ -74,7 +74,7 @@ class Repeated:
 
     def __init__(self, count: int) -> None:
         self.count = count
-        self.smiles = load_corpus(CorpusCard(name="rdkit"), task_smiles=()).smiles
+        self.smiles = load_corpus(CorpusSpec(name="rdkit"), task_smiles=()).smiles
 
     def __len__(self) -> int:
         return self.count
@@ -105,7 +105,7 @@ def faster(seconds: dict[str, list[float]], slow: str, quick: str) -> tuple[floa
 
 def sample(count: int) -> list[str]:
     """Canonical SMILES from RDKit's own files."""
-    return load_corpus(CorpusCard(name="rdkit", limit=count), task_smiles=()).smiles
+    return load_corpus(CorpusSpec(name="rdkit", limit=count), task_smiles=()).smiles
 
 
 def imagemol(smiles: str, size: int) -> Image.Image:

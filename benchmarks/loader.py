@@ -56,10 +56,10 @@ class Variant:
     def step(self) -> tuple[float, float]:
         """Seconds of one step that were spent waiting, and all of its seconds."""
         start = time.perf_counter()
-        batch = self.level.draw()
+        batch = self.level.next_batch()
         drawn = time.perf_counter()
         torch.autograd.backward(self.level.loss(batch), inputs=self.level.parameters)
-        self.level.apply()
+        self.level.optimizer_step()
         self.level.zero_grad()
         return drawn - start, time.perf_counter() - start
 

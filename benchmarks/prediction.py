@@ -36,7 +36,7 @@ from molweight.inference.prediction import Ensemble
 from molweight.inference.writers import Output
 from molweight.molecules.backbone import ResNet18
 from molweight.molecules.builtin import read_chembl2321810
-from molweight.molecules.drawing import Drawn
+from molweight.molecules.drawing import RenderResult
 from molweight.molecules.drawing_processes import draw_all
 from molweight.molecules.model import PictureModel
 from molweight.molecules.standardise import AS_GIVEN
@@ -73,7 +73,7 @@ def make_model(width: int, size: int) -> TrainedModel:
     )
 
 
-def model_alone(model: TrainedModel, drawn: list[Drawn], passes: int) -> float:
+def model_alone(model: TrainedModel, drawn: list[RenderResult], passes: int) -> float:
     """Seconds of a loop over the model."""
     pictures = pipeline.pictures_of(drawn, model.image_size)
     batches = pictures.split(max(1, pipeline.PIXELS // model.image_size**2))
@@ -83,10 +83,12 @@ def model_alone(model: TrainedModel, drawn: list[Drawn], passes: int) -> float:
     return time.perf_counter() - start
 
 
-def whole_way(model: TrainedModel, smiles: list[str], drawn: list[Drawn], passes: int, folder: Path) -> float:
+def whole_way(
+    model: TrainedModel, smiles: list[str], drawn: list[RenderResult], passes: int, folder: Path
+) -> float:
     """Seconds from drawn pictures to a file."""
 
-    def stand_in(texts: Iterator[str], *_: object, **__: object) -> Iterator[Drawn]:
+    def stand_in(texts: Iterator[str], *_: object, **__: object) -> Iterator[RenderResult]:
         return (one for one, _ in zip(itertools.cycle(drawn), texts, strict=False))
 
     start = time.perf_counter()

@@ -34,8 +34,8 @@ from molweight.config import load_config
 from molweight.stages.three_levels import wire
 from molweight.tapweight.batch_norm import share_statistics
 from molweight.tapweight.engines import make_solver
-from molweight.tapweight.processes import mean, world_size
-from molweight.training.distributed import leader_first, own_seed, processes
+from molweight.tapweight.processes import all_reduce_mean, world_size
+from molweight.training.distributed import main_process_first, processes, rank_seed
 
 OPTIONS = ("device=cpu", "corpus.limit=6000", "learn.burn_in=0", "workers=0", "run_dir=x")
 NETWORKS = {
@@ -104,13 +104,13 @@ def work(network: str, rounds: int) -> None:
     torch.set_num_threads(1)
     with processes("cpu"), tempfile.TemporaryDirectory() as folder:
         config = load_config(*OPTIONS, *NETWORKS[network])
-        with leader_first(CPU):
+        with main_process_first(CPU):
             setup = config.samples.prepare(
                 run_dir=Path(folder), device=CPU, labelled=None, unlabelled=None, progress=False
             )
         if world_size() > 1:
             share_statistics(setup.pretraining)
-        torch.manual_seed(own_seed(0))
+        torch.manual_seed(rank_seed(0))
         learn = config.learn
         levels = wire(setup, config)
         solver = make_solver(
@@ -124,8 +124,12 @@ def work(network: str, rounds: int) -> None:
             "messages": sent.messages / learn.unroll.every,
             "bytes": sent.bytes / learn.unroll.every,
             "parameters": sum(p.numel() for p in levels.pretrain.parameters),
-            "small": statistics.median(timed(lambda: mean((torch.zeros(8),))) / 2 for _ in range(200)),
-            "large": statistics.median(timed(lambda: mean((torch.zeros(2_000_000),))) for _ in range(20)),
+            "small": statistics.median(
+                timed(lambda: all_reduce_mean((torch.zeros(8),))) / 2 for _ in range(200)
+            ),
+            "large": statistics.median(
+                timed(lambda: all_reduce_mean((torch.zeros(2_000_000),))) for _ in range(20)
+            ),
         }
         if "RANK" not in os.environ or os.environ["RANK"] == "0":
             print(json.dumps(found))

@@ -16,16 +16,16 @@ from torch import Tensor, nn
 
 from molweight.molecules.corpora import load_corpus
 from molweight.molecules.pictures import Pictures
-from molweight.molecules.specs import CorpusCard
+from molweight.molecules.specs import CorpusSpec
 from molweight.objectives.corpus import UnlabelledMolecules
 from molweight.tapweight.levels import (
     Finetuning,
     Pretraining,
     ThreeLevels,
-    Weighting,
+    WeightLevel,
     shared_parameters,
 )
-from molweight.tapweight.objective_weights import Mixture
+from molweight.tapweight.objective_weights import ObjectiveWeights
 from molweight.tapweight.proximal import make_proximal
 from molweight.tapweight.typing import Batch
 
@@ -175,7 +175,7 @@ def data() -> dict[str, Tensor]:
     """Pictures and labels of 192 molecules, float64."""
     from sklearn.cluster import KMeans
 
-    smiles = load_corpus(CorpusCard(name="nci", limit=3 * PART), task_smiles=()).smiles
+    smiles = load_corpus(CorpusSpec(name="nci", limit=3 * PART), task_smiles=()).smiles
     molecules = UnlabelledMolecules(smiles)
     mols = [Chem.MolFromSmiles(s) for s in smiles]
 
@@ -206,7 +206,7 @@ def problem(setting: Setting, seed: int) -> ThreeLevels:
         torch.manual_seed(seed)
         theta = Pretrain(Network(setting.batchnorm)).double()
         logits = 0.5 * torch.randn(len(NAMES), dtype=torch.float64)
-    mixture = Mixture(names=NAMES, dtype=torch.float64)
+    mixture = ObjectiveWeights(names=NAMES, dtype=torch.float64)
     optimizer = setting.optimizer(theta)
     for _ in range(setting.pretrained):
         optimizer.zero_grad()
@@ -228,11 +228,11 @@ def problem(setting: Setting, seed: int) -> ThreeLevels:
         anchor=anchor,
     )
     for _ in range(setting.warm):
-        finetune.descend()
+        finetune.train_step()
     return ThreeLevels(
         pretrain=Pretraining(module=theta, batches=Same(unlabelled), optimizer=optimizer, mixture=mixture),
         finetune=finetune,
-        weights=Weighting(
+        weights=WeightLevel(
             module=mixture, batches=Same(valid), optimizer=setting.optimizer(mixture), finetuning=finetune
         ),
     )

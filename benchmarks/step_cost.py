@@ -35,7 +35,7 @@ from molweight.configuration.recipes import RunConfig
 from molweight.stages.three_levels import wire
 from molweight.tapweight.directional import ForwardMode
 from molweight.tapweight.engines import make_solver
-from molweight.tapweight.functional import frozen_call
+from molweight.tapweight.functional import stateless_call
 from molweight.tapweight.levels import ThreeLevels
 from molweight.training.setup import Setup
 
@@ -75,7 +75,7 @@ COUNTS = (2, 5, 10, 20)  # objectives, in the second table
 
 
 @dataclass
-class Passes:
+class EvalLoaders:
     """Counts forwards and backwards of the backbones."""
 
     forwards: int = 0
@@ -139,7 +139,7 @@ def variant(name: str, text: bool) -> tuple[Callable[[], None], ThreeLevels]:
         unroll=unroll,
         averaging=config.learn.averaging,
     )
-    return solver.descend if name.startswith("plain") else solver.advance, levels
+    return solver.run_lower_levels if name.startswith("plain") else solver.advance, levels
 
 
 def time_all(names: tuple[str, ...], rounds: int, text: bool) -> dict[str, dict[str, Any]]:
@@ -147,7 +147,7 @@ def time_all(names: tuple[str, ...], rounds: int, text: bool) -> dict[str, dict[
     steps, passes, found = {}, {}, {name: {"seconds": []} for name in names}
     for name in names:
         steps[name], levels = variant(name, text)
-        passes[name] = Passes()
+        passes[name] = EvalLoaders()
         passes[name].watch(levels)
         steps[name]()  # warm up
     for turn in range(rounds):
@@ -191,7 +191,7 @@ def memory(field: str) -> float:
 def directional_cost(rounds: int) -> list[tuple[int, float, float]]:
     """(K, seconds of the K exact derivatives, ratio to K = 5), encoder shared."""
     _, levels = variant("plain", False)
-    batch = levels.pretrain.draw()
+    batch = levels.pretrain.next_batch()
     backbone, view = levels.pretrain.module.backbone, batch["view/plain"]
     seconds: dict[int, list[float]] = {k: [] for k in COUNTS}
     problems = {}
@@ -203,7 +203,7 @@ def directional_cost(rounds: int) -> list[tuple[int, float, float]]:
     for turn in range(rounds + 1):
         for k, (module, labels, point, direction) in problems.items():
             start = time.perf_counter()
-            ForwardMode()(lambda p, m=module, b=labels: frozen_call(m, b, p), point, direction)
+            ForwardMode()(lambda p, m=module, b=labels: stateless_call(m, b, p), point, direction)
             if turn:  # the first round warms up
                 seconds[k].append(time.perf_counter() - start)
     base = seconds[5]

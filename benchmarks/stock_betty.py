@@ -46,13 +46,13 @@ def stock_engine(levels: ThreeLevels, *, unroll: Unroll | None = None, radius: f
             self.level = level
 
         def get_batch(self) -> Batch:
-            return self.level.draw()
+            return self.level.next_batch()
 
         def trainable_parameters(self) -> list[Tensor]:
             return list(self.level.parameters)
 
         def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-            self.level.apply()
+            self.level.optimizer_step()
 
         def patch_optimizer(self) -> None:
             """Kept: Betty 0.2 would rebuild it."""

@@ -87,7 +87,7 @@ def train(levels: ThreeLevels, setting: Setting, logits: Tensor) -> tuple[Tensor
         The validation loss, and the trajectories of theta and omega at their ends.
     """
     lower, upper = levels.pretrain, levels.finetune
-    unlabelled, labelled, valid = lower.draw(), upper.draw(), levels.weights.batches.next()
+    unlabelled, labelled, valid = lower.next_batch(), upper.next_batch(), levels.weights.batches.next()
     weights = torch.softmax(logits, 0)
     theta, omega = Trajectory.of(lower), Trajectory.of(upper)
     for _ in range(setting.steps):

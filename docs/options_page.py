@@ -16,7 +16,7 @@ from molweight.configuration.explanations import field_texts, summary
 from molweight.configuration.modality import HOMES, find_modality
 from molweight.configuration.options import Option, Section, code, kind, sections
 from molweight.configuration.run_config import PARTS
-from molweight.training.optimisers import OptimiserRecipe
+from molweight.training.optimisers import OptimiserConfig
 
 INTRODUCTION = """\
 # Options
@@ -102,7 +102,7 @@ def rendered(section: Section, samples: str = "") -> str:
         head = "name" if section.name == "experiment" else "name (default first)"
         names = [[f"`{section.name}={name}`", text] for name, text in section.names.items()]
         blocks.append(table([head, "what it is"], names))
-    options = [one for one in section.options if one.owner is not OptimiserRecipe]
+    options = [one for one in section.options if one.owner is not OptimiserConfig]
     if options:
         rows = [[f"`{one.name}`", one.default, explained(one.text, one.values)] for one in options]
         blocks.append(table(["option", "default", "what it is and what it takes"], rows))
@@ -113,7 +113,7 @@ def optimisers(options: Iterable[Option]) -> str:
     """The options that all optimisers have, with a column of defaults for each."""
     places: dict[str, list[Option]] = {}
     for one in options:
-        if one.owner is OptimiserRecipe:
+        if one.owner is OptimiserConfig:
             places.setdefault(one.name.rpartition(".")[0], []).append(one)
     rows = []
     for first, *others in zip(*places.values(), strict=True):
@@ -121,7 +121,7 @@ def optimisers(options: Iterable[Option]) -> str:
         text = explained(first.text, first.values)
         rows.append([f"`{first.name.rpartition('.')[2]}`", *defaults, text])
     head = ["option", *(f"`{place}.…`" for place in places), "what it is and what it takes"]
-    return f"## Optimisers\n\n{summary(OptimiserRecipe)}\n\n{table(head, rows)}"
+    return f"## Optimisers\n\n{summary(OptimiserConfig)}\n\n{table(head, rows)}"
 
 
 def parts(classes: Iterable[tuple[str, type]]) -> str:

@@ -16,11 +16,11 @@ from molweight.configuration.recipes import RunConfig
 from molweight.configuration.run_config import compose_run
 from molweight.configuration.schema import build, checked, checked_dropout
 from molweight.errors import ConfigError
-from molweight.molecules.specs import CorpusCard, DatasetCard
+from molweight.molecules.specs import CorpusSpec, DatasetSpec
 from molweight.molecules.standardise import Standardisation
 from molweight.objectives.augment import Augmentation
 from molweight.objectives.base import Objective
-from molweight.objectives.setup import BackboneRecipe, ImageRecipe, SplitRecipe
+from molweight.objectives.setup import BackboneConfig, ImageConfig, SplitConfig
 
 
 def load_config(*overrides: str) -> RunConfig:
@@ -54,7 +54,7 @@ def with_objectives(config: RunConfig, *added: Objective) -> RunConfig:
         ConfigError: it is no objective, its name is taken, or the method has no use for it.
     """
     samples = config.samples
-    if not isinstance(samples, ImageRecipe):
+    if not isinstance(samples, ImageConfig):
         raise ConfigError(f"objectives of pictures are for molecules, and this is a run on {config.modality}")
     if not config.method.pretrains or config.method.name in ("single", "fixed"):
         raise ConfigError(f"method={config.method} takes no further objectives")
@@ -81,19 +81,19 @@ def with_objectives(config: RunConfig, *added: Objective) -> RunConfig:
     )
 
 
-def to_image_recipe(tree: dict[str, Any], method: Method) -> ImageRecipe:
+def to_image_recipe(tree: dict[str, Any], method: Method) -> ImageConfig:
     """Everything that turns molecules into a setup, typed and checked."""
     finetune = tree["finetune"]
     dropout = checked_dropout(finetune.get("dropout"))
-    corpus = build(CorpusCard, tree["corpus"], "corpus")
-    backbone = build(BackboneRecipe, tree["backbone"], "backbone")
+    corpus = build(CorpusSpec, tree["corpus"], "corpus")
+    backbone = build(BackboneConfig, tree["backbone"], "backbone")
     check_views(tree["views"])
-    return ImageRecipe(
-        dataset=build(DatasetCard, tree["dataset"], "dataset"),
+    return ImageConfig(
+        dataset=build(DatasetSpec, tree["dataset"], "dataset"),
         corpus=corpus,
         held_out=[dataset_card(name) for name in corpus.exclude],
         standardise=build(Standardisation, tree["standardise"], "standardise"),
-        split=build(SplitRecipe, tree["split"], "split"),
+        split=build(SplitConfig, tree["split"], "split"),
         backbone=backbone if method.name != "scratch" else replace(backbone, init="random"),
         objectives=chosen_objectives(tree["objectives"], method, Objective),
         views=tree["views"],

@@ -40,7 +40,7 @@ from molweight.estimator_inputs import (
 )
 from molweight.inference.embedding import embedding_columns, embeddings
 from molweight.inference.model import TrainedModel, load_model
-from molweight.inference.pipeline import answers, whole
+from molweight.inference.pipeline import predict_batches, whole
 from molweight.inference.prediction import Ensemble
 from molweight.inference.requests import requests
 from molweight.reporting.content import Report
@@ -382,9 +382,9 @@ class MolWeightClassifier(ClassifierMixin, MolWeightEstimator):  # type: ignore[
         """
         check_is_fitted(self, "model_")
         model, columns = self.model_, list(self.model_.task.names)
-        asked = requests(as_smiles(X))
-        found = answers(
-            asked,
+        queries = requests(as_smiles(X))
+        found = predict_batches(
+            queries,
             [model.recipe],
             columns,
             lambda batch: model.logits(model.outputs(batch.pictures[model.recipe])).numpy(),

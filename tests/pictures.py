@@ -11,7 +11,7 @@ from molweight.configuration.components import component
 from molweight.molecules.backbone import ResNet18
 from molweight.molecules.corpora import load_corpus
 from molweight.molecules.pictures import Pictures
-from molweight.molecules.specs import CorpusCard
+from molweight.molecules.specs import CorpusSpec
 from molweight.objectives.augment import Augmentation
 from molweight.objectives.base import Objective, ObjectiveSet
 from molweight.objectives.corpus import UnlabelledMolecules
@@ -26,7 +26,7 @@ COUNT, SIDE, WIDTH = 32, 32, 4
 @functools.cache
 def molecules(count: int = COUNT) -> UnlabelledMolecules:
     """The first molecules of a fixed draw from RDKit's NCI file."""
-    return UnlabelledMolecules(load_corpus(CorpusCard(name="nci", limit=count), task_smiles=()).smiles)
+    return UnlabelledMolecules(load_corpus(CorpusSpec(name="nci", limit=count), task_smiles=()).smiles)
 
 
 @functools.cache

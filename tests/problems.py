@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from molweight.tapweight.levels import Finetuning, Pretraining, ThreeLevels, Weighting, shared_parameters
-from molweight.tapweight.objective_weights import Mixture
+from molweight.tapweight.levels import Finetuning, Pretraining, ThreeLevels, WeightLevel, shared_parameters
+from molweight.tapweight.objective_weights import ObjectiveWeights
 from molweight.tapweight.proximal import SquaredL2
 from molweight.tapweight.typing import Batch
 
@@ -88,7 +88,7 @@ def levels_of(
 ) -> ThreeLevels:
     """Wire modules and batches into the three levels, with SGD throughout."""
     dtype = next(theta.parameters()).dtype
-    mixture = Mixture(names=names, dtype=dtype)
+    mixture = ObjectiveWeights(names=names, dtype=dtype)
     shared, anchor = shared_parameters(omega, backbones[1], backbones[0])
 
     def optimizer(module: nn.Module, rate: float) -> tuple[Any, Any]:
@@ -110,7 +110,7 @@ def levels_of(
         shared=shared,
         anchor=anchor,
     )
-    weights = Weighting(module=mixture, batches=batches[2], optimizer=o3, scheduler=s3, finetuning=finetune)
+    weights = WeightLevel(module=mixture, batches=batches[2], optimizer=o3, scheduler=s3, finetuning=finetune)
     return ThreeLevels(pretrain=pretrain, finetune=finetune, weights=weights)
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from molweight.errors import ConfigError
-from molweight.tapweight.averaging import Averaging, AveragingRecipe
+from molweight.tapweight.averaging import Averaging, AveragingConfig
 
 
 def series(count, k=3, signal=0.0, seed=0):
@@ -18,7 +18,7 @@ def series(count, k=3, signal=0.0, seed=0):
 
 def test_the_average_is_the_exponentially_weighted_mean():
     values, decay = series(12), 0.8
-    averaging = Averaging(3, AveragingRecipe(decay=decay, limit=None, normalise=False))
+    averaging = Averaging(3, AveragingConfig(decay=decay, limit=None, normalise=False))
     for n, value in enumerate(values, start=1):
         found = averaging.add(value)
         weights = torch.tensor([decay ** (n - 1 - i) for i in range(n)], dtype=torch.float64)
@@ -44,7 +44,7 @@ def test_noise_has_a_ratio_of_one_and_signal_more():
     def mean_square(signal):
         found = []
         for seed in range(300):
-            averaging = Averaging(3, AveragingRecipe(decay=0.9, limit=None, normalise=False))
+            averaging = Averaging(3, AveragingConfig(decay=0.9, limit=None, normalise=False))
             for value in series(60, signal=signal, seed=seed):
                 averaging.add(value)
             found.append(averaging.snr**2)
@@ -55,7 +55,7 @@ def test_noise_has_a_ratio_of_one_and_signal_more():
 
 
 def test_an_outlier_counts_no_more_than_the_limit():
-    averaging = Averaging(2, AveragingRecipe(decay=0.9, limit=2.0, normalise=False))
+    averaging = Averaging(2, AveragingConfig(decay=0.9, limit=2.0, normalise=False))
     unit = torch.tensor([1.0, 0.0], dtype=torch.float64)
     for _ in range(10):
         averaging.add(unit)
@@ -65,7 +65,7 @@ def test_an_outlier_counts_no_more_than_the_limit():
 
 
 def test_normalised_averages_do_not_depend_on_scale():
-    recipe = AveragingRecipe(decay=0.9, limit=3.0)
+    recipe = AveragingConfig(decay=0.9, limit=3.0)
     one, thousand = Averaging(3, recipe), Averaging(3, recipe)
     for value in series(20, signal=0.5):
         torch.testing.assert_close(one.add(value), thousand.add(1000 * value))
@@ -74,14 +74,14 @@ def test_normalised_averages_do_not_depend_on_scale():
 
 def test_normalised_averages_return_to_unit_length_after_a_loud_start():
     direction = torch.tensor([3.0, -4.0], dtype=torch.float64) / 5
-    averaging = Averaging(2, AveragingRecipe(decay=0.9, limit=None))
+    averaging = Averaging(2, AveragingConfig(decay=0.9, limit=None))
     for step in range(200):
         found = averaging.add((1.0 if step < 10 else 1e-3) * direction)
     torch.testing.assert_close(found, direction, rtol=1e-3, atol=0)
 
 
 def test_saved_sums_continue():
-    recipe = AveragingRecipe(decay=0.7, limit=1.5)
+    recipe = AveragingConfig(decay=0.7, limit=1.5)
     whole, first, second = Averaging(3, recipe), Averaging(3, recipe), Averaging(3, recipe)
     values = series(9)
     expected = [whole.add(v) for v in values]
@@ -95,4 +95,4 @@ def test_saved_sums_continue():
 @pytest.mark.parametrize("wrong", [{"decay": 1.0}, {"decay": -0.1}, {"limit": 0.0}])
 def test_bad_settings_are_refused(wrong):
     with pytest.raises(ConfigError, match="averaging"):
-        AveragingRecipe(**wrong)
+        AveragingConfig(**wrong)

@@ -13,13 +13,13 @@ from torch import Tensor, nn
 
 from molweight.config import load_config
 from molweight.runs.experiment import run_experiment
-from molweight.tapweight.averaging import AveragingRecipe
-from molweight.tapweight.bilevel import Bilevel, Joint, JointModel, Together
-from molweight.tapweight.functional import frozen_call
+from molweight.tapweight.averaging import AveragingConfig
+from molweight.tapweight.bilevel import Bilevel, JointLevel, JointModel, ZippedLoaders
+from molweight.tapweight.functional import stateless_call
 from molweight.tapweight.hypergradient import Hypergradient
 from molweight.tapweight.inverse import ConjugateGradient
-from molweight.tapweight.levels import SharedTask, Weighting
-from molweight.tapweight.objective_weights import Mixture
+from molweight.tapweight.levels import SharedTask, WeightLevel
+from molweight.tapweight.objective_weights import ObjectiveWeights
 from molweight.tapweight.typing import Batch
 
 D, K = 6, 3
@@ -51,23 +51,23 @@ def trainer(seed: int, hypergradient: Hypergradient | None = None, *, lr: float 
     objectives, task = Quadratics(A, b, torch.zeros(D, dtype=A.dtype)), Point(torch.zeros(D, dtype=A.dtype))
     task.point = objectives.point  # shared, as the backbone is
     module = JointModel(objectives, task, squared)
-    mixture = Mixture(names=("a", "b", "c"), dtype=A.dtype)
+    mixture = ObjectiveWeights(names=("a", "b", "c"), dtype=A.dtype)
     with torch.no_grad():
         mixture.logits.copy_(torch.tensor([0.3, -0.2, 0.1]))
     empty: Batch = {"x": torch.zeros(1, 1)}
-    joint = Joint(
+    joint = JointLevel(
         module=module,
         optimizer=torch.optim.SGD(module.parameters(), lr=lr),
-        batches=Together(Cycle([empty]), Cycle([{"y": train[None]}])),
+        batches=ZippedLoaders(Cycle([empty]), Cycle([{"y": train[None]}])),
         mixture=mixture,
     )
-    weights = Weighting(
+    weights = WeightLevel(
         module=mixture,
         optimizer=torch.optim.SGD(mixture.parameters(), lr=0.5),
         batches=Cycle([{"y": valid[None]}]),
         finetuning=SharedTask(task, squared),
     )
-    return Bilevel(joint, weights, hypergradient or Hypergradient(), every=4, averaging=AveragingRecipe())
+    return Bilevel(joint, weights, hypergradient or Hypergradient(), every=4, averaging=AveragingConfig())
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -78,7 +78,7 @@ def test_the_hypergradient_is_that_of_the_minimum(seed: int) -> None:
     theta = best(logits, A, b, train)
     with torch.no_grad():
         found.joint.parameters[0].copy_(theta)
-    found.joint.draw()
+    found.joint.next_batch()
     expected = torch.autograd.grad(0.5 * (theta - valid).square().sum(), logits)[0]
     torch.testing.assert_close(found.gradient(), expected, rtol=1e-8, atol=1e-10)
     assert abs(float(found.gradient().sum())) < 1e-12
@@ -147,14 +147,14 @@ class Sized(nn.Module):
 def test_a_batch_fraction_keeps_a_share_of_both_batches() -> None:
     objectives, task = Sized((2,)), Sized((1, 1))
     module = JointModel(objectives, task, lambda outputs, batch: outputs.sum())
-    mixture = Mixture(names=("a", "b"))
-    joint = Joint(
+    mixture = ObjectiveWeights(names=("a", "b"))
+    joint = JointLevel(
         module=module,
         optimizer=torch.optim.SGD(module.parameters(), lr=0.1),
-        batches=Together(Cycle([{"x": torch.zeros(128, 1)}]), Cycle([{"x": torch.zeros(64, 1)}])),
+        batches=ZippedLoaders(Cycle([{"x": torch.zeros(128, 1)}]), Cycle([{"x": torch.zeros(64, 1)}])),
         mixture=mixture,
     )
-    weights = Weighting(
+    weights = WeightLevel(
         module=mixture,
         optimizer=torch.optim.SGD(mixture.parameters(), lr=0.5),
         batches=Cycle([{"x": torch.zeros(8, 1)}]),
@@ -189,7 +189,7 @@ def test_a_module_in_two_places_is_called_at_other_parameters_and_stays_what_it_
         name: (id(p), p.detach().clone()) for name, p in module.named_parameters(remove_duplicate=False)
     }
     expected = other(batch)
-    found = frozen_call(module, batch, tuple(other.parameters()))
+    found = stateless_call(module, batch, tuple(other.parameters()))
     assert torch.equal(found, expected), "called at the parameters of the other one, in every place"
     after = dict(module.named_parameters(remove_duplicate=False))
     assert after.keys() == before.keys()

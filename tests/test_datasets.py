@@ -15,9 +15,9 @@ import pytest
 from molweight.errors import ConfigError, DataError
 from molweight.molecules import builtin, locate
 from molweight.molecules.datasets import MoleculeDataset, load_dataset
-from molweight.molecules.drawing import Drawn
+from molweight.molecules.drawing import RenderResult
 from molweight.molecules.readers import open_rows
-from molweight.molecules.specs import DatasetCard
+from molweight.molecules.specs import DatasetSpec
 
 
 def records(path: Path) -> list[list[str]]:
@@ -28,7 +28,7 @@ def records(path: Path) -> list[list[str]]:
 def load(folder: Path, text: str, **card: object) -> MoleculeDataset:
     path = folder / "mine.csv"
     path.write_text(text)
-    return load_dataset(DatasetCard(**{"name": "mine", "path": str(path), **card}))  # type: ignore[arg-type]
+    return load_dataset(DatasetSpec(**{"name": "mine", "path": str(path), **card}))  # type: ignore[arg-type]
 
 
 @pytest.fixture(autouse=True)
@@ -212,7 +212,7 @@ def test_aliases_give_the_same_data(
 
 
 def test_builtin_series_is_complete() -> None:
-    card = DatasetCard(name="chembl2321810", targets=["Act"], builtin="chembl2321810", units="pIC50")
+    card = DatasetSpec(name="chembl2321810", targets=["Act"], builtin="chembl2321810", units="pIC50")
     data = load_dataset(card)
     assert (data.n_rows, len(data), data.n_invalid) == (1017, 1017, 0)
     assert (data.task_type, data.metric, data.units) == ("regression", "rmse", "pIC50")
@@ -226,14 +226,14 @@ def test_builtin_join_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     act.write_text("Name,Act\ntwo,6\none,5\nabsent,7\n")
     monkeypatch.setattr("molweight.molecules.datasets.chembl2321810_files", lambda: (smi, act))
     monkeypatch.setattr(builtin, "chembl2321810_files", lambda: (smi, act))
-    data = load_dataset(DatasetCard(name="c", targets=["y"], builtin="chembl2321810"))
+    data = load_dataset(DatasetSpec(name="c", targets=["y"], builtin="chembl2321810"))
     assert data.smiles == ["C", "CC"]
     assert data.targets.tolist() == [[5], [6]]
     assert [(item.row, item.reason) for item in data.excluded] == [(2, "no label"), (3, "empty")]
     assert data.sha256 == hashlib.sha256(smi.read_bytes() + act.read_bytes()).hexdigest()
     act.write_text("Name,Act\none,6\none,5\n")
     with pytest.raises(DataError, match="name 'one' occurs twice"):
-        load_dataset(DatasetCard(name="c", targets=["y"], builtin="chembl2321810"))
+        load_dataset(DatasetSpec(name="c", targets=["y"], builtin="chembl2321810"))
 
 
 def place(folder: Path, name: str = "x.csv") -> Path:
@@ -243,7 +243,7 @@ def place(folder: Path, name: str = "x.csv") -> Path:
 
 
 def test_places_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    card = DatasetCard(name="x", files=["x.csv", "x.tsv"])
+    card = DatasetSpec(name="x", files=["x.csv", "x.tsv"])
     found = [place(tmp_path / "cache" / "datasets")]
     assert locate.locate(card) == found[-1]
     found.append(place(Path("datasets") / "x"))
@@ -256,12 +256,12 @@ def test_places_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     found.append(place(tmp_path / "argument"))
     assert locate.locate(card, folder=tmp_path / "argument") == found[-1]
     found.append(place(tmp_path / "mine"))
-    with_path = DatasetCard(name="x", files=["x.csv"], path=str(found[-1]))
+    with_path = DatasetSpec(name="x", files=["x.csv"], path=str(found[-1]))
     assert load_dataset(with_path, folder=tmp_path / "argument").path == found[-1]
 
 
 def test_a_named_folder_that_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    card = DatasetCard(name="x", files=["x.csv"])
+    card = DatasetSpec(name="x", files=["x.csv"])
     with pytest.raises(DataError, match="is not a folder"):
         load_dataset(card, folder=tmp_path / "absent")
     monkeypatch.setenv("MOLWEIGHT_DATASETS", str(tmp_path / "absent"))
@@ -288,7 +288,7 @@ def test_a_card_with_checksum_is_downloaded_into_the_cache(
         return place(destination.parent)
 
     monkeypatch.setattr(locate, "download", fetch)
-    card = DatasetCard(name="x", files=["x.csv"], url="https://example.invalid/data/x.csv", sha256="a" * 64)
+    card = DatasetSpec(name="x", files=["x.csv"], url="https://example.invalid/data/x.csv", sha256="a" * 64)
     assert len(load_dataset(card)) == 2
     assert calls == [(card.url, tmp_path / "cache" / "datasets" / "x.csv", "a" * 64)]
     load_dataset(card)
@@ -297,7 +297,7 @@ def test_a_card_with_checksum_is_downloaded_into_the_cache(
 
 def test_a_card_without_checksum_is_never_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locate, "download", lambda *_, **__: pytest.fail("must not download"))
-    card = DatasetCard(name="x", files=["x.csv"], url="https://example.invalid/x.csv")
+    card = DatasetSpec(name="x", files=["x.csv"], url="https://example.invalid/x.csv")
     with pytest.raises(DataError) as caught:
         load_dataset(card)
     assert caught.value.exit_code == 5
@@ -309,15 +309,15 @@ def test_a_card_without_checksum_is_never_downloaded(monkeypatch: pytest.MonkeyP
 
 def test_missing_path_and_file(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"dataset\.path=absent\.csv is not a file"):
-        load_dataset(DatasetCard(name="x", path="absent.csv"))
+        load_dataset(DatasetSpec(name="x", path="absent.csv"))
     with pytest.raises(ConfigError, match=r"dataset=csv needs a file: pass dataset\.path="):
-        load_dataset(DatasetCard(name="csv"))
+        load_dataset(DatasetSpec(name="csv"))
 
 
 @pytest.mark.parametrize("smiles", ["C/C=C/C", "[Na+].[Cl-]", "C[C@H](N)C(=O)O"])
 def test_a_molecule_in_the_place_of_a_file_gets_a_way(smiles: str) -> None:
     with pytest.raises(DataError, match=r"is not a file: .*predict RUN_DIR 'CCO'"):
-        load_dataset(DatasetCard(name="mine", path=smiles))
+        load_dataset(DatasetSpec(name="mine", path=smiles))
     with pytest.raises(DataError, match=r"does not exist: .*predict RUN_DIR 'CCO'"):
         open_rows(smiles)
 
@@ -346,7 +346,7 @@ def test_a_molecule_that_is_too_large_is_listed_as_unsupported(tmp_path: Path) -
 def test_a_data_frame_gives_the_data_set_of_its_file(tmp_path: Path) -> None:
     expected = load(tmp_path, MIXED)
     frame = pd.read_csv(tmp_path / "mine.csv")
-    card = DatasetCard(name="mine")
+    card = DatasetSpec(name="mine")
     found = load_dataset(card, source=frame)
     assert (found.smiles, found.excluded, found.duplicates) == (
         expected.smiles,
@@ -363,7 +363,7 @@ def test_a_data_frame_gives_the_data_set_of_its_file(tmp_path: Path) -> None:
 
 def test_molecules_that_cannot_be_drawn_join_the_excluded(tmp_path: Path) -> None:
     data = load(tmp_path, MIXED)
-    slow = Drawn("unsupported", "took longer than 20 s to draw")
+    slow = RenderResult("unsupported", "took longer than 20 s to draw")
     left = data.without({0: slow, 2: slow})
     assert left.smiles == ["c1ccccc1", "CCO"] and left.inputs == ["c1ccccc1", "C(C)O"]
     np.testing.assert_array_equal(left.rows, [1, 6])

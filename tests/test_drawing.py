@@ -15,7 +15,7 @@ import pytest
 
 from molweight.errors import ConfigError, DataError
 from molweight.molecules import drawing_processes as module
-from molweight.molecules.drawing import Drawn, compress, decompress, draw
+from molweight.molecules.drawing import RenderResult, compress, decompress, draw
 from molweight.molecules.drawing_processes import draw_all
 from molweight.molecules.render import render
 from molweight.molecules.smiles import canonical
@@ -47,7 +47,7 @@ def molecules(moleculenet: Path) -> list[str]:
     return found
 
 
-def pixels(drawn: Drawn) -> np.ndarray:
+def pixels(drawn: RenderResult) -> np.ndarray:
     out = np.empty((3, SIZE, SIZE), dtype=np.uint8)
     decompress(drawn.frame, out)
     return out.transpose(1, 2, 0)

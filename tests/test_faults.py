@@ -209,7 +209,7 @@ def test_a_disk_that_is_full_again_and_again(run, whole, small_disk, monkeypatch
     folder = small_disk / "run"
     for module, name, calls, words in (
         (steps, "save_checkpoint", 2, "could not write .*checkpoint/step-00000004"),
-        (experiment, "judge", 1, r"could not write .*predictions\.csv"),
+        (experiment, "score_validation_and_test", 1, r"could not write .*predictions\.csv"),
         (experiment, "build_report", 1, r"could not write .*report\.json"),
     ):
         honest, seen = getattr(module, name), []

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from molweight.errors import ConfigError, DivergedError
-from molweight.training.finetune import FinetuneRecipe, evaluate, finetune
-from molweight.training.optimisers import OptimiserRecipe
+from molweight.training.finetune import FinetuneConfig, evaluate, finetune
+from molweight.training.optimisers import OptimiserConfig
 from molweight.training.streams import Stream
 from molweight.training.task import Task
 
@@ -57,8 +57,8 @@ class Problem:
 
 
 def recipe(epochs=15, patience=15, lr=0.1, clip=None, name="adam"):
-    optimiser = OptimiserRecipe(name=name, lr=lr, clip=clip)
-    return FinetuneRecipe(epochs=epochs, batch_size=16, patience=patience, optimiser=optimiser)
+    optimiser = OptimiserConfig(name=name, lr=lr, clip=clip)
+    return FinetuneConfig(epochs=epochs, batch_size=16, patience=patience, optimiser=optimiser)
 
 
 def score_of(module, problem):

@@ -8,11 +8,11 @@ from problems import Cycle, Point, Quadratics, levels_of, network_problem
 
 from molweight.errors import ConfigError
 from molweight.tapweight.directional import CentralDifference, ForwardMode
-from molweight.tapweight.functional import frozen_call
+from molweight.tapweight.functional import stateless_call
 from molweight.tapweight.hessian import DoubleBackward, GradientDifference
 from molweight.tapweight.hypergradient import Hypergradient
 from molweight.tapweight.inverse import ConjugateGradient
-from molweight.tapweight.objective_weights import Mixture
+from molweight.tapweight.objective_weights import ObjectiveWeights
 
 K, D = 4, 6
 
@@ -73,8 +73,10 @@ def test_exact_inverses_give_the_gradient_of_the_nested_optimum(seed, condition,
     truth = solve_exactly(levels, matrices, gamma)
     exact = ConjugateGradient(iterations=20 * D, damping=0.0, tolerance=1e-14)
     for level in (levels.pretrain, levels.finetune):
-        level.draw()
-    found = Hypergradient(finetune=exact, pretrain=exact)(levels, levels.weights.loss(levels.weights.draw()))
+        level.next_batch()
+    found = Hypergradient(finetune=exact, pretrain=exact)(
+        levels, levels.weights.loss(levels.weights.next_batch())
+    )
     torch.testing.assert_close(2 * gamma * found, truth, rtol=1e-6, atol=1e-6 * truth.abs().max().item())
 
 
@@ -82,13 +84,13 @@ def test_identity_is_the_published_formula():
     gamma = 0.1
     levels, (A, b, _, _, V, v) = quadratic_problem(0, 10.0, gamma)
     for level in (levels.pretrain, levels.finetune):
-        level.draw()
+        level.next_batch()
     theta, omega = levels.pretrain.module.point.detach(), levels.finetune.module.point.detach()
     s = (torch.einsum("kij,j->ki", A, theta) - b) @ (V @ omega - v)
     weights = torch.full((K,), 1 / K, dtype=torch.float64)
     expected = -(torch.diag(weights) - torch.outer(weights, weights)) @ s
     for directional in (ForwardMode(), CentralDifference()):
-        loss = levels.weights.loss(levels.weights.draw())
+        loss = levels.weights.loss(levels.weights.next_batch())
         found = Hypergradient(directional=directional)(levels, loss)
         torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-8)
 
@@ -99,7 +101,7 @@ def test_forward_mode_agrees_with_float64_backward(dtype, floor):
     torch.manual_seed(5)
     levels, reference = network_problem(7, dtype), network_problem(7, torch.float64)
     reference.pretrain.module.load_state_dict(levels.pretrain.module.state_dict())
-    batch = levels.pretrain.draw()
+    batch = levels.pretrain.next_batch()
     batch64 = {k: v.double() if v.is_floating_point() else v for k, v in batch.items()}
     direction = tuple(torch.randn_like(p) for p in levels.pretrain.parameters)
     for module in (levels.pretrain.module, reference.pretrain.module):
@@ -109,9 +111,9 @@ def test_forward_mode_agrees_with_float64_backward(dtype, floor):
         if isinstance(m, torch.nn.BatchNorm2d):
             m.train()
     point = tuple(p.detach() for p in levels.pretrain.parameters)
-    found = ForwardMode()(lambda p: frozen_call(module, batch, p), point, direction)
+    found = ForwardMode()(lambda p: stateless_call(module, batch, p), point, direction)
     truth = []
-    for loss in frozen_call(module64, batch64):
+    for loss in stateless_call(module64, batch64):
         parameters = reference.pretrain.parameters
         gradient = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
         pairs = [(g, d.double()) for g, d in zip(gradient, direction, strict=True) if g is not None]
@@ -123,12 +125,12 @@ def test_forward_mode_agrees_with_float64_backward(dtype, floor):
 def test_difference_sees_the_same_dropout_on_both_sides():
     """With dropout a difference is close to the exact derivative only if its masks are replayed."""
     levels = network_problem(9, torch.float64)
-    module, batch = levels.pretrain.module, levels.pretrain.draw()
+    module, batch = levels.pretrain.module, levels.pretrain.next_batch()
     point = tuple(p.detach() for p in levels.pretrain.parameters)
     direction = tuple(torch.randn_like(p) for p in point)
 
     def losses(p):
-        return frozen_call(module, batch, p)
+        return stateless_call(module, batch, p)
 
     exact = ForwardMode()(losses, point, direction)
     difference = CentralDifference(radius=1e-4)(losses, point, direction)
@@ -156,10 +158,10 @@ def test_double_backward_equals_the_dense_hessian():
 def test_gradient_differences_approach_the_exact_product(central, tolerance):
     """With BatchNorm and dropout: both sides must see the same masks."""
     levels = network_problem(9, torch.float64)
-    module, batch = levels.pretrain.module, levels.pretrain.draw()
+    module, batch = levels.pretrain.module, levels.pretrain.next_batch()
 
     def loss(p):
-        return frozen_call(module, batch, p).sum()
+        return stateless_call(module, batch, p).sum()
 
     direction = tuple(torch.randn_like(p) for p in levels.pretrain.parameters)
     exact = DoubleBackward()(loss, levels.pretrain.parameters)(direction)
@@ -175,12 +177,12 @@ def test_gradient_differences_approach_the_exact_product(central, tolerance):
 def test_a_batch_fraction_uses_the_first_samples():
     levels = network_problem(4, torch.float64)
     hypergradient = Hypergradient(batch_fraction=0.5)
-    batch = levels.pretrain.draw()
+    batch = levels.pretrain.next_batch()
     part = hypergradient.part(batch)
     assert {len(v) for v in part.values()} == {6} and torch.equal(part["pixels"], batch["pixels"][:6])
     assert {len(v) for v in Hypergradient(batch_fraction=0.01).part(batch).values()} == {2}
-    levels.finetune.draw()
-    found = hypergradient(levels, levels.weights.loss(levels.weights.draw()))
+    levels.finetune.next_batch()
+    found = hypergradient(levels, levels.weights.loss(levels.weights.next_batch()))
     whole, levels.pretrain.batch = levels.pretrain.batch, part
     levels.finetune.batch = hypergradient.part(levels.finetune.batch)
     torch.testing.assert_close(
@@ -192,8 +194,8 @@ def test_a_batch_fraction_uses_the_first_samples():
 
 def test_fresh_batches_are_averaged_and_taken_from_the_stream():
     levels = network_problem(4, torch.float64)
-    levels.pretrain.draw(), levels.finetune.draw()
-    loss = levels.weights.loss(levels.weights.draw())
+    levels.pretrain.next_batch(), levels.finetune.next_batch()
+    loss = levels.weights.loss(levels.weights.next_batch())
     batches, own = levels.pretrain.batches, levels.pretrain.batch
     position = batches.state_dict()
     found = Hypergradient(directional_batches=2)(levels, loss)
@@ -212,9 +214,9 @@ def test_fresh_batches_are_averaged_and_taken_from_the_stream():
 
 def test_directions_of_the_heads_are_zero_and_the_backbone_gets_v():
     levels = network_problem(0)
-    levels.finetune.draw()
+    levels.finetune.next_batch()
     v = tuple(torch.randn_like(p) for p in levels.finetune.parameters)
-    u = Hypergradient().through_finetuning(levels, v)
+    u = Hypergradient().vjp_level2(levels, v)
     named = dict(zip([n for n, _ in levels.pretrain.module.named_parameters()], u, strict=True))
     assert all(torch.equal(d, torch.zeros_like(d)) for n, d in named.items() if not n.startswith("backbone"))
     mine = dict(zip([n for n, _ in levels.finetune.module.named_parameters()], v, strict=True))
@@ -222,7 +224,7 @@ def test_directions_of_the_heads_are_zero_and_the_backbone_gets_v():
 
 
 def test_exponentiated_gradient_drops_the_factor_of_the_weight():
-    mixture = Mixture(names=tuple("abc"), dtype=torch.float64, update="exponentiated")
+    mixture = ObjectiveWeights(names=tuple("abc"), dtype=torch.float64, update="exponentiated")
     with torch.no_grad():
         mixture.logits.copy_(torch.tensor([2.0, 0.0, -1.0]))
     s = torch.tensor([1.0, 2.0, 4.0], dtype=torch.float64)
@@ -231,7 +233,7 @@ def test_exponentiated_gradient_drops_the_factor_of_the_weight():
         mixture.logits -= rate * mixture.gradient(s)
     expected = weights * torch.exp(rate * s)  # Kivinen and Warmuth: multiply, then normalise
     torch.testing.assert_close(mixture.weights(), expected / expected.sum())
-    softmax = Mixture(names=tuple("abc"), dtype=torch.float64)
+    softmax = ObjectiveWeights(names=tuple("abc"), dtype=torch.float64)
     torch.testing.assert_close(softmax.gradient(s), mixture.gradient(s) * 0 - (s - s.mean()) / 3)
 
 
@@ -243,7 +245,7 @@ def test_exponentiated_gradient_drops_the_factor_of_the_weight():
         (lambda: Hypergradient(batch_fraction=0.0), "batch_fraction"),
         (lambda: Hypergradient(batch_fraction=1.5), "batch_fraction"),
         (lambda: Hypergradient(directional_batches=-1), "directional_batches"),
-        (lambda: Mixture(names=("a", "b"), update="newton"), "unknown update of the weights"),
+        (lambda: ObjectiveWeights(names=("a", "b"), update="newton"), "unknown update of the weights"),
     ],
 )
 def test_bad_settings_are_refused(make, words):

@@ -144,19 +144,19 @@ def test_several_classifiers_are_the_mean_of_both_probabilities(labelled):
 
 @pytest.mark.parametrize("workers", [None, 2])
 def test_every_row_is_answered_in_its_place(regression, workers):
-    asked = [GOOD[0], *BAD, *GOOD[1:]]
-    table = predict(regression, asked, workers=workers)
-    assert table["input"].tolist() == asked and table.index.tolist() == list(range(1, len(asked) + 1))
+    queries = [GOOD[0], *BAD, *GOOD[1:]]
+    table = predict(regression, queries, workers=workers)
+    assert table["input"].tolist() == queries and table.index.tolist() == list(range(1, len(queries) + 1))
     assert table["status"].tolist() == ["ok", *BAD.values(), "ok", "ok", "ok"]
     assert (table["reason"].ne("") == table["status"].ne("ok")).all()
     assert (table["Act"].isna() == table["status"].ne("ok")).all()
 
 
 def test_batches_do_not_matter(regression, monkeypatch):
-    asked = [one for one in scored_rows(regression, "test").smiles for _ in range(2)]
-    whole = predict(regression, asked)
+    queries = [one for one in scored_rows(regression, "test").smiles for _ in range(2)]
+    whole = predict(regression, queries)
     monkeypatch.setattr(pipeline, "PIXELS", 32 * 32 * 7)
-    pieces = predict(regression, asked)
+    pieces = predict(regression, queries)
     assert pieces.index.is_unique and np.abs(pieces["Act"] - whole["Act"]).max() < 1e-5
 
 
@@ -333,9 +333,9 @@ def test_help_shows_how(capsys):
 
 
 def test_text_is_no_formula(labelled, tmp_path):
-    asked = ["=1+1", "+CC", "@SUM", "-C", "CCO"]
+    queries = ["=1+1", "+CC", "@SUM", "-C", "CCO"]
     with open_output(labelled, tmp_path / "out.csv") as output:
-        for table in Ensemble([load_model(labelled)]).tables(requests(asked)):
+        for table in Ensemble([load_model(labelled)]).tables(requests(queries)):
             output.write(table)
     rows = list(csv.reader((tmp_path / "out.csv").read_text().splitlines()))
     assert [row[1] for row in rows[1:]] == ["'=1+1", "'+CC", "'@SUM", "'-C", "CCO"]

@@ -8,11 +8,11 @@ from problems import matvec_of, symmetric
 
 from molweight.errors import ConfigError
 from molweight.tapweight.dynamics import Dynamics, dynamics_of
-from molweight.tapweight.horizon import TrainingHorizon
+from molweight.tapweight.horizon import TruncatedInverse
 from molweight.tapweight.inverse import ConjugateGradient, Identity, Neumann
 
 D = 7
-METHODS = [Identity(), Neumann(), ConjugateGradient(), TrainingHorizon(steps=20, lr=0.05)]
+METHODS = [Identity(), Neumann(), ConjugateGradient(), TruncatedInverse(steps=20, lr=0.05)]
 
 
 def vector(seed=1):
@@ -99,13 +99,16 @@ def test_preconditioning_is_a_change_of_variables():
     b = vector()
     exact = ConjugateGradient(iterations=60, damping=0.0, tolerance=1e-14, precondition=True)
     torch.testing.assert_close(
-        solved(exact.under(dynamics), ILL, b), torch.linalg.solve(ILL, torch.cat(b)), rtol=1e-5, atol=1e-5
+        solved(exact.for_optimizer(dynamics), ILL, b),
+        torch.linalg.solve(ILL, torch.cat(b)),
+        rtol=1e-5,
+        atol=1e-5,
     )
     torch.testing.assert_close(
-        solved(Identity(precondition=True).under(dynamics), ILL, b), diagonal * torch.cat(b)
+        solved(Identity(precondition=True).for_optimizer(dynamics), ILL, b), diagonal * torch.cat(b)
     )
-    assert Identity().under(dynamics) == Identity()
-    assert Identity(precondition=True).under(Dynamics(lr=0.1)) == Identity(precondition=True)
+    assert Identity().for_optimizer(dynamics) == Identity()
+    assert Identity(precondition=True).for_optimizer(Dynamics(lr=0.1)) == Identity(precondition=True)
 
 
 def test_adams_diagonal_speeds_conjugate_gradient_up_where_it_fits():
@@ -116,7 +119,9 @@ def test_adams_diagonal_speeds_conjugate_gradient_up_where_it_fits():
     one = ConjugateGradient(iterations=1, damping=0.0)
     assert (solved(one, torch.diag(h), b) - exact).norm() > 0.5 * exact.norm()
     found = solved(
-        ConjugateGradient(iterations=1, damping=0.0, precondition=True).under(dynamics), torch.diag(h), b
+        ConjugateGradient(iterations=1, damping=0.0, precondition=True).for_optimizer(dynamics),
+        torch.diag(h),
+        b,
     )
     torch.testing.assert_close(found, exact)
 
@@ -168,7 +173,7 @@ def test_a_horizon_that_follows_the_optimiser_is_its_training(name):
             "exp_avg": torch.zeros(D).double(),
             "exp_avg_sq": scale.pow(-2),
         }
-    found = TrainingHorizon(steps=25, iterations=D).under(dynamics_of(optimizer, (point,)))(
+    found = TruncatedInverse(steps=25, iterations=D).for_optimizer(dynamics_of(optimizer, (point,)))(
         lambda d: (H @ d[0],), (force,)
     )
     if name == "Adam":

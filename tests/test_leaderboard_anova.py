@@ -9,9 +9,9 @@ import pytest
 from scipy import stats
 
 from molweight.leaderboard.single_objective_anova import (
-    corners,
-    corners_section,
+    anova_section,
     objective_effect,
+    single_objective_anova,
     valid_against_test,
 )
 
@@ -65,13 +65,13 @@ def test_rows_make_a_section_where_there_are_enough():
         for seed in (0, 1)
     ]
     rows += [row("single:a", 2, 9.0, 9.0), row("direct", 0, -50.0, 7.0), row("equal", 0, 1.0, -1.0)]
-    (found,) = corners([*rows, row("single:a", 0, 1.0, 1.0, dataset="bbbp")])
+    (found,) = single_objective_anova([*rows, row("single:a", 0, 1.0, 1.0, dataset="bbbp")])
     assert found["dataset"] == "esol" and found["objectives"] == 3 and found["seeds"] == [0, 1]
     assert found["runs"] == 8 and found["p"] < 0.01  # direct pretrains nothing
     pretrained = [r for r in rows if r["method"] != "direct"]
     expected = stats.spearmanr([r["valid"] for r in pretrained], [r["test"] for r in pretrained]).statistic
     assert found["valid_test"] == pytest.approx(expected) and found["valid_test"] < 0
-    text = "\n".join(corners_section([found]))
+    text = "\n".join(anova_section([found]))
     assert f"| esol | 3 × 2 | {found['between']:.3f} |" in text and "In 0 of 1 data sets the choice" in text
-    assert corners_section(corners(rows[:4])) == []
+    assert anova_section(single_objective_anova(rows[:4])) == []
     assert math.isnan(valid_against_test(rows[:2]))

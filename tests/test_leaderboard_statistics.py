@@ -262,21 +262,21 @@ def test_interval_covers_what_theory_says():
     # Half of the squared errors are 0, half 1: n times their mean in a resample is Binomial(n, 1/2)
     n = 400
     errors = np.tile([0.0, 1.0], n // 2)[:, None]
-    run = Predictions(rows=np.arange(n), predicted=errors, truth=np.zeros((n, 1)))
+    run = Predictions(rows=np.arange(n), predicted=errors, y_true=np.zeros((n, 1)))
     low, high = interval(bootstrap("rmse", [run], resamples=4000)[0] ** 2)
     expected = stats.binom(n, 0.5).ppf([0.025, 0.975]) / n
     assert (low, high) == pytest.approx(tuple(expected), abs=0.006)  # two steps of the binomial, 1/400 each
 
 
 def test_one_molecule_has_no_interval():
-    run = Predictions(rows=np.array([7]), predicted=np.array([[1.0]]), truth=np.array([[2.0]]))
+    run = Predictions(rows=np.array([7]), predicted=np.array([[1.0]]), y_true=np.array([[2.0]]))
     assert np.isnan(interval(bootstrap("rmse", [run, run], resamples=20)[0])).all()
 
 
 def test_draws_are_paired_reproducible_and_independent_of_chunks(monkeypatch):
     truth, predicted = example("rmse")
-    run = Predictions(rows=np.arange(40), predicted=predicted, truth=truth)
-    shuffled = Predictions(rows=np.arange(40)[::-1], predicted=predicted[::-1], truth=truth[::-1])
+    run = Predictions(rows=np.arange(40), predicted=predicted, y_true=truth)
+    shuffled = Predictions(rows=np.arange(40)[::-1], predicted=predicted[::-1], y_true=truth[::-1])
     values = bootstrap("rmse", [run, shuffled], resamples=100, seed=3)
     np.testing.assert_allclose(values[0], values[1], rtol=1e-12)
     np.testing.assert_array_equal(values, bootstrap("rmse", [run, shuffled], resamples=100, seed=3))
@@ -289,7 +289,7 @@ def test_draws_are_paired_reproducible_and_independent_of_chunks(monkeypatch):
 def test_runs_with_other_test_molecules_see_their_share():
     truth, predicted = example("mae", targets=1)
     parts = [
-        Predictions(rows=np.arange(40)[s], predicted=predicted[s], truth=truth[s])
+        Predictions(rows=np.arange(40)[s], predicted=predicted[s], y_true=truth[s])
         for s in (slice(0, 25), slice(15, 40))
     ]
     values = bootstrap("mae", parts, resamples=300)

@@ -18,9 +18,9 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from molweight import load_config
 from molweight.errors import ConfigError, DataError, DivergedError
-from molweight.tapweight import HYPERGRADIENTS, AveragingRecipe, Hypergradient, learn_weights
-from molweight.tapweight.levels import Finetuning, Pretraining, ThreeLevels, Weighting, shared_parameters
-from molweight.tapweight.objective_weights import Mixture
+from molweight.tapweight import HYPERGRADIENTS, AveragingConfig, Hypergradient, learn_weights
+from molweight.tapweight.levels import Finetuning, Pretraining, ThreeLevels, WeightLevel, shared_parameters
+from molweight.tapweight.objective_weights import ObjectiveWeights
 from molweight.tapweight.proximal import SquaredL2
 from molweight.tapweight.solver import NativeSolver, Unroll
 
@@ -78,7 +78,7 @@ def levels_by_hand(given):
     model = nn.Module()
     model.omega, model.forward = omega, lambda batch: omega(batch["x"])
     shared, anchor = shared_parameters(model, omega[0], theta.encoder)
-    mixture = Mixture(names=tuple(given["objectives"]))
+    mixture = ObjectiveWeights(names=tuple(given["objectives"]))
 
     def pairs(name):
         return Cycle([{"x": x, "targets": y} for x, y in given[name]])
@@ -100,7 +100,7 @@ def levels_by_hand(given):
         mixture=mixture,
         clip=1.0,
     )
-    weights = Weighting(
+    weights = WeightLevel(
         module=mixture,
         batches=pairs("validation_batches"),
         optimizer=torch.optim.Adam(mixture.parameters(), lr=0.05),
@@ -113,7 +113,7 @@ def levels_by_hand(given):
 def test_the_result_is_that_of_the_solver_by_either_engine_bit_for_bit(name):
     given = problem(max_grad_norm=1.0, steps=6, burn_in=0.3, hypergradient=name)
     levels = levels_by_hand(given)
-    unroll, averaging = Unroll(every=10), AveragingRecipe()
+    unroll, averaging = Unroll(every=10), AveragingConfig()
     solver = NativeSolver(levels, HYPERGRADIENTS[name], unroll=unroll, averaging=averaging, burn_in=2)
     torch.manual_seed(0)
     expected = [solver.step() for _ in range(6)]

@@ -12,14 +12,14 @@ from torch import nn
 from molweight.errors import ConfigError
 from molweight.nlp.checkpointing import recompute
 from molweight.nlp.model import TextModel
-from molweight.nlp.pretrained import EncoderRecipe, load_encoder
+from molweight.nlp.pretrained import EncoderConfig, load_encoder
 from molweight.tapweight.directional import CentralDifference, ForwardMode
-from molweight.tapweight.functional import frozen_call
+from molweight.tapweight.functional import stateless_call
 from molweight.tapweight.hessian import DoubleBackward, GradientDifference
 
 
 def recipe(name, *, checkpointing):
-    return EncoderRecipe(
+    return EncoderConfig(
         name=str(name),
         init="pretrained",
         pooling="mean",
@@ -58,8 +58,8 @@ def derivative(model, what):
         found = torch.autograd.grad(model(batch()).square().mean(), point, allow_unused=True)
         return torch.cat([g.flatten() for g in found if g is not None])
     if isinstance(what, ForwardMode | CentralDifference):
-        return what(lambda p: frozen_call(model, batch(), p).flatten(), point, direction)
-    product = what(lambda p: frozen_call(model, batch(), p).square().mean(), point)
+        return what(lambda p: stateless_call(model, batch(), p).flatten(), point, direction)
+    product = what(lambda p: stateless_call(model, batch(), p).square().mean(), point)
     return torch.cat([g.flatten() for g in product(direction)])
 
 

@@ -13,7 +13,7 @@ from molweight.errors import ConfigError, DataError
 from molweight.nlp import hub, load_config
 from molweight.nlp.corpus import TextCorpusCard, load_text
 from molweight.nlp.glue import read_task, read_tsv
-from molweight.nlp.parts import CarveRecipe, carve
+from molweight.nlp.parts import CarveConfig, carve
 
 TASKS = {  # classes
     "cola": 2,
@@ -188,7 +188,7 @@ def test_a_folder_called_datasets_is_not_the_library(tmp_path, monkeypatch):
 
 
 def test_parts_cover_everything_once_and_the_seed_decides_meta_alone():
-    recipe = CarveRecipe(valid=0.2, seed=0)
+    recipe = CarveConfig(valid=0.2, seed=0)
     one = carve(100, 30, recipe, meta=0.25, seed=1)
     two = carve(100, 30, recipe, meta=0.25, seed=2)
     assert one.sizes() == {"train": 60, "meta": 20, "valid": 20, "test": 30}
@@ -196,7 +196,7 @@ def test_parts_cover_everything_once_and_the_seed_decides_meta_alone():
     assert sorted(everything.tolist()) == list(range(130))
     assert one.test.tolist() == list(range(100, 130))
     assert one.valid.tolist() == two.valid.tolist() and one.meta.tolist() != two.meta.tolist()
-    other = carve(100, 30, CarveRecipe(valid=0.2, seed=1), meta=None, seed=1)
+    other = carve(100, 30, CarveConfig(valid=0.2, seed=1), meta=None, seed=1)
     assert other.valid.tolist() != one.valid.tolist() and len(other.meta) == 0
     assert one.hash("data") != two.hash("data") and one.hash("data") != one.hash("other data")
 

@@ -20,11 +20,11 @@ from molweight.nlp.objectives.base import TextObjectiveSet
 from molweight.nlp.objectives.contrastive import Contrastive
 from molweight.nlp.objectives.masked_language import MaskedLanguage
 from molweight.nlp.objectives.sentence_order import SentenceOrder
-from molweight.nlp.pretrained import EncoderRecipe, load_encoder, locate
+from molweight.nlp.pretrained import EncoderConfig, load_encoder, locate
 from molweight.nlp.tokens import IGNORED, layout_of, stored, words_of
 from molweight.nlp.views import make_batch
 from molweight.tapweight.directional import CentralDifference, ForwardMode
-from molweight.tapweight.functional import frozen_call
+from molweight.tapweight.functional import stateless_call
 from molweight.training.draws import Draws
 from molweight.training.models import PretrainingModel
 
@@ -36,7 +36,7 @@ def made(file):
 
 
 def recipe(name):
-    return EncoderRecipe(
+    return EncoderConfig(
         name=str(name), init="pretrained", pooling="first", freeze_embeddings=False, checkpointing=False
     )
 
@@ -107,7 +107,7 @@ def test_forward_mode_agrees_with_differences_of_all_losses(text):
     direction = tuple(torch.randn(p.shape, generator=generator, dtype=p.dtype) for p in point)
 
     def losses(parameters):
-        return frozen_call(model, batch, parameters)
+        return stateless_call(model, batch, parameters)
 
     exact = ForwardMode()(losses, point, direction)
     assert exact.shape == (3,) and (exact != 0).all()

@@ -11,13 +11,13 @@ from texts import make_folder, sentences
 from transformers import AutoTokenizer
 
 from molweight.errors import ConfigError, DataError
-from molweight.nlp.pretrained import EncoderRecipe, load_encoder
+from molweight.nlp.pretrained import EncoderConfig, load_encoder
 from molweight.nlp.tokens import encode_rows, layout_of, shortened, stored
 
 
 def recipe(name, **changes):
     values = {"init": "pretrained", "pooling": "first", "freeze_embeddings": False, "checkpointing": False}
-    return EncoderRecipe(name=str(name), **values | changes)
+    return EncoderConfig(name=str(name), **values | changes)
 
 
 @pytest.fixture(scope="module", params=["roberta", "deberta", "minilm"])

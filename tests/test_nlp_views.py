@@ -7,7 +7,7 @@ import pytest
 import torch
 from texts import make_folder, sentences
 
-from molweight.nlp.pretrained import EncoderRecipe, load_encoder
+from molweight.nlp.pretrained import EncoderConfig, load_encoder
 from molweight.nlp.tokens import IGNORED, layout_of, stored, words_of
 from molweight.nlp.views import Clean, Masked, Ordered, make_batch
 from molweight.training.draws import Draws
@@ -19,7 +19,7 @@ BERT = Masked(share=0.15, hidden=0.8, replaced=0.1)
 def text(request, glue, tmp_path_factory):
     """A store of words of CoLA's sentences, and the layout."""
     folder = make_folder(tmp_path_factory.mktemp(request.param), glue, request.param)
-    recipe = EncoderRecipe(
+    recipe = EncoderConfig(
         name=str(folder), init="pretrained", pooling="first", freeze_embeddings=False, checkpointing=False
     )
     encoder, tokenizer = load_encoder(recipe, seed=0)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 
-from molweight.tapweight.objective_weights import Mixture
+from molweight.tapweight.objective_weights import ObjectiveWeights
 
 
 def test_starts_equal_and_stays_on_the_simplex():
-    mixture = Mixture(names=("a", "b", "c"))
+    mixture = ObjectiveWeights(names=("a", "b", "c"))
     torch.testing.assert_close(mixture.weights(), torch.full((3,), 1 / 3))
     with torch.no_grad():
         mixture.logits.copy_(torch.tensor([5.0, -80.0, 0.1]))
@@ -17,7 +17,7 @@ def test_starts_equal_and_stays_on_the_simplex():
 
 
 def test_gradient_equals_autograd_through_softmax():
-    mixture = Mixture(names=tuple("abcde"), dtype=torch.float64)
+    mixture = ObjectiveWeights(names=tuple("abcde"), dtype=torch.float64)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         mixture.logits.copy_(torch.randn(5, generator=generator))
@@ -28,7 +28,7 @@ def test_gradient_equals_autograd_through_softmax():
 
 
 def test_the_loss_does_not_reach_the_logits_in_level_one():
-    mixture = Mixture(names=("a", "b"))
+    mixture = ObjectiveWeights(names=("a", "b"))
     losses = torch.tensor([1.0, 3.0], requires_grad=True)
     mixture(losses).backward()
     assert mixture.logits.grad is None

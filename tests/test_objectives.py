@@ -19,7 +19,7 @@ from molweight.objectives.contrast import Contrast
 from molweight.objectives.jigsaw import JigsawPuzzle
 from molweight.objectives.reconstruction import Reconstruction, ReversedGradient
 from molweight.tapweight.directional import CentralDifference, ForwardMode
-from molweight.tapweight.functional import frozen_call
+from molweight.tapweight.functional import stateless_call
 from molweight.tapweight.hypergradient import Hypergradient
 from molweight.tapweight.vectors import dot
 
@@ -117,16 +117,16 @@ def test_its_weight_receives_a_hypergradient(objective):
         gamma=1e-2,
     )
     for level in (levels.pretrain, levels.finetune):
-        level.draw()
+        level.next_batch()
     with torch.no_grad():  # away from the corner where both weights are equal
         levels.mixture.logits.copy_(torch.tensor([0.2, -0.1]))
     batch = levels.pretrain.batch
-    v = torch.autograd.grad(levels.weights.loss(levels.weights.draw()), levels.finetune.parameters)
-    u = Hypergradient().through_finetuning(levels, v)
+    v = torch.autograd.grad(levels.weights.loss(levels.weights.next_batch()), levels.finetune.parameters)
+    u = Hypergradient().vjp_level2(levels, v)
     point = tuple(p.detach() for p in theta.parameters())
-    s = ForwardMode()(lambda p: frozen_call(theta, batch, p), point, u)
+    s = ForwardMode()(lambda p: stateless_call(theta, batch, p), point, u)
     gradients = torch.autograd.grad(
-        frozen_call(theta, batch)[0], tuple(theta.parameters()), allow_unused=True
+        stateless_call(theta, batch)[0], tuple(theta.parameters()), allow_unused=True
     )
     expected = dot(*zip(*[(g, d) for g, d in zip(gradients, u, strict=True) if g is not None], strict=True))
     assert s[0].abs() > 1e-6

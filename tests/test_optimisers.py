@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 from molweight.errors import ConfigError
-from molweight.training.optimisers import OPTIMISERS, OptimiserRecipe
+from molweight.training.optimisers import OPTIMISERS, OptimiserConfig
 
 
 def recipe(**options):
-    return OptimiserRecipe(**{"name": "sgd", "lr": 0.5, **options})
+    return OptimiserConfig(**{"name": "sgd", "lr": 0.5, **options})
 
 
 def test_constant():

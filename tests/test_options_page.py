@@ -13,8 +13,8 @@ from molweight.configuration.composition import compose_config
 from molweight.configuration.explanations import arguments_of, field_texts, yaml_comments
 from molweight.configuration.modality import HOMES, find_modality
 from molweight.configuration.options import sections
-from molweight.molecules.specs import DatasetCard
-from molweight.tapweight.horizon import TrainingHorizon
+from molweight.molecules.specs import DatasetSpec
+from molweight.tapweight.horizon import TruncatedInverse
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGE = DOCS / "options.md"
@@ -59,9 +59,9 @@ def test_every_value_of_the_configuration_is_an_option(modality):
 
 
 def test_explanations_come_from_docstrings_fields_and_comments():
-    assert "Lanczos" not in field_texts(TrainingHorizon)["steps"]
-    assert field_texts(TrainingHorizon)["iterations"] == "Hessian products, > 0."
-    assert field_texts(DatasetCard)["path"].startswith("The user's file")
+    assert "Lanczos" not in field_texts(TruncatedInverse)["steps"]
+    assert field_texts(TruncatedInverse)["iterations"] == "Hessian products, > 0."
+    assert field_texts(DatasetSpec)["path"].startswith("The user's file")
     assert arguments_of(
         "Sum.\n\nArgs:\n    a, b: the\n        terms.\n    c: None: no limit.\n\nReturns:\n    d: it."
     ) == {

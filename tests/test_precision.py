@@ -25,7 +25,7 @@ def problem(precision):
 
 
 def gradient(level):
-    level.differentiate(level.draw())
+    level.compute_gradients(level.next_batch())
     level.precision.unscale(level.optimizer)
     return torch.cat([p.grad.flatten() for p in level.parameters])
 
@@ -49,8 +49,8 @@ def test_losses_and_gradients_are_those_of_float32_but_for_rounding(precision, n
 def test_the_hypergradient_is_computed_in_float32(precision):
     rough, exact = problem(precision), problem("float32")
     for levels in (rough, exact):
-        levels.pretrain.draw(), levels.finetune.draw()
-    found = [ESTIMATOR(levels, levels.weights.loss(levels.weights.draw())) for levels in (rough, exact)]
+        levels.pretrain.next_batch(), levels.finetune.next_batch()
+    found = [ESTIMATOR(levels, levels.weights.loss(levels.weights.next_batch())) for levels in (rough, exact)]
     assert torch.equal(*found)
 
 
@@ -70,11 +70,11 @@ def test_an_overflow_in_float16_leaves_the_update_out_and_lowers_the_scale():
     level = problem("float16").pretrain
     level.precision.load_state_dict(level.precision.state_dict() | {"scale": 2.0**80})
     before = [p.clone() for p in level.parameters]
-    level.descend()
+    level.train_step()
     assert all(torch.equal(p, b) for p, b in zip(level.parameters, before, strict=True))
     assert level.precision.state_dict()["scale"] == 2.0**79 and math.isfinite(level.value)
     level.precision.load_state_dict(level.precision.state_dict() | {"scale": 2.0**10})
-    level.descend()
+    level.train_step()
     assert not all(torch.equal(p, b) for p, b in zip(level.parameters, before, strict=True))
 
 

@@ -155,8 +155,8 @@ def load_task():
 
 def test_the_best_epoch_is_chosen_by_logits():
     """Two epochs whose float32 probabilities are all 1; the first ranks well."""
-    from molweight.training.finetune import FinetuneRecipe, finetune
-    from molweight.training.optimisers import OptimiserRecipe
+    from molweight.training.finetune import FinetuneConfig, finetune
+    from molweight.training.optimisers import OptimiserConfig
     from molweight.training.streams import Stream
 
     truth = torch.tensor([[0.0], [0.0], [1.0], [1.0]], dtype=torch.float64)
@@ -174,7 +174,7 @@ def test_the_best_epoch_is_chosen_by_logits():
         load_task(),
         Stream(fetch, torch.arange(4), batch_size=4, seed=0, name="train"),
         lambda: iter([{"targets": truth}]),
-        FinetuneRecipe(epochs=2, batch_size=4, patience=2, optimiser=OptimiserRecipe(name="sgd", lr=0.1)),
+        FinetuneConfig(epochs=2, batch_size=4, patience=2, optimiser=OptimiserConfig(name="sgd", lr=0.1)),
         steps_per_epoch=1,
     )
     assert (found.best_epoch, found.valid) == (1, 1.0)
@@ -188,7 +188,7 @@ def test_the_file_the_page_and_the_leaderboard_rank_like_the_run(tmp_path):
     report, table = json.loads((folder / "report.json").read_text()), read_table(folder / "predictions.csv")
     test = part_of(table, "test")
     ones = np.ones((1, len(test.rows)))
-    assert resampled("roc_auc", test.truth, test.ranked, ones)[0] == pytest.approx(report["test"], abs=1e-12)
+    assert resampled("roc_auc", test.y_true, test.ranked, ones)[0] == pytest.approx(report["test"], abs=1e-12)
     for name, auc in report["test_per_task"].items():
         own = table[(table.part == "test") & table[f"{name}_true"].notna()]
         assert roc_auc_score(own[f"{name}_true"], own[f"{name}_logit"]) == auc

@@ -18,24 +18,24 @@ from molweight.tapweight.batch_norm import SharedBatchNorm, average_statistics, 
 from molweight.tapweight.directional import CentralDifference
 from molweight.tapweight.engines import make_solver
 from molweight.tapweight.hessian import DoubleBackward, GradientDifference
-from molweight.tapweight.horizon import TrainingHorizon
+from molweight.tapweight.horizon import TruncatedInverse
 from molweight.tapweight.hypergradient import Hypergradient
 from molweight.tapweight.inverse import ConjugateGradient
 from molweight.tapweight.processes import (
+    all_gather,
+    all_reduce_mean,
     averaged,
     differ,
     from_all,
-    gathered,
-    leads,
-    mean,
+    is_main_process,
     of_leader,
-    own_share,
     rank,
+    shard,
     whole_batch,
     world_size,
 )
 from molweight.tapweight.random_states import random_states, set_random_states
-from molweight.training.distributed import own_seed, processes, require_same
+from molweight.training.distributed import processes, rank_seed, require_same
 from tests.problems import network_problem
 from tests.several_processes import in_processes
 
@@ -84,7 +84,7 @@ def share_batches(levels):
     for level in (levels.pretrain, levels.finetune, levels.weights):
         batches = level.batches.batches
         level.batches.batches = [
-            {name: own_share(value) for name, value in batch.items()} | {"targets": own_share(batch["y"])}
+            {name: shard(value) for name, value in batch.items()} | {"targets": shard(batch["y"])}
             for batch in batches
         ]
     levels.finetune.task_loss = lambda outputs, batch: (outputs.squeeze(1) - batch["targets"]).square().mean()
@@ -107,7 +107,7 @@ ESTIMATORS = {
     "identity": Hypergradient(),
     "cg": Hypergradient(finetune=ConjugateGradient(), pretrain=ConjugateGradient(iterations=2)),
     "horizon": Hypergradient(
-        finetune=TrainingHorizon(steps=20), hessian=DoubleBackward(), batch_fraction=0.5
+        finetune=TruncatedInverse(steps=20), hessian=DoubleBackward(), batch_fraction=0.5
     ),
     "differences": Hypergradient(
         finetune=ConjugateGradient(),
@@ -123,9 +123,9 @@ def hypergradients():
     found = {}
     for name, estimator in ESTIMATORS.items():
         levels = shared_problem()
-        levels.pretrain.descend()
-        levels.finetune.descend()
-        found[name] = estimator(levels, levels.weights.loss(levels.weights.draw()))
+        levels.pretrain.train_step()
+        levels.finetune.train_step()
+        found[name] = estimator(levels, levels.weights.loss(levels.weights.next_batch()))
     return found
 
 
@@ -153,9 +153,9 @@ def betty_engine():
 def accumulated_validation():
     levels = shared_problem()
     levels.weights.accumulate = 2
-    levels.pretrain.descend()
-    levels.finetune.descend()
-    return ESTIMATORS["identity"](levels, levels.weights.loss(levels.weights.draw()))
+    levels.pretrain.train_step()
+    levels.finetune.train_step()
+    return ESTIMATORS["identity"](levels, levels.weights.loss(levels.weights.next_batch()))
 
 
 @finding
@@ -175,8 +175,8 @@ def batch_norm_and_its_derivatives():
 
     def loss(values):
         named = dict(zip(dict(net.named_parameters()), values, strict=True))
-        outputs = torch.func.functional_call(net, named, (own_share(x),))
-        return averaged((outputs - own_share(y)).pow(3).mean())
+        outputs = torch.func.functional_call(net, named, (shard(x),))
+        return averaged((outputs - shard(y)).pow(3).mean())
 
     value = loss(parameters)
     slope = torch.autograd.grad(value, parameters, create_graph=True)
@@ -191,8 +191,8 @@ def batch_norm_and_its_derivatives():
         "value": value.detach(),
         "evaluated": evaluated.detach(),
         "tangent": tangent,
-        "slope": mean(tuple(g.detach() for g in slope)),
-        "product": mean(product),
+        "slope": all_reduce_mean(tuple(g.detach() for g in slope)),
+        "product": all_reduce_mean(product),
     }
 
 
@@ -202,10 +202,10 @@ def statistics_of_every_share():
     torch.set_default_dtype(torch.float64)
     net, x = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Tanh()), torch.randn(8, 3) + 2
     torch.set_default_dtype(torch.float32)
-    halves = [x[0::2], x[1::2]] if world_size() == 1 else [own_share(x)]
+    halves = [x[0::2], x[1::2]] if world_size() == 1 else [shard(x)]
     loss = averaged(sum(net(half).pow(3).sum() for half in halves) / len(halves))
     slope = torch.autograd.grad(loss, tuple(net.parameters()))
-    return [loss.detach(), *mean(slope)]
+    return [loss.detach(), *all_reduce_mean(slope)]
 
 
 @finding
@@ -213,11 +213,15 @@ def gathering_twice_differentiated():
     """A loss in which every sample meets every other: value, gradient, second derivative."""
     x = torch.randn(6, 3, dtype=torch.float64)
     w = torch.randn(3, 3, dtype=torch.float64, requires_grad=True)
-    all_of = whole_batch(own_share(x) @ w)
+    all_of = whole_batch(shard(x) @ w)
     loss = torch.logsumexp(all_of @ all_of.T, dim=1).mean()
     (slope,) = torch.autograd.grad(loss, w, create_graph=True)
     (second,) = torch.autograd.grad(slope.square().sum() if world_size() == 1 else _square(slope), w)
-    return {"loss": loss.detach(), "slope": mean((slope.detach(),)), "second": mean((second,))}
+    return {
+        "loss": loss.detach(),
+        "slope": all_reduce_mean((slope.detach(),)),
+        "second": all_reduce_mean((second,)),
+    }
 
 
 def _square(slope):
@@ -232,11 +236,11 @@ def contrasts():
     for kind in ("l2", "ntxent"):
         objective = Contrast(kind=kind)
         objective.attach(5, None, 0)
-        views = {name: own_share(torch.randn(8, 5)) for name in ("plain", "masked")}
+        views = {name: shard(torch.randn(8, 5)) for name in ("plain", "masked")}
         found.append(averaged(objective.loss(views, {})).detach())
     text = Contrastive()
     text.head = nn.Linear(5, 5)
-    states = [own_share(torch.randn(8, 3, 5)) for _ in range(2)]
+    states = [shard(torch.randn(8, 3, 5)) for _ in range(2)]
     found.append(averaged(text.loss(None, states, {})).detach())
     torch.set_default_dtype(torch.float32)
     return found
@@ -253,9 +257,7 @@ def means_over_what_is_chosen():
     labels = torch.full((4, 4), -100)
     labels[0, :3], labels[2, :2], labels[1, 1:] = 4, 2, 1
     batches = [labels, torch.where(torch.arange(4)[:, None] % 2 == 0, labels, -100)]
-    found = [
-        averaged(objective.loss(encoder, [own_share(states)], {"labels": own_share(one)})) for one in batches
-    ]
+    found = [averaged(objective.loss(encoder, [shard(states)], {"labels": shard(one)})) for one in batches]
     torch.set_default_dtype(torch.float32)
     return [one.detach() for one in found]
 
@@ -269,10 +271,10 @@ def balances():
         net, balance = nn.Linear(4, 3).double(), make_balance(name, 3).double()
         heads = nn.Linear(3, 3).double()
         x = torch.randn(8, 4, dtype=torch.float64)
-        losses = averaged(heads(torch.tanh(net(own_share(x)))).square().mean(dim=0))
+        losses = averaged(heads(torch.tanh(net(shard(x)))).square().mean(dim=0))
         parameters = (*net.parameters(), *heads.parameters(), *balance.parameters())
         weights = balance.backward(losses, parameters, tuple(net.parameters()))
-        slopes = mean(tuple(p.grad for p in parameters))
+        slopes = all_reduce_mean(tuple(p.grad for p in parameters))
         found[name] = [weights.detach().double(), *slopes]
     return found
 
@@ -280,18 +282,18 @@ def balances():
 def sums():
     """Means are those of all, bit for bit the same everywhere; disagreement is seen."""
     own = torch.arange(7.0) * (rank() + 1) + 0.1
-    (found,) = mean((own,))
-    everyone = gathered(own)
+    (found,) = all_reduce_mean((own,))
+    everyone = all_gather(own)
     assert torch.equal(found, (everyone[0] + everyone[1]) / 2)
     assert torch.equal(of_leader(own, torch.device("cpu")), everyone[0])
-    assert from_all(rank() + 5, torch.device("cpu")) == [5, 6] and leads() == (rank() == 0)
-    assert torch.equal(gathered(found)[0], gathered(found)[1]) and not differ((found,))
+    assert from_all(rank() + 5, torch.device("cpu")) == [5, 6] and is_main_process() == (rank() == 0)
+    assert torch.equal(all_gather(found)[0], all_gather(found)[1]) and not differ((found,))
     moved = found.clone()
     moved[[0, 1]] = moved[[1, 0]] if rank() else moved[[0, 1]]
-    assert differ((found, moved)) and mean(()) == ()
+    assert differ((found, moved)) and all_reduce_mean(()) == ()
     require_same(make_balance("gradnorm", 3), "its state, which holds more than tensors")
-    (half,) = mean((own.half(),))
-    assert torch.equal(half, gathered(own.half()).float().mean(dim=0).half())
+    (half,) = all_reduce_mean((own.half(),))
+    assert torch.equal(half, all_gather(own.half()).float().mean(dim=0).half())
 
 
 def statistics_of_a_share():
@@ -301,7 +303,7 @@ def statistics_of_a_share():
     alone = [deepcopy(layer) for _ in range(2)]
     for number, one in enumerate(alone):
         one(x[number::2])
-    layer(own_share(x))
+    layer(shard(x))
     assert differ(tuple(layer.buffers()))
     average_statistics(layer)
     expected = (alone[0].running_var + alone[1].running_var) / 2
@@ -311,7 +313,7 @@ def statistics_of_a_share():
 
 def random_numbers():
     """Each draws its own dropout, and goes on with its own after a checkpoint."""
-    torch.manual_seed(own_seed(3))
+    torch.manual_seed(rank_seed(3))
     kept = random_states(torch.device("cpu"))
     drawn = torch.rand(4)
     assert len(kept) == 2 and differ((drawn,))

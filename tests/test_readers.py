@@ -19,8 +19,8 @@ from rdkit import Chem
 from molweight.errors import DataError
 from molweight.inference.requests import requests
 from molweight.molecules.corpora import load_corpus
-from molweight.molecules.readers import Misshapen, Source, open_table
-from molweight.molecules.specs import CorpusCard
+from molweight.molecules.readers import MalformedRow, Source, open_table
+from molweight.molecules.specs import CorpusSpec
 from molweight.molecules.table_rows import MOST_NOTES
 
 
@@ -36,9 +36,9 @@ def opened(source: Source, kind: str | None = None) -> tuple[list[str], list[obj
     return table.names, [cells for _, cells in table.rows], table.notes
 
 
-def asked(source: Source, **options: str) -> list[str]:
+def queries(source: Source, **options: str) -> list[str]:
     """What predict is asked for, reasons in the place of rows that cannot be told apart."""
-    return [one.reason if isinstance(one, Misshapen) else one for one in requests(source, **options)]
+    return [one.reason if isinstance(one, MalformedRow) else one for one in requests(source, **options)]
 
 
 def pipe(monkeypatch: pytest.MonkeyPatch, text: str | bytes) -> str:
@@ -66,7 +66,7 @@ def pipe(monkeypatch: pytest.MonkeyPatch, text: str | bytes) -> str:
 def test_a_quote_that_is_never_closed_is_an_error_with_its_line(tmp_path: Path, text: str, line: int) -> None:
     for name, content in (("t.csv", text), ("t.tsv", text.replace(",", "\t"))):
         path = write(tmp_path, content, name)
-        for read in (asked, lambda path: read_table(path, targets=())):
+        for read in (queries, lambda path: read_table(path, targets=())):
             with pytest.raises(DataError, match=rf"t\..sv, line {line}: .*never closed"):
                 read(path)
 
@@ -101,7 +101,7 @@ def test_a_cell_that_is_too_long_names_its_line(tmp_path: Path) -> None:
     for cell in ("C" * 200_000, '"' + "C" * 200_000 + '"'):
         path = write(tmp_path, f"smiles,y\nC,1\n{cell},2\nCC,3\n")
         with pytest.raises(DataError, match=r"line 3: a cell that begins here does not end .* limit"):
-            asked(path)
+            queries(path)
 
 
 # Header and blank lines
@@ -110,15 +110,15 @@ def test_a_cell_that_is_too_long_names_its_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.smi"])
 def test_a_molecule_is_no_header(tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture) -> None:
     path = write(tmp_path, "\nCCO\nCCN\n", name)
-    assert asked(path) == list(read_table(path, targets=())["smiles"]) == ["", "CCO", "CCN"]
+    assert queries(path) == list(read_table(path, targets=())["smiles"]) == ["", "CCO", "CCN"]
     assert ("no header: its first row, 'CCO', is a molecule" in caplog.text) == (name != "t.smi")
-    assert asked(write(tmp_path, "structure\nCCO\n")) == ["CCO"]
+    assert queries(write(tmp_path, "structure\nCCO\n")) == ["CCO"]
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.tsv"])
 def test_several_columns_without_a_header_are_refused(tmp_path: Path, name: str) -> None:
     path = write(tmp_path, "CCO,1.5\nCCN,2.5\n".replace(",", "," if name == "t.csv" else "\t"), name)
-    for read in (asked, read_table):
+    for read in (queries, read_table):
         with pytest.raises(
             DataError, match="'CCO' is a molecule: if the first row is no header, add one above it"
         ):
@@ -127,7 +127,7 @@ def test_several_columns_without_a_header_are_refused(tmp_path: Path, name: str)
     with pytest.raises(DataError, match="'CCO' is a molecule: if the first row is no header"):
         read_table(frame)
     with pytest.raises(DataError, match=r"one column, whose name 'CCO' is a molecule: .* header=None"):
-        asked(frame[["CCO"]])
+        queries(frame[["CCO"]])
 
 
 def test_columns_may_be_called_like_molecules(tmp_path: Path) -> None:
@@ -149,13 +149,13 @@ def test_six_lines_are_six_rows(
     text = (header + "\n".join(SIX)).replace("\n", end)
     for last in ("", end):
         source = pipe(monkeypatch, text + last) if name == "-" else write(tmp_path, text + last, name)
-        assert [one.strip() for one in asked(source)] == [one.strip() for one in SIX]
+        assert [one.strip() for one in queries(source)] == [one.strip() for one in SIX]
 
 
 def test_a_blank_line_at_the_end_is_a_row_of_a_list(tmp_path: Path) -> None:
     """Only what ends the last line is none."""
     for name in ("t.smi", "t.csv"):
-        assert asked(write(tmp_path, "smiles\nCCO\n\n", name)) == ["CCO", ""]
+        assert queries(write(tmp_path, "smiles\nCCO\n\n", name)) == ["CCO", ""]
 
 
 def test_a_blank_line_of_several_columns_is_no_row_and_said(tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ def test_a_blank_line_of_several_columns_is_no_row_and_said(tmp_path: Path) -> N
 
 def test_blank_lines_of_a_corpus_are_excluded_rows(tmp_path: Path) -> None:
     path = write(tmp_path, "CCO\n\nCCN\n", "t.smi")
-    corpus = load_corpus(CorpusCard(name="file", path=str(path)), task_smiles=())
+    corpus = load_corpus(CorpusSpec(name="file", path=str(path)), task_smiles=())
     assert corpus.n_rows == 3 and corpus.rows.tolist() == [0, 2]
     assert [(item.row, item.status, item.reason) for item in corpus.excluded] == [(1, "invalid", "empty")]
 
@@ -186,7 +186,7 @@ def test_blank_lines_of_a_corpus_are_excluded_rows(tmp_path: Path) -> None:
     ],
 )
 def test_the_format_of_a_pipe_is_seen(monkeypatch: pytest.MonkeyPatch, text: str, rows: list[str]) -> None:
-    assert asked(pipe(monkeypatch, text)) == rows
+    assert queries(pipe(monkeypatch, text)) == rows
 
 
 # SD files
@@ -225,7 +225,7 @@ def test_what_an_sd_file_leaves_open_is_noted_with_its_record(tmp_path: Path) ->
 def test_two_structures_in_a_record_are_no_row(tmp_path: Path) -> None:
     text = record("CCO", "> <y>\n1.5\n\n").replace("$$$$\n", "") + record("C", "> <y>\n2\n\n")
     path = write(tmp_path, text + record("CC", "> <y>\n3\n\n"), "t.sdf")
-    assert asked(path) == ["two structures in one record", "CC"]
+    assert queries(path) == ["two structures in one record", "CC"]
     with pytest.raises(DataError, match=r"line 1: two structures in one record; put a line \$\$\$\$ between"):
         read_table(path)
 
@@ -266,12 +266,12 @@ def test_what_is_no_text_is_said(
 ) -> None:
     for source in (*(write(tmp_path, content, name) for name in ("t.csv", "t.smi", "t.sdf")), "-"):
         with pytest.raises(DataError, match=f"is {words}"):
-            asked(pipe(monkeypatch, content) if source == "-" else source)
+            queries(pipe(monkeypatch, content) if source == "-" else source)
 
 
 def test_a_packed_pipe_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DataError, match="standard input is packed with gzip: unpack it"):
-        asked(pipe(monkeypatch, gzip.compress(b"CCO\n")))
+        queries(pipe(monkeypatch, gzip.compress(b"CCO\n")))
 
 
 def test_what_is_no_utf8_names_its_line_in_every_kind_of_lines(
@@ -281,7 +281,7 @@ def test_what_is_no_utf8_names_its_line_in_every_kind_of_lines(
         content = b"smiles,name" + end + "C,é".encode() + end + b"CC,\xe9" + end
         for source in (write(tmp_path, content), "-"):
             with pytest.raises(DataError, match="line 3: not UTF-8"):
-                asked(pipe(monkeypatch, content) if source == "-" else source)
+                queries(pipe(monkeypatch, content) if source == "-" else source)
 
 
 # Separators and decimal commas
@@ -350,7 +350,7 @@ def test_a_number_with_two_readings_is_refused(tmp_path: Path, cells: str, reaso
     path = write(tmp_path, f"smiles;y;z\n{rows}\n")
     with pytest.raises(DataError, match=reason):
         read_table(path)
-    assert asked(path) == ["CCO", "CCO"]  # which needs no numbers
+    assert queries(path) == ["CCO", "CCO"]  # which needs no numbers
 
 
 def test_points_of_a_semicolon_file_are_points(tmp_path: Path) -> None:
@@ -378,10 +378,10 @@ def test_decimals_are_numbers_and_bytes_are_text(tmp_path: Path) -> None:
     )
     for source in both(tmp_path, frame):
         table = read_table(source)
-        assert table["smiles"].tolist() == ["CCO", r"\xff", "C"] == asked(source)
+        assert table["smiles"].tolist() == ["CCO", r"\xff", "C"] == queries(source)
         assert table["y"].tolist()[::2] == [1.5, -0.1] and table["y"].isna().tolist() == [False, True, False]
         assert table["z"].iloc[0] == 2
-    assert asked([b"CCO", "C"]) == ["CCO", "C"]  # type: ignore[list-item]
+    assert queries([b"CCO", "C"]) == ["CCO", "C"]  # type: ignore[list-item]
     with pytest.raises(DataError, match="is not a number"):
         read_table(pd.DataFrame({"smiles": ["C"], "y": [Decimal("sNaN")]}))
 
@@ -393,13 +393,13 @@ def test_an_index_that_holds_the_smiles_is_a_column(tmp_path: Path, name: str | 
         table = read_table(source, smiles_column=name or "smiles")
         assert table["smiles"].tolist() == ["CCO", "bad", "C"] and table["y"].tolist() == [1, 2, 3]
         assert open_table(source).notes == ["the SMILES are those of its index"]
-        assert asked(source, smiles_column=name or "smiles") == ["CCO", "bad", "C"]
+        assert queries(source, smiles_column=name or "smiles") == ["CCO", "bad", "C"]
 
 
 def test_a_level_of_an_index_may_hold_the_smiles(tmp_path: Path) -> None:
     index = pd.MultiIndex.from_tuples([("a", "CCO"), ("b", "CCN")], names=["id", "smiles"])
     for source in both(tmp_path, pd.DataFrame({"y": [1.0, 2.0]}, index=index)):
-        assert sorted(open_table(source).names) == ["smiles", "y"] and asked(source) == ["CCO", "CCN"]
+        assert sorted(open_table(source).names) == ["smiles", "y"] and queries(source) == ["CCO", "CCN"]
 
 
 def test_a_column_of_smiles_goes_before_an_index(tmp_path: Path) -> None:

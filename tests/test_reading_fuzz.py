@@ -12,7 +12,7 @@ from frames import read_table
 from rdkit import Chem, rdBase
 
 from molweight.errors import DataError
-from molweight.molecules.readers import Misshapen, open_table
+from molweight.molecules.readers import MalformedRow, open_table
 from molweight.molecules.table_rows import MOST_NOTES
 
 COUNTS = [300, pytest.param(20_000, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])]  # files
@@ -83,7 +83,7 @@ def test_delimited_text_is_what_pandas_reads(count: int, tmp_path: Path) -> None
         header, *theirs = rows_of_pandas(path, separator, columns)
         assert header[:columns] == table.names and len(ours) == len(theirs), (number, text)
         for (_, cells), row in zip(ours, theirs, strict=True):
-            if not isinstance(cells, Misshapen):
+            if not isinstance(cells, MalformedRow):
                 found = [str(cell).strip() for cell in cells]
                 assert found == row[:columns] and not any(row[columns:]), (number, text)
                 rows += 1
@@ -183,7 +183,7 @@ def test_structures_and_properties_are_what_rdkit_reads(count: int, tmp_path: Pa
         ours = list(table.rows)
         assert len(ours) == len(theirs), (number, text)
         for (record, cells), expected in zip(ours, theirs, strict=True):
-            if not isinstance(cells, Misshapen) and expected is not None:
+            if not isinstance(cells, MalformedRow) and expected is not None:
                 properties = dict(zip(table.names[1:], cells[1:], strict=True))
                 there = {name: value for name, value in properties.items() if value or name in expected[1]}
                 if cells[0] == expected[0] and there == expected[1]:
@@ -191,6 +191,6 @@ def test_structures_and_properties_are_what_rdkit_reads(count: int, tmp_path: Pa
                     continue
             notes = [note for note in table.notes if note.startswith(f"record {record}: ")]
             reported = notes or len(table.notes) > MOST_NOTES
-            assert isinstance(cells, Misshapen) or reported, (number, record, text, cells, expected)
+            assert isinstance(cells, MalformedRow) or reported, (number, record, text, cells, expected)
             asides += 1
     assert same > count and 0 < asides < same / 4

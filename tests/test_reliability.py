@@ -221,15 +221,15 @@ def test_nine_errors_promise_ninety_percent():
 def test_similarity_is_rdkits_to_the_nearest(regression):
     lines = (regression / "training.smi").read_text().splitlines()
     training = [line.split()[0] for line in lines]
-    asked = [
+    queries = [
         "CCO",
         "OC(=O)c1ccccc1",
         training[5],
         Chem.MolToSmiles(Chem.MolFromSmiles(training[9]), doRandom=True),
     ]
-    table = predict(regression, asked, similarity=True)
+    table = predict(regression, queries, similarity=True)
     bits = [AllChem.GetMorganFingerprintAsBitVect(Chem.MolFromSmiles(one), 2, 2048) for one in training]
-    for text, found in zip(asked, table.similarity, strict=True):
+    for text, found in zip(queries, table.similarity, strict=True):
         own = AllChem.GetMorganFingerprintAsBitVect(Chem.MolFromSmiles(text), 2, 2048)
         assert found == pytest.approx(max(DataStructs.TanimotoSimilarity(own, one) for one in bits))
     assert table.similarity.iloc[2] == table.similarity.iloc[3] == 1.0

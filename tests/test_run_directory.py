@@ -125,16 +125,16 @@ def test_a_record_that_cannot_be_written_is_a_sentence(tmp_path):
 
 def test_a_run_goes_on_with_its_own_data_only(tmp_path):
     run = opened(tmp_path / "run")
-    run.claim_data({"labelled": "a", "corpus": "b", "backbone.init": None})
-    opened(run.path).claim_data({"labelled": "a", "corpus": "b", "backbone.init": None})
+    run.verify_data_fingerprint({"labelled": "a", "corpus": "b", "backbone.init": None})
+    opened(run.path).verify_data_fingerprint({"labelled": "a", "corpus": "b", "backbone.init": None})
     with pytest.raises(DataError, match=r"other data \(backbone\.init\)"):
-        opened(run.path).claim_data({"labelled": "a", "corpus": "b", "backbone.init": "d"})
+        opened(run.path).verify_data_fingerprint({"labelled": "a", "corpus": "b", "backbone.init": "d"})
     with pytest.raises(DataError, match=r"began with other data \(corpus\): bring them back") as caught:
-        opened(run.path).claim_data({"labelled": "a", "corpus": "c"})
+        opened(run.path).verify_data_fingerprint({"labelled": "a", "corpus": "c"})
     assert caught.value.exit_code == 5
     (run.path / "data.json").write_text("{")
     with pytest.raises(DataError, match=r"data\.json cannot be read"):
-        run.claim_data({"labelled": "a", "corpus": "b"})
+        run.verify_data_fingerprint({"labelled": "a", "corpus": "b"})
 
 
 # One process at a time

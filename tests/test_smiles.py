@@ -16,7 +16,7 @@ from rdkit import Chem, rdBase
 from rdkit.Chem import rdDistGeom
 
 from molweight.molecules import smiles as module
-from molweight.molecules.corpora import CorpusCard, load_corpus
+from molweight.molecules.corpora import CorpusSpec, load_corpus
 from molweight.molecules.datasets import load_dataset
 from molweight.molecules.drawing import draw
 from molweight.molecules.readers import open_rows
@@ -28,7 +28,7 @@ from molweight.molecules.smiles import (
     smiles_of,
     split_name,
 )
-from molweight.molecules.specs import DatasetCard
+from molweight.molecules.specs import DatasetSpec
 from molweight.molecules.standardise import Standardisation, input_atoms, standard_smiles
 
 IBUPROFEN = "CC(C)Cc1ccc(cc1)C(C)C(=O)O"
@@ -189,11 +189,11 @@ def test_atom_maps_are_removed_from_molecules_of_other_sources(tmp_path: Path) -
 def test_one_molecule_with_and_without_maps_is_one_sample(tmp_path: Path) -> None:
     path = tmp_path / "mine.csv"
     path.write_text("smiles,y\nCCO,1\n[CH3:1][CH2:2][OH:3],1\nc1ccccc1,2\n[OH:9][CH2:8]C,3\n")
-    data = load_dataset(DatasetCard(name="mine", path=str(path)))
+    data = load_dataset(DatasetSpec(name="mine", path=str(path)))
     assert data.smiles == ["CCO", "CCO", "c1ccccc1", "CCO"]
     assert [(one.row, one.first_row) for one in data.duplicates] == [(1, 0), (3, 0)]
     given = ["[CH3:1][CH2:2][OH:3]", "[CH3:4]C"]
-    corpus = load_corpus(CorpusCard(name="task"), task_smiles=given, exclude=lambda: {flat("CCO")})
+    corpus = load_corpus(CorpusSpec(name="task"), task_smiles=given, exclude=lambda: {flat("CCO")})
     assert corpus.smiles == ["CC"]
 
 

@@ -10,12 +10,12 @@ import torch
 from problems import network_problem
 
 from molweight.errors import ConfigError, DivergedError
-from molweight.tapweight.averaging import AveragingRecipe
+from molweight.tapweight.averaging import AveragingConfig
 from molweight.tapweight.betty_solver import find_betty
 from molweight.tapweight.directional import CentralDifference, ForwardMode
 from molweight.tapweight.engines import make_solver
 from molweight.tapweight.hessian import GradientDifference
-from molweight.tapweight.horizon import TrainingHorizon
+from molweight.tapweight.horizon import TruncatedInverse
 from molweight.tapweight.hypergradient import Hypergradient
 from molweight.tapweight.inverse import ConjugateGradient, Neumann
 from molweight.tapweight.solver import NativeSolver, Unroll
@@ -180,7 +180,7 @@ class Bomb:
 DEFAULTS = {
     "difference": Hypergradient(directional=CentralDifference()),
     "both": Hypergradient(
-        finetune=TrainingHorizon(steps=10, iterations=3), pretrain=TrainingHorizon(steps=10, iterations=3)
+        finetune=TruncatedInverse(steps=10, iterations=3), pretrain=TruncatedInverse(steps=10, iterations=3)
     ),
     "first order": Hypergradient(
         finetune=Neumann(iterations=3),
@@ -199,17 +199,17 @@ def test_level_three_changes_nothing_when_it_fails(monkeypatch, engine, preset, 
     levels = network_problem(1)
     levels.finetune.optimizer = torch.optim.AdamW(levels.finetune.parameters, lr=1e-3)
     levels.finetune.scheduler = None
-    solver = make_solver(engine, levels, DEFAULTS[preset], averaging=AveragingRecipe())
+    solver = make_solver(engine, levels, DEFAULTS[preset], averaging=AveragingConfig())
     solver.step()
     reached, before = [], {}
-    product = Hypergradient.through_finetuning
+    product = Hypergradient.vjp_level2
 
     def armed(self, levels, v):
         reached.append(Bomb(getattr(levels, level).module, monkeypatch, after, what))
         before.update(state(levels), random=torch.get_rng_state(), sums=copy.deepcopy(solver.averaging.sums))
         return product(self, levels, v)
 
-    monkeypatch.setattr(Hypergradient, "through_finetuning", armed)
+    monkeypatch.setattr(Hypergradient, "vjp_level2", armed)
     try:
         solver.step()
     except (KeyboardInterrupt, RuntimeError, DivergedError) as error:
@@ -228,19 +228,19 @@ def test_averages_accumulation_and_first_order_products_agree_between_engines(en
     levels = network_problem(3, clip=1.0)
     levels.weights.accumulate = 2
     chosen = Hypergradient(
-        finetune=TrainingHorizon(steps=10, iterations=3),
+        finetune=TruncatedInverse(steps=10, iterations=3),
         hessian=GradientDifference(),
         batch_fraction=0.5,
         directional_batches=2,
     )
     solver = make_solver(
-        engine, levels, chosen, unroll=Unroll(every=4, pretrain=2), averaging=AveragingRecipe()
+        engine, levels, chosen, unroll=Unroll(every=4, pretrain=2), averaging=AveragingConfig()
     )
     records = [solver.step() for _ in range(6)]
     assert records[0].snr is None and all(record.snr > 0 for record in records[1:])
     reference = network_problem(3, clip=1.0)
     reference.weights.accumulate = 2
-    native = NativeSolver(reference, chosen, unroll=Unroll(every=4, pretrain=2), averaging=AveragingRecipe())
+    native = NativeSolver(reference, chosen, unroll=Unroll(every=4, pretrain=2), averaging=AveragingConfig())
     expected = [native.step() for _ in range(6)]
     assert [r.weights for r in records] == [r.weights for r in expected]
     assert [r.hypergradient for r in records] == [r.hypergradient for r in expected]
@@ -258,7 +258,7 @@ def test_accumulated_batches_give_the_gradient_of_their_mean():
     ]
     values = [levels.weights.loss(batch).item() for batch in (first, second)]
     levels.weights.accumulate = 2
-    loss = levels.weights.loss(levels.weights.draw())
+    loss = levels.weights.loss(levels.weights.next_batch())
     assert loss.item() == pytest.approx(sum(values) / 2)
     found = torch.autograd.grad(loss, levels.finetune.parameters)
     for f, a, b in zip(found, *single, strict=True):
@@ -270,11 +270,11 @@ def test_state_holds_the_average():
         found = [solver.step().as_dict() for _ in range(3)]
         return [{k: v for k, v in record.items() if k != "seconds"} for record in found]
 
-    first = NativeSolver(network_problem(6), Hypergradient(), averaging=AveragingRecipe())
+    first = NativeSolver(network_problem(6), Hypergradient(), averaging=AveragingConfig())
     for _ in range(3):
         first.step()
     saved = copy.deepcopy(first.state_dict())
     expected = following(first)
-    second = NativeSolver(network_problem(6), Hypergradient(), averaging=AveragingRecipe())
+    second = NativeSolver(network_problem(6), Hypergradient(), averaging=AveragingConfig())
     second.load_state_dict(saved)
     assert following(second) == expected

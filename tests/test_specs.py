@@ -12,7 +12,7 @@ import yaml
 
 from molweight.errors import ConfigError
 from molweight.molecules.datasets import load_dataset
-from molweight.molecules.specs import CorpusCard, DatasetCard
+from molweight.molecules.specs import CorpusSpec, DatasetSpec
 from molweight.molecules.table import read_table
 from molweight.utils.files import sha256_file
 
@@ -39,8 +39,8 @@ def keys(group: str, name: str) -> dict[str, Any]:
     return content
 
 
-def card(name: str) -> DatasetCard:
-    return DatasetCard(**keys("dataset", name))
+def card(name: str) -> DatasetSpec:
+    return DatasetSpec(**keys("dataset", name))
 
 
 def test_every_set_has_a_card() -> None:
@@ -50,8 +50,8 @@ def test_every_set_has_a_card() -> None:
 @pytest.mark.parametrize("name", names("dataset"))
 def test_dataset_cards_have_every_key_and_no_other(name: str) -> None:
     content = keys("dataset", name)
-    assert list(content) == [field.name for field in fields(DatasetCard)]
-    built = DatasetCard(**content)
+    assert list(content) == [field.name for field in fields(DatasetSpec)]
+    built = DatasetSpec(**content)
     assert built.name == name
     assert built.description.endswith((".", "?"))
     assert built.path is None
@@ -66,10 +66,10 @@ def test_dataset_cards_have_every_key_and_no_other(name: str) -> None:
 @pytest.mark.parametrize("name", names("corpus"))
 def test_corpus_cards(name: str) -> None:
     content = keys("corpus", name)
-    assert list(content) == [field.name for field in fields(CorpusCard)]
+    assert list(content) == [field.name for field in fields(CorpusSpec)]
     if name == "file":
         content["path"] = "mine.smi"
-    assert CorpusCard(**content).name == name
+    assert CorpusSpec(**content).name == name
 
 
 @pytest.mark.parametrize("name", names("split"))
@@ -162,21 +162,21 @@ def test_files_in_the_form_of_deepchem_load(name: str, tmp_path: Path) -> None:
 )
 def test_contradictions_are_named(options: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence) as caught:
-        DatasetCard(name="x", **options)
+        DatasetSpec(name="x", **options)
     assert caught.value.exit_code == 2
 
 
 def test_csv_takes_any_table_and_no_row_index(tmp_path: Path) -> None:
     path = tmp_path / "mine.csv"
     path.write_text(",SMILES,name,y\n0,C,methane,1\n1,CC,ethane,2.5\n")
-    data = load_dataset(DatasetCard(**{**keys("dataset", "csv"), "path": str(path)}))
+    data = load_dataset(DatasetSpec(**{**keys("dataset", "csv"), "path": str(path)}))
     assert (data.target_names, data.task_type, data.units) == (["y"], "regression", None)
 
 
 def test_numbers_are_accepted_as_column_names() -> None:
-    assert DatasetCard(name="x", targets=[1], smiles_column=0).targets == ("1",)  # type: ignore
+    assert DatasetSpec(name="x", targets=[1], smiles_column=0).targets == ("1",)  # type: ignore
 
 
 def test_unknown_keyword() -> None:
     with pytest.raises(TypeError, match="smile_column"):
-        DatasetCard(name="x", smile_column="s")  # type: ignore[call-arg]
+        DatasetSpec(name="x", smile_column="s")  # type: ignore[call-arg]

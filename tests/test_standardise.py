@@ -13,7 +13,7 @@ from molweight.config import load_config
 from molweight.molecules.datasets import load_dataset
 from molweight.molecules.render import render
 from molweight.molecules.smiles import InvalidSmilesError, canonical, parse
-from molweight.molecules.specs import DatasetCard
+from molweight.molecules.specs import DatasetSpec
 from molweight.molecules.standardise import AS_GIVEN, Standardisation, standard_smiles
 
 ALL = Standardisation(cleanup=True, largest_fragment=True, uncharge=True)
@@ -73,7 +73,7 @@ def test_what_is_no_molecule_stays_invalid() -> None:
 def test_salts_of_one_molecule_become_duplicates(tmp_path: Path) -> None:
     table = tmp_path / "salts.csv"
     table.write_text("smiles,y\n[Na+].CC(=O)[O-],1.5\nCC(=O)O,2.5\nCCO,3.5\n")
-    card = DatasetCard(name="csv", path=str(table), targets=["y"], smiles_column="smiles")
+    card = DatasetSpec(name="csv", path=str(table), targets=["y"], smiles_column="smiles")
     assert load_dataset(card).n_duplicates == 0
     found = load_dataset(card, standardise=ALL)
     assert found.smiles == ["CC(=O)O", "CC(=O)O", "CCO"] and found.n_conflicting == 1

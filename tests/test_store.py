@@ -322,7 +322,7 @@ def test_a_store_that_appears_meanwhile_is_taken_not_set_aside(
 
     monkeypatch.setattr(PictureStore, "__init__", open_late)
     aside: list[Path] = []
-    monkeypatch.setattr(module, "set_aside", aside.append)
+    monkeypatch.setattr(module, "quarantine", aside.append)
     check(build(texts, tmp_path), texts)
     assert aside == [] and [path.name for path in tmp_path.iterdir()] == [RAW.digest(texts)]
 

@@ -44,7 +44,7 @@ from molweight.stages.steps import resume
 from molweight.tapweight.hypergradient import Hypergradient
 from molweight.tapweight.solver import NativeSolver
 from molweight.training.checkpoint import load_checkpoint, save_checkpoint
-from molweight.training.optimisers import OptimiserRecipe
+from molweight.training.optimisers import OptimiserConfig
 from molweight.utils.tensor_files import load_tensors
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -92,7 +92,7 @@ def continued_with_other_options(folder):
 
 
 def continued_with_data(folder):
-    RunDirectory(folder).claim_data({"labelled": "a"})
+    RunDirectory(folder).verify_data_fingerprint({"labelled": "a"})
 
 
 READERS = {
@@ -242,7 +242,7 @@ def test_no_value_of_a_checkpoint_ends_in_a_traceback(tmp_path, optimiser, every
     """Whatever stands at one place: a sentence before the run goes on, or a run that goes on or diverges."""
 
     def fresh():
-        recipe = OptimiserRecipe(name=optimiser, lr=1e-3, warmup=0.5)
+        recipe = OptimiserConfig(name=optimiser, lr=1e-3, warmup=0.5)
         levels = network_problem()
         for level in (levels.pretrain, levels.finetune, levels.weights):
             level.optimizer, level.scheduler = recipe.build(level.parameters, steps=9)

@@ -10,7 +10,7 @@ import torch
 
 from molweight.errors import DataError
 from molweight.training.streams import Stream
-from molweight.training.workers import Handover, Workers
+from molweight.training.workers import DeviceTransfer, Workers
 
 PATIENCE = 30  # seconds until a test that waits for a thread fails
 
@@ -219,8 +219,8 @@ def test_a_batch_is_finished_in_the_worker_for_a_cpu():
         threads.append(threading.current_thread())
         return {**batch, "drawn": batch["drawn"] + 1}
 
-    handover = Handover(device=torch.device("cpu"), finish=finish)
+    transfer = DeviceTransfer(device=torch.device("cpu"), finish=finish)
     with Workers(1) as workers:
-        batch = stream(workers=workers, handover=handover).next()
+        batch = stream(workers=workers, transfer=transfer).next()
     assert torch.equal(batch["drawn"], stream().next()["drawn"] + 1)
     assert threading.current_thread() not in threads

@@ -21,7 +21,7 @@ from molweight.nlp.config import MODALITY as TEXT
 from molweight.run import main
 from molweight.sweeps.options import asks_for_sweep
 from molweight.sweeps.plan import LONGEST, plan_sweep
-from molweight.sweeps.sweep import Ending, Endings, ended
+from molweight.sweeps.sweep import Endings, JobResult, ended
 from molweight.sweeps.table import table
 from molweight.utils.signals import Interrupted
 
@@ -204,7 +204,7 @@ def test_a_real_sweep_names_the_job_that_failed_and_a_second_one_runs_only_that(
     assert main(command) == 0
     said = capsys.readouterr().out
     assert "dataset=good.csv: finished before, skipped\ndataset=bad.csv: begins in" in said
-    assert said.splitlines()[-1] == "2 jobs: 1 ok before, 1 ok"
+    assert said.splitlines()[-1] == "2 jobs: 1 skipped, 1 ok"
     assert state("x/dataset-good.csv") == before and state("x/dataset-bad.csv")["state"] == "ok"
 
 
@@ -222,7 +222,7 @@ def test_a_bug_costs_its_own_job_and_a_signal_ends_the_sweep(monkeypatch, capsys
     said = capsys.readouterr().out
     assert "seed=0: failed: ZeroDivisionError: a bug" in said
     assert [line.split()[:2] for line in said.splitlines() if line.startswith("seed=2")] == [
-        ["seed=2", "not"]
+        ["seed=2", "pending"]
     ]
     monkeypatch.setattr("molweight.runs.experiment.run_experiment", lambda config, **more: 1 / 0)
     assert main(["-m", "seed=0,1,2", "run_dir=x"]) == 1
@@ -231,18 +231,18 @@ def test_a_bug_costs_its_own_job_and_a_signal_ends_the_sweep(monkeypatch, capsys
 def test_the_table_tells_a_job_that_was_killed_from_one_that_failed():
     jobs = planned("seed=0,1,2", "run_dir=x").jobs
     endings = Endings(jobs=jobs, say=lambda line: None)
-    endings.of[str(jobs[0].config.run_dir)] = Ending(state="ok before", score="test RMSE 1.000")
+    endings.of[str(jobs[0].config.run_dir)] = JobResult(state="skipped", score="test RMSE 1.000")
     endings.record(jobs[1], Outcome(exit_code=1, error="its process ended without a word", died=True))
     endings.record(jobs[2], Outcome(exit_code=143, error="its job was stopped by a signal"))
     lines = table(endings).splitlines()
     assert lines[2:7] == [
-        "seed=0  ok before    test RMSE 1.000  x/seed-0",
-        "seed=1  died                          x/seed-1",
+        "seed=0  skipped      test RMSE 1.000  x/seed-0",
+        "seed=1  crashed                       x/seed-1",
         "      its process ended without a word",
         "seed=2  interrupted                   x/seed-2",
         "      its job was stopped by a signal",
     ]
-    assert lines[-1].startswith("3 jobs: 1 ok before, 1 died, 1 interrupted; the same command")
+    assert lines[-1].startswith("3 jobs: 1 skipped, 1 crashed, 1 interrupted; the same command")
     assert endings.exit_code == 143
     assert ended(jobs[0], Outcome(exit_code=0)).state == "failed", "no report: it cannot be ok"
 
@@ -286,10 +286,10 @@ def test_a_killed_job_is_told_and_ctrl_c_lets_the_others_save_with_submitit():
     assert state(killed)["state"] == state(asked)["state"] == "interrupted"
     assert "ended without a word" in state(killed)["error"] and "error" not in state(asked)
     rows = {line.split()[1]: line.split()[2] for line in out.splitlines() if "  x/dataset.targets-y" in line}
-    assert rows == {"seed=0": "died", "seed=1": "interrupted"}
+    assert rows == {"seed=0": "crashed", "seed=1": "interrupted"}
     assert state("x/dataset.targets-q_seed-0")["state"] == "failed"
     assert "no column 'q'" in out and out.splitlines()[-1].startswith(
-        "4 jobs: 1 died, 1 interrupted, 2 failed"
+        "4 jobs: 1 crashed, 1 interrupted, 2 failed"
     )
 
 
@@ -308,5 +308,5 @@ def test_launchers_run_what_is_left(launcher):
     second = started(*words)
     out, _ = second.communicate(timeout=600)
     assert second.returncode == 0 and "dataset=good.csv: finished before, skipped" in out, out
-    assert out.splitlines()[-1] == "2 jobs: 1 ok before, 1 ok"
+    assert out.splitlines()[-1] == "2 jobs: 1 skipped, 1 ok"
     assert state("x/dataset-bad.csv")["state"] == "ok"

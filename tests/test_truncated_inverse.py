@@ -9,7 +9,7 @@ import torch
 from problems import matvec_of, symmetric
 
 from molweight.errors import ConfigError
-from molweight.tapweight.horizon import TrainingHorizon
+from molweight.tapweight.horizon import TruncatedInverse
 
 D = 7
 
@@ -31,13 +31,13 @@ def test_equals_sgd_on_the_quadratic(momentum, values):
         optimizer.zero_grad()
         (0.5 * point @ H @ point - B @ point).backward()
         optimizer.step()
-    horizon = TrainingHorizon(lr=0.05, steps=30, momentum=momentum, iterations=D)
+    horizon = TruncatedInverse(lr=0.05, steps=30, momentum=momentum, iterations=D)
     found = torch.cat(horizon(matvec_of(H), (B[:3], B[3:])))
     torch.testing.assert_close(found, point.detach(), rtol=1e-8, atol=1e-8)
 
 
 def test_curvature_is_trusted_between_slow_growth_and_one_step():
-    horizon = TrainingHorizon(lr=0.05, steps=30)
+    horizon = TruncatedInverse(lr=0.05, steps=30)
     reach = 0.05 * 30
     flat, edge, hollow, steep = horizon.response(
         torch.tensor([0.0, -1 / reach, -1e6, 1e6], dtype=torch.float64)
@@ -51,18 +51,18 @@ def test_curvature_is_trusted_between_slow_growth_and_one_step():
 
 def test_a_long_training_is_the_inverse():
     H = symmetric((1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0))
-    found = torch.cat(TrainingHorizon(lr=0.1, steps=400, iterations=D)(matvec_of(H), (B[:3], B[3:])))
+    found = torch.cat(TruncatedInverse(lr=0.1, steps=400, iterations=D)(matvec_of(H), (B[:3], B[3:])))
     torch.testing.assert_close(found, torch.linalg.solve(H, B))
 
 
 def test_a_short_training_is_the_identity_and_few_products_suffice():
     H = symmetric((-3.0, -1.0, 0.0, 2.0, 5.0, 20.0, 90.0))
-    found = torch.cat(TrainingHorizon(lr=1e-6, steps=10, iterations=2)(matvec_of(H), (B[:3], B[3:])))
+    found = torch.cat(TruncatedInverse(lr=1e-6, steps=10, iterations=2)(matvec_of(H), (B[:3], B[3:])))
     torch.testing.assert_close(found, 1e-5 * B, rtol=1e-2, atol=1e-8)
 
 
 def test_stops_when_no_direction_is_left():
-    horizon, calls = TrainingHorizon(lr=0.1, steps=5, iterations=6), []
+    horizon, calls = TruncatedInverse(lr=0.1, steps=5, iterations=6), []
 
     def twice(direction):
         calls.append(1)
@@ -81,4 +81,4 @@ def test_stops_when_no_direction_is_left():
 @pytest.mark.parametrize("wrong", [{"lr": 0.0}, {"steps": 0}, {"momentum": 1.0}, {"iterations": 0}])
 def test_bad_settings_are_refused(wrong):
     with pytest.raises(ConfigError, match="training horizon"):
-        TrainingHorizon(**({"lr": 0.1, "steps": 5} | wrong))
+        TruncatedInverse(**({"lr": 0.1, "steps": 5} | wrong))

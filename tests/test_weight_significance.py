@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import false_discovery_control, wilcoxon
 
-from molweight.stages.weight_significance import as_dict, sentence, separation
+from molweight.stages.weight_significance import as_dict, sentence, weight_significance
 
 NAMES = ("a", "b", "c")
 
@@ -21,10 +21,11 @@ def noise(count, seed):
 
 def test_pure_noise_is_called_noise():
     called = sum(
-        any(one.clear for one in separation(records(noise(50, seed))).values()) for seed in range(200)
+        any(one.clear for one in weight_significance(records(noise(50, seed))).values())
+        for seed in range(200)
     )
     assert called <= 20, "5 % of 200 runs, by chance"
-    words = sentence(as_dict(separation(records(noise(50, 0)))), 50)
+    words = sentence(as_dict(weight_significance(records(noise(50, 0)))), 50)
     assert words.startswith("**The weights did not separate from noise**") and "50 updates" in words
 
 
@@ -32,7 +33,7 @@ def test_a_push_is_seen_and_its_direction_is_that_of_descent():
     values = noise(50, 1)
     values[:, 0] += 2.0
     values[:, 1] -= 2.0
-    found = separation(records(values))
+    found = weight_significance(records(values))
     assert found["a"].direction == "down" and found["b"].direction == "up"
     assert found["a"].clear and found["b"].clear and not found["c"].clear
     words = sentence(as_dict(found), 50)
@@ -42,7 +43,7 @@ def test_a_push_is_seen_and_its_direction_is_that_of_descent():
 def test_p_values_are_those_of_holm():
     values = noise(40, 2) + np.array([0.6, 0.3, 0.0])
     raw = np.array([wilcoxon(column).pvalue for column in values.T])
-    found = np.array([one.p for one in separation(records(values)).values()])
+    found = np.array([one.p for one in weight_significance(records(values)).values()])
     order = np.argsort(raw)
     expected, largest = np.empty(3), 0.0
     for rank, index in enumerate(order):
@@ -54,7 +55,7 @@ def test_p_values_are_those_of_holm():
 
 @pytest.mark.parametrize("values", [noise(9, 0), np.zeros((50, 3))], ids=["too few", "equal weights"])
 def test_nothing_is_said_where_nothing_can_be_known(values):
-    assert separation(records(values)) == {} and sentence({}, 50) == ""
+    assert weight_significance(records(values)) == {} and sentence({}, 50) == ""
 
 
 def test_too_few_updates_are_a_sentence():
@@ -63,5 +64,5 @@ def test_too_few_updates_are_a_sentence():
 
 def test_steps_of_the_burn_in_are_passed_over():
     pushed = records(noise(50, 1) + np.array([2.0, -2.0, 0.0]))
-    assert separation([{"hypergradient": {}}] * 20 + pushed) == separation(pushed)
-    assert separation([{"hypergradient": {}}] * 50) == {}
+    assert weight_significance([{"hypergradient": {}}] * 20 + pushed) == weight_significance(pushed)
+    assert weight_significance([{"hypergradient": {}}] * 50) == {}

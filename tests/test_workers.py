@@ -14,7 +14,7 @@ import torch
 
 from molweight.errors import ConfigError
 from molweight.training import workers as module
-from molweight.training.workers import Handover, Workers, choose_workers
+from molweight.training.workers import DeviceTransfer, Workers, choose_workers
 from molweight.utils.machine import cores
 from molweight.utils.signals import Interrupted, interruptible
 
@@ -174,15 +174,15 @@ class Doubled:
 
 def test_on_another_device_a_batch_is_finished_after_the_transfer():
     finish = Doubled()
-    handover = Handover(device=torch.device("meta"), finish=finish)
-    prepared = handover.prepare({"x": torch.ones(2)})
+    transfer = DeviceTransfer(device=torch.device("meta"), finish=finish)
+    prepared = transfer.prepare({"x": torch.ones(2)})
     assert torch.equal(prepared["x"], torch.ones(2)) and finish.devices == []
-    assert handover.deliver(prepared)["x"].device.type == "meta" and finish.devices == ["meta"]
+    assert transfer.to_device(prepared)["x"].device.type == "meta" and finish.devices == ["meta"]
 
 
 def test_on_a_cpu_a_batch_is_finished_once_and_passed_on():
-    handover = Handover(device=torch.device("cpu"), finish=Doubled())
-    assert torch.equal(handover.deliver(handover.prepare({"x": torch.ones(2)}))["x"], 2 * torch.ones(2))
+    transfer = DeviceTransfer(device=torch.device("cpu"), finish=Doubled())
+    assert torch.equal(transfer.to_device(transfer.prepare({"x": torch.ones(2)}))["x"], 2 * torch.ones(2))
 
 
 def test_for_cuda_batches_are_pinned_and_sent_without_waiting(monkeypatch):
@@ -199,15 +199,15 @@ def test_for_cuda_batches_are_pinned_and_sent_without_waiting(monkeypatch):
 
     monkeypatch.setattr(torch.Tensor, "pin_memory", pin_memory)
     monkeypatch.setattr(torch.Tensor, "to", to)
-    handover = Handover(device=torch.device("cuda"), finish=Doubled())
-    prepared = handover.prepare({"x": torch.ones(2)})
+    transfer = DeviceTransfer(device=torch.device("cuda"), finish=Doubled())
+    prepared = transfer.prepare({"x": torch.ones(2)})
     assert calls == ["pinned"]
-    assert torch.equal(handover.deliver(prepared)["x"], 2 * torch.ones(2))
+    assert torch.equal(transfer.to_device(prepared)["x"], 2 * torch.ones(2))
     assert calls == ["pinned", ("cuda", True)]
 
 
 def test_labels_stay_where_float64_is_known():
     """MPS does not know it; there is none here, and nothing is sent to it."""
     batch = {"targets": torch.ones(2, 1, dtype=torch.float64)}
-    there = Handover(device=torch.device("mps"), finish=lambda batch: batch)
-    assert there.deliver(there.prepare(batch))["targets"] is batch["targets"]
+    there = DeviceTransfer(device=torch.device("mps"), finish=lambda batch: batch)
+    assert there.to_device(there.prepare(batch))["targets"] is batch["targets"]

@@ -11,7 +11,7 @@ from molweight.commands.label_tables import extremes, overview, table
 from molweight.molecules.checksums import DIFFERS, OK, card_files, compare
 from molweight.molecules.datasets import MoleculeDataset, load_dataset
 from molweight.molecules.rows import NO_LABEL, Excluded
-from molweight.molecules.specs import DatasetCard
+from molweight.molecules.specs import DatasetSpec
 from molweight.molecules.summary import Labels, ScaffoldSets, label_summary, scaffold_sets
 from molweight.utils.terminal import columns, described, printable, shortened
 
@@ -24,7 +24,7 @@ SMILES = 70  # characters of a row that is no molecule
 class Account:
     """A data set that was read, and what was counted in it."""
 
-    card: DatasetCard
+    card: DatasetSpec
     data: MoleculeDataset
     files: tuple[Path, ...]
     labels: Labels
@@ -84,7 +84,7 @@ class Account:
         return "\n\n".join("\n".join(block) for block in blocks if block)
 
 
-def account(card: DatasetCard) -> Account:
+def account(card: DatasetSpec) -> Account:
     """Read the data set of a card and count what is in it; nothing is downloaded if its file is here.
 
     Raises:

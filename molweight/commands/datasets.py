@@ -16,7 +16,7 @@ from molweight.configuration.named_cards import dataset_card
 from molweight.errors import ConfigError, DataError, MolweightError
 from molweight.molecules.checksums import DIFFERS, difference, fetch, verify
 from molweight.molecules.locate import dataset_folders, find
-from molweight.molecules.specs import METRICS, DatasetCard
+from molweight.molecules.specs import METRICS, DatasetSpec
 from molweight.utils.files import finite
 from molweight.utils.terminal import columns, printable
 
@@ -41,7 +41,7 @@ def answers(arguments: argparse.Namespace) -> Iterator[Answer]:
         yield from verify_all(chosen(arguments))
 
 
-def chosen(arguments: argparse.Namespace) -> list[DatasetCard]:
+def chosen(arguments: argparse.Namespace) -> list[DatasetSpec]:
     """The cards that are named, each once, or every one that has a file of its own."""
     if arguments.all == bool(arguments.names):
         raise ConfigError(f"datasets {arguments.action} takes either names of data sets or --all")
@@ -65,7 +65,7 @@ def list_cards(*, as_json: bool) -> str:
     return "\n".join([*columns(rows, align="<<><<"), *_legend(folders)])
 
 
-def _listed(card: DatasetCard, path: Path | None) -> dict[str, Any]:
+def _listed(card: DatasetSpec, path: Path | None) -> dict[str, Any]:
     """One card for machines."""
     return {
         "name": card.name,
@@ -83,7 +83,7 @@ def _listed(card: DatasetCard, path: Path | None) -> dict[str, Any]:
     }
 
 
-def _metric(card: DatasetCard) -> str | None:
+def _metric(card: DatasetSpec) -> str | None:
     """The metric as far as the card alone decides it."""
     return card.metric or (METRICS[card.task_type][0] if card.task_type else None)
 
@@ -101,7 +101,7 @@ def _legend(folders: Sequence[Path]) -> list[str]:
     return ["", "Files are in", *numbered]
 
 
-def _place(card: DatasetCard, path: Path | None, folders: Sequence[Path]) -> str:
+def _place(card: DatasetSpec, path: Path | None, folders: Sequence[Path]) -> str:
     """The file's name, with the number of its folder where there are several, or how to come by it."""
     if card.builtin is not None:
         return "comes with RDKit"
@@ -131,7 +131,7 @@ def show(arguments: argparse.Namespace) -> str:
     return _json(found.content()) if arguments.json else found.text(every_target=arguments.all)
 
 
-def shown_card(arguments: argparse.Namespace) -> DatasetCard:
+def shown_card(arguments: argparse.Namespace) -> DatasetSpec:
     """The card of a name or a file, with the user's options."""
     name, path = arguments.name, arguments.path
     if name not in options("dataset") and is_file_name(name):
@@ -160,7 +160,7 @@ def own_options(sentence: str) -> str:
     return re.sub(rf"\bdataset\.({names})\b(?:=\[(.*?)\])?", renamed, sentence)
 
 
-def fetch_all(cards: Sequence[DatasetCard], *, sha256: str | None) -> Iterator[Answer]:
+def fetch_all(cards: Sequence[DatasetSpec], *, sha256: str | None) -> Iterator[Answer]:
     """Bring data sets here, one after the other; one that cannot be fetched does not stop the next."""
     if sha256 is not None:
         if len(cards) != 1:
@@ -175,10 +175,10 @@ def fetch_all(cards: Sequence[DatasetCard], *, sha256: str | None) -> Iterator[A
             yield f"{card.name}: {'fetched' if fetched else 'already here'}, {printable(path.absolute())}"
 
 
-def verify_all(cards: Sequence[DatasetCard]) -> Iterator[Answer]:
+def verify_all(cards: Sequence[DatasetSpec]) -> Iterator[Answer]:
     """A table of checksums, then a sentence for each file that differs or cannot be read."""
     wrong: list[MolweightError] = []
-    states: list[tuple[DatasetCard, str, Path | None]] = []
+    states: list[tuple[DatasetSpec, str, Path | None]] = []
     for card in cards:
         try:
             found = verify(card)

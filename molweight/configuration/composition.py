@@ -58,10 +58,10 @@ MOLECULES = Tree(
     command="python -m molweight.run",
     files={"dataset": "csv", "corpus": "file", "split": "file"},
     schema={
-        "dataset": "molweight.molecules.specs.DatasetCard",
-        "corpus": "molweight.molecules.specs.CorpusCard",
-        "split": "molweight.objectives.setup.SplitRecipe",
-        "backbone": "molweight.objectives.setup.BackboneRecipe",
+        "dataset": "molweight.molecules.specs.DatasetSpec",
+        "corpus": "molweight.molecules.specs.CorpusSpec",
+        "split": "molweight.objectives.setup.SplitConfig",
+        "backbone": "molweight.objectives.setup.BackboneConfig",
     },
 )
 

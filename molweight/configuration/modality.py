@@ -10,7 +10,7 @@ from typing import Any
 from molweight.configuration.composition import Tree
 from molweight.configuration.methods import Method
 from molweight.errors import unknown
-from molweight.training.setup import SetupRecipe
+from molweight.training.setup import SetupConfig
 
 HOMES = {"molecules": "molweight.config", "text": "molweight.nlp.config"}
 """Where each ``MODALITY`` is; imported when asked for: one needs RDKit, the other transformers."""
@@ -36,7 +36,7 @@ class Modality:
     sections: tuple[str, ...]
     finetune: tuple[str, ...]
     smallest: str
-    samples: Callable[[dict[str, Any], Method], SetupRecipe]
+    samples: Callable[[dict[str, Any], Method], SetupConfig]
 
 
 def find_modality(name: str) -> Modality:

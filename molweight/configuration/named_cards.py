@@ -7,10 +7,10 @@ import yaml
 from molweight.configuration.composition import config_dir, options
 from molweight.configuration.schema import build
 from molweight.errors import ConfigError, unknown
-from molweight.molecules.specs import DatasetCard
+from molweight.molecules.specs import DatasetSpec
 
 
-def dataset_card(name: str) -> DatasetCard:
+def dataset_card(name: str) -> DatasetSpec:
     """The card ``configs/dataset/<name>.yaml``.
 
     Raises:
@@ -20,4 +20,4 @@ def dataset_card(name: str) -> DatasetCard:
     if name not in known:
         raise ConfigError(unknown("dataset", name, known))
     content = yaml.safe_load((config_dir() / "dataset" / f"{name}.yaml").read_text(encoding="utf-8"))
-    return build(DatasetCard, content, "dataset")
+    return build(DatasetSpec, content, "dataset")

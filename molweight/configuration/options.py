@@ -19,7 +19,7 @@ from molweight.configuration.explanations import field_texts, head_comment, summ
 from molweight.configuration.methods import OPTIONAL, PLAIN, WITH_ARGUMENT
 from molweight.configuration.modality import Modality
 from molweight.configuration.recipes import RunConfig
-from molweight.training.optimisers import OptimiserRecipe
+from molweight.training.optimisers import OptimiserConfig
 
 KINDS = {bool: "`true`, `false`", int: "whole number", float: "number", str: "text", Path: "path"}
 
@@ -119,7 +119,7 @@ def walk(path: str, value: Mapping[str, Any], cls: Any, comments: Mapping[str, s
         name, hint, default = f"{path}.{key}", hints.get(key), value.get(key, defaults.get(key))
         if isinstance(default, dict) and "_target_" not in default and (is_dataclass(hint) or hint is None):
             yield from walk(name, default, hint, comments)
-        elif key != "name" or owner is OptimiserRecipe:  # that of a group is chosen, not typed
+        elif key != "name" or owner is OptimiserConfig:  # that of a group is chosen, not typed
             yield leaf(name, default, hint, texts.get(key) or comments.get(name, ""), owner)
 
 

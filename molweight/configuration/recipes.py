@@ -8,13 +8,13 @@ from typing import Literal
 
 from molweight.configuration.methods import Method
 from molweight.errors import ConfigError
-from molweight.tapweight.averaging import AveragingRecipe
+from molweight.tapweight.averaging import AveragingConfig
 from molweight.tapweight.hypergradient import Hypergradient
 from molweight.tapweight.proximal import Proximal, Reduction, make_proximal
 from molweight.tapweight.solver import Unroll
-from molweight.training.finetune import FinetuneRecipe
-from molweight.training.optimisers import OptimiserRecipe
-from molweight.training.setup import SetupRecipe
+from molweight.training.finetune import FinetuneConfig
+from molweight.training.optimisers import OptimiserConfig
+from molweight.training.setup import SetupConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ class BatchSizes:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProximalRecipe:
+class ProximalConfig:
     """The term that ties level 2's backbone to level 1's; see :mod:`molweight.tapweight.proximal`.
 
     Args:
@@ -60,7 +60,7 @@ class ProximalRecipe:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LearnRecipe:
+class LearnConfig:
     """How the weights are learned.
 
     Args:
@@ -83,13 +83,13 @@ class LearnRecipe:
     unroll: Unroll
     batch_size: BatchSizes
     accumulate: int
-    averaging: AveragingRecipe
+    averaging: AveragingConfig
     update: Literal["softmax", "exponentiated"]
-    proximal: ProximalRecipe
+    proximal: ProximalConfig
     checkpoint_every: int
-    pretrain: OptimiserRecipe
-    finetune: OptimiserRecipe
-    weights: OptimiserRecipe
+    pretrain: OptimiserConfig
+    finetune: OptimiserConfig
+    weights: OptimiserConfig
 
     def __post_init__(self) -> None:
         sizes = (self.batch_size.pretrain, self.batch_size.finetune, self.batch_size.weights)
@@ -102,13 +102,13 @@ class LearnRecipe:
             raise ConfigError(f"learn.burn_in must be a fraction of the steps in [0, 1), got {self.burn_in}")
 
     @property
-    def held(self) -> int:
+    def burn_in_steps(self) -> int:
         """Steps of the burn-in; the last step always learns."""
         return min(round(self.burn_in * self.steps), self.steps - 1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class SearchRecipe:
+class SearchConfig:
     """``method=random_search``.
 
     Args:
@@ -134,10 +134,10 @@ class RunConfig:
     """One run, with every choice made and checked."""
 
     modality: str
-    samples: SetupRecipe
-    learn: LearnRecipe
-    search: SearchRecipe
-    finetune: FinetuneRecipe
+    samples: SetupConfig
+    learn: LearnConfig
+    search: SearchConfig
+    finetune: FinetuneConfig
     hypergradient: Hypergradient
     hypergradient_name: str
     method: Method

@@ -15,7 +15,7 @@ from molweight.configuration.components import component
 from molweight.configuration.composition import compose_config
 from molweight.configuration.methods import Method, parse_method, read_weights
 from molweight.configuration.modality import Modality
-from molweight.configuration.recipes import LearnRecipe, RunConfig, SearchRecipe
+from molweight.configuration.recipes import LearnConfig, RunConfig, SearchConfig
 from molweight.configuration.schema import build, checked
 from molweight.errors import ConfigError, unknown
 from molweight.tapweight.balancing import BALANCES, GRAMIAN
@@ -25,7 +25,7 @@ from molweight.tapweight.hessian import DoubleBackward, GradientDifference
 from molweight.tapweight.hypergradient import Hypergradient
 from molweight.tapweight.inverse import Inverse
 from molweight.tapweight.precision import PRECISIONS
-from molweight.training.finetune import FinetuneRecipe
+from molweight.training.finetune import FinetuneConfig
 
 PROTOCOLS = ("paper", "strict")
 SECTIONS = (
@@ -77,7 +77,7 @@ def to_run_config(config: DictConfig, modality: Modality) -> RunConfig:
     check_choices(tree, modality)
     hypergradient = dict(tree["hypergradient"])
     name = hypergradient.pop("name", "custom")
-    learn = build(LearnRecipe, tree["learn"], "learn")
+    learn = build(LearnConfig, tree["learn"], "learn")
     method = to_method(tree, name)
     if method.name == "tapweight" and not learn.proximal.build(1.0).ties:
         raise ConfigError(
@@ -105,8 +105,8 @@ def to_run_config(config: DictConfig, modality: Modality) -> RunConfig:
         modality=modality.name,
         samples=samples,
         learn=learn,
-        search=build(SearchRecipe, tree["search"], "search"),
-        finetune=build(FinetuneRecipe, finetune, "finetune"),
+        search=build(SearchConfig, tree["search"], "search"),
+        finetune=build(FinetuneConfig, finetune, "finetune"),
         hypergradient=to_hypergradient(hypergradient),
         hypergradient_name=name,
         method=method,

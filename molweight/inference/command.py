@@ -90,11 +90,11 @@ def explain_command(arguments: Sequence[str], announce: Announce) -> int:
 
     model = load_model(options.run_dir).to(choose_device(options.device))
     column, kind = options.smiles_column, options.input_format
-    asked = requests(source, smiles_column=column, kind=kind, preferred=[model.smiles_column])
+    queries = requests(source, smiles_column=column, kind=kind, preferred=[model.smiles_column])
     steps = STEPS if options.steps is None else options.steps
     found = []
     with progress(source) as bar:
-        for one in explanations(model, asked, targets=options.target, steps=steps):
+        for one in explanations(model, queries, targets=options.target, steps=steps):
             found.append(one)
             bar.update()
     page = save_gallery(found, folder, model=model)

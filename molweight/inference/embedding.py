@@ -12,7 +12,7 @@ import pandas as pd
 
 from molweight.errors import ConfigError, unknown
 from molweight.inference.model import TrainedModel, load_model, with_adapted_backbone
-from molweight.inference.pipeline import answers, whole
+from molweight.inference.pipeline import predict_batches, whole
 from molweight.inference.requests import Request, requests
 from molweight.molecules.readers import Source
 
@@ -44,8 +44,8 @@ def embed(
         DataError: the folder holds no such model, or the source cannot be read.
     """
     model = embedding_model(run_dir, weights)
-    asked = requests(source, smiles_column=smiles_column, preferred=[model.smiles_column])
-    return whole(embeddings(model, asked, workers=workers), embedding_columns(model), source, DTYPE)
+    queries = requests(source, smiles_column=smiles_column, preferred=[model.smiles_column])
+    return whole(embeddings(model, queries, workers=workers), embedding_columns(model), source, DTYPE)
 
 
 def embedding_model(run_dir: str | Path, weights: str) -> TrainedModel:
@@ -62,11 +62,12 @@ def embedding_columns(model: TrainedModel) -> list[str]:
 
 
 def embeddings(
-    model: TrainedModel, asked: Iterable[Request], *, workers: int | None = None
+    model: TrainedModel, queries: Iterable[Request], *, workers: int | None = None
 ) -> Iterator[pd.DataFrame]:
-    """Tables of embeddings, a batch of rows each; see :func:`molweight.inference.pipeline.answers`."""
-    return answers(
-        asked,
+    """Tables of embeddings, a batch of rows each; see
+    :func:`molweight.inference.pipeline.predict_batches`."""
+    return predict_batches(
+        queries,
         [model.recipe],
         embedding_columns(model),
         lambda batch: model.embeddings(batch.pictures[model.recipe]).numpy(),

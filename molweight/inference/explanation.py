@@ -22,9 +22,9 @@ from torch import Tensor
 
 from molweight.errors import ConfigError, DataError, unknown
 from molweight.inference.model import TrainedModel, load_model
-from molweight.inference.pipeline import drawings, fate, pictures_of
+from molweight.inference.pipeline import drawings, pictures_of, status_of
 from molweight.inference.requests import Request, requests
-from molweight.molecules.readers import Misshapen, Source
+from molweight.molecules.readers import MalformedRow, Source
 from molweight.molecules.render import atom_places
 from molweight.molecules.standardise import input_atoms
 from molweight.objectives.augment import normalised
@@ -101,21 +101,25 @@ def explain(
         DataError: the folder holds no model, the source cannot be read, or captum is not installed.
     """
     model = load_model(run_dir)
-    asked = requests(source, smiles_column=smiles_column, preferred=[model.smiles_column])
-    return list(explanations(model, asked, targets=targets, steps=steps))
+    queries = requests(source, smiles_column=smiles_column, preferred=[model.smiles_column])
+    return list(explanations(model, queries, targets=targets, steps=steps))
 
 
 def explanations(
-    model: TrainedModel, asked: Iterable[Request], *, targets: Sequence[str] | None = None, steps: int = STEPS
+    model: TrainedModel,
+    queries: Iterable[Request],
+    *,
+    targets: Sequence[str] | None = None,
+    steps: int = STEPS,
 ) -> Iterator[Explanation]:
     """Explanations in the order of the rows, and in each of the targets; see :func:`explain`."""
     places = target_places(model, targets)
     if steps < 1:
         raise ConfigError(f"steps must be at least 1, got {steps}")
     size = model.image_size
-    for row, (one, drawn) in enumerate(drawings(asked, [model.recipe]), start=1):
-        text = one.text if isinstance(one, Misshapen) else one
-        status, reason = fate(one, drawn)
+    for row, (one, drawn) in enumerate(drawings(queries, [model.recipe]), start=1):
+        text = one.text if isinstance(one, MalformedRow) else one
+        status, reason = status_of(one, drawn)
         if status != "ok":
             yield Explanation(row=row, input=text, status=status, reason=reason)
             continue

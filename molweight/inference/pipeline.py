@@ -19,9 +19,9 @@ from torch import Tensor
 
 from molweight.errors import ConfigError
 from molweight.inference.requests import Request
-from molweight.molecules.drawing import Drawn, decompress, draw
+from molweight.molecules.drawing import RenderResult, decompress, draw
 from molweight.molecules.drawing_processes import CHUNK, draw_all
-from molweight.molecules.readers import Misshapen
+from molweight.molecules.readers import MalformedRow
 from molweight.molecules.standardise import Standardisation
 from molweight.utils.machine import cores
 from molweight.utils.output_columns import ROW, TEXT
@@ -30,7 +30,7 @@ Item = TypeVar("Item")
 Recipe = tuple[int, Standardisation]
 """What a picture depends on besides its molecule: its side in px, and what is done before it is drawn."""
 
-Asked = tuple[Request, tuple[Drawn, ...]]
+Query = tuple[Request, tuple[RenderResult, ...]]
 """A row, and what became of its molecule under every recipe."""
 
 PIXELS = 1 << 20  # of a batch: 256 pictures of 64 px, 21 of 224 px
@@ -68,8 +68,8 @@ def empty(columns: Sequence[str], dtype: str = "float64") -> pd.DataFrame:
     return pd.DataFrame(made)
 
 
-def answers(
-    asked: Iterable[Request],
+def predict_batches(
+    queries: Iterable[Request],
     recipes: Sequence[Recipe],
     columns: Sequence[str],
     compute: Compute,
@@ -80,7 +80,7 @@ def answers(
     """Tables of a batch of rows each, in order; memory does not grow with their number.
 
     Args:
-        asked: read as needed.
+        queries: read as needed.
         recipes: of the pictures that are needed, all different.
         columns: of numbers.
         compute: what the numbers are.
@@ -94,7 +94,7 @@ def answers(
     Raises:
         ConfigError: ``workers`` is less than one; at once, not with the first table.
     """
-    together = drawings(asked, recipes, workers=workers)
+    together = drawings(queries, recipes, workers=workers)
     batch = max(1, PIXELS // max(size * size for size, _ in recipes))
     chunks = iter(lambda: list(islice(together, batch)), [])
     batches = ahead(unpacked(chunk, recipes) for chunk in chunks)
@@ -102,22 +102,22 @@ def answers(
 
 
 def drawings(
-    asked: Iterable[Request], recipes: Sequence[Recipe], *, workers: int | None = None
-) -> Iterator[Asked]:
-    """Every row with what became of its molecule; arguments and errors as of :func:`answers`.
+    queries: Iterable[Request], recipes: Sequence[Recipe], *, workers: int | None = None
+) -> Iterator[Query]:
+    """Every row with what became of its molecule; arguments and errors as of :func:`predict_batches`.
 
     Processes of their own draw, which a molecule may crash or hang; a few molecules are drawn here.
     """
     if workers is not None and workers < 1:
         raise ConfigError(f"workers must be at least 1, got {workers}")
-    asked = iter(asked)
-    head = list(islice(asked, CHUNK + 1))
+    queries = iter(queries)
+    head = list(islice(queries, CHUNK + 1))
     inside = workers is None and len(head) <= CHUNK
     each = max(1, (workers or cores()) // len(recipes))
-    *streams, rows = tee(chain(head, asked), len(recipes) + 1)
-    drawn: list[Iterator[Drawn]] = []
+    *streams, rows = tee(chain(head, queries), len(recipes) + 1)
+    drawn: list[Iterator[RenderResult]] = []
     for (size, standardise), stream in zip(recipes, streams, strict=True):
-        texts = ("" if isinstance(one, Misshapen) else one for one in stream)
+        texts = ("" if isinstance(one, MalformedRow) else one for one in stream)
         if inside:
             drawn.append(map(partial(draw, size=size, canonicalise=True, standardise=standardise), texts))
         else:
@@ -138,12 +138,12 @@ def ahead(items: Generator[Item]) -> Iterator[Item]:
             items.close()
 
 
-def unpacked(chunk: Sequence[Asked], recipes: Sequence[Recipe]) -> Batch:
+def unpacked(chunk: Sequence[Query], recipes: Sequence[Recipe]) -> Batch:
     """What became of the rows of a chunk, with the pictures of those that have them all."""
-    fates = [fate(request, drawn) for request, drawn in chunk]
+    fates = [status_of(request, drawn) for request, drawn in chunk]
     good = [drawn for (_, drawn), (status, _) in zip(chunk, fates, strict=True) if status == "ok"]
     return Batch(
-        inputs=[one.text if isinstance(one, Misshapen) else one for one, _ in chunk],
+        inputs=[one.text if isinstance(one, MalformedRow) else one for one, _ in chunk],
         fates=fates,
         smiles=[drawn[0].smiles for drawn in good],
         pictures={
@@ -156,7 +156,7 @@ def unpacked(chunk: Sequence[Asked], recipes: Sequence[Recipe]) -> Batch:
 def tables(
     batches: Iterator[Batch], columns: Sequence[str], compute: Compute, dtype: str
 ) -> Iterator[pd.DataFrame]:
-    """The table of every batch; arguments as of :func:`answers`."""
+    """The table of every batch; arguments as of :func:`predict_batches`."""
     count = 0
     for batch in batches:
         good = [status == "ok" for status, _ in batch.fates]
@@ -171,15 +171,15 @@ def tables(
         count += len(good)
 
 
-def fate(asked: Request, drawn: Sequence[Drawn]) -> tuple[str, str]:
+def status_of(queries: Request, drawn: Sequence[RenderResult]) -> tuple[str, str]:
     """Status and reason of a row."""
-    if isinstance(asked, Misshapen):
-        return "invalid", asked.reason
+    if isinstance(queries, MalformedRow):
+        return "invalid", queries.reason
     bad = next((one for one in drawn if one.status != "ok"), None)
     return ("ok", "") if bad is None else (bad.status, bad.reason)
 
 
-def pictures_of(drawn: Sequence[Drawn], size: int) -> Tensor:
+def pictures_of(drawn: Sequence[RenderResult], size: int) -> Tensor:
     """The pictures [b, 3, S, S] uint8."""
     pixels = np.empty((len(drawn), 3, size, size), dtype=np.uint8)
     for place, one in enumerate(drawn):

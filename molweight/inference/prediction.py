@@ -14,7 +14,7 @@ from torch import Tensor
 
 from molweight.errors import ConfigError
 from molweight.inference.model import TrainedModel, load_model
-from molweight.inference.pipeline import Batch, answers, whole
+from molweight.inference.pipeline import Batch, predict_batches, whole
 from molweight.inference.reliability import Conformal, training_neighbours
 from molweight.inference.requests import Request, requests
 from molweight.molecules.readers import Source
@@ -52,8 +52,8 @@ def predict(
     """
     folders = [run_dirs] if isinstance(run_dirs, str | Path) else run_dirs
     ensemble = Ensemble([load_model(folder) for folder in folders], confidence, similarity=similarity)
-    asked = requests(source, smiles_column=smiles_column, preferred=ensemble.smiles_columns)
-    return whole(ensemble.tables(asked, workers=workers), ensemble.columns, source)
+    queries = requests(source, smiles_column=smiles_column, preferred=ensemble.smiles_columns)
+    return whole(ensemble.tables(queries, workers=workers), ensemble.columns, source)
 
 
 class Ensemble:
@@ -103,14 +103,15 @@ class Ensemble:
         last = [] if self.neighbours is None else [SIMILARITY]
         return [name + ending for name in self.models[0].task.names for ending in endings] + last
 
-    def tables(self, asked: Iterable[Request], *, workers: int | None = None) -> Iterator[pd.DataFrame]:
-        """Tables of predictions, a batch of rows each; see :func:`molweight.inference.pipeline.answers`.
+    def tables(self, queries: Iterable[Request], *, workers: int | None = None) -> Iterator[pd.DataFrame]:
+        """Tables of predictions, a batch of rows each; see
+        :func:`molweight.inference.pipeline.predict_batches`.
 
         Raises:
             ConfigError: there are no ``workers``.
         """
         recipes = list(dict.fromkeys(model.recipe for model in self.models))
-        return answers(asked, recipes, self.columns, self.numbers, workers=workers)
+        return predict_batches(queries, recipes, self.columns, self.numbers, workers=workers)
 
     def numbers(self, batch: Batch) -> np.ndarray:
         """Of :attr:`columns`, [b, c]."""

@@ -88,7 +88,7 @@ def part_of(table: pd.DataFrame, part: str) -> Predictions:
     return Predictions(
         rows=own[ROW].to_numpy(np.int64),
         predicted=own[targets].to_numpy(np.float64),
-        truth=own[[f"{name}{TRUE}" for name in targets]].to_numpy(np.float64),
+        y_true=own[[f"{name}{TRUE}" for name in targets]].to_numpy(np.float64),
         logits=own[logits].to_numpy(np.float64) if logits else None,
     )
 
@@ -99,8 +99,8 @@ def too_coarse(table: pd.DataFrame) -> str | None:
     They do where a step of the sixth digit is more than a hundredth of the spread of the true values.
     """
     for name in target_columns(table):
-        truth, predicted = (table[column].to_numpy(np.float64) for column in (f"{name}{TRUE}", name))
-        known = truth[~np.isnan(truth)]
+        y_true, predicted = (table[column].to_numpy(np.float64) for column in (f"{name}{TRUE}", name))
+        known = y_true[~np.isnan(y_true)]
         if len(known) == 0 or not np.ptp(known):
             continue
         step = 10.0 ** (np.floor(np.log10(np.abs(known).max())) - 5)

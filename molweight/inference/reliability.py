@@ -31,14 +31,14 @@ class Conformal:
     Args:
         predicted: by the models together, of the validation molecules, [n, t]; probabilities as the network
             says them.
-        truth: theirs, [n, t], NaN where missing.
+        y_true: theirs, [n, t], NaN where missing.
         names: of the targets.
         classification: sets of classes instead of intervals.
         confidence: share of molecules that shall be covered.
     """
 
     predicted: np.ndarray
-    truth: np.ndarray
+    y_true: np.ndarray
     names: Sequence[str]
     classification: bool
     confidence: float
@@ -56,14 +56,14 @@ class Conformal:
         first, *others = parts = [validation_part(model) for model in models]
         for model, other in zip(models[1:], others, strict=True):
             alike = np.array_equal(other.rows, first.rows)
-            if not alike or not np.array_equal(other.truth, first.truth, equal_nan=True):
+            if not alike or not np.array_equal(other.y_true, first.y_true, equal_nan=True):
                 raise ConfigError(
                     f"{models[0].path} and {model.path} were validated on different molecules: intervals of "
                     "several models together need runs with one split"
                 )
         made = cls(
             predicted=np.mean([part.predicted for part in parts], axis=0),
-            truth=first.truth,
+            y_true=first.y_true,
             names=models[0].task.names,
             classification=models[0].task.kind == "classification",
             confidence=confidence,
@@ -80,7 +80,7 @@ class Conformal:
         """Ends of intervals, or 1 where a class is in the set, [b, t, 2], around predictions [b, t]."""
         method = class_sets if self.classification else intervals
         found = [
-            method(self.predicted[:, j], self.truth[:, j], predicted[:, j], self.confidence)
+            method(self.predicted[:, j], self.y_true[:, j], predicted[:, j], self.confidence)
             for j in range(len(self.names))
         ]
         return np.stack(found, axis=1)
@@ -95,7 +95,7 @@ class Conformal:
             return
         found = self.numbers(np.zeros((1, len(self.names))))
         if not np.isfinite(found).all():
-            counts = (~np.isnan(self.truth)).sum(0)
+            counts = (~np.isnan(self.y_true)).sum(0)
             fewest, name = int(counts.min()), self.names[int(counts.argmin())]
             raise ConfigError(
                 f"a confidence of {self.confidence:g} needs more than the {fewest} validation labels of "
@@ -120,7 +120,7 @@ def validation_part(model: TrainedModel) -> Predictions:
     except (OSError, ValueError, KeyError) as error:
         raise DataError(f"intervals need {path}, which cannot be read: {error}") from error
     order = np.argsort(part.rows, kind="stable")
-    return Predictions(rows=part.rows[order], predicted=part.predicted[order], truth=part.truth[order])
+    return Predictions(rows=part.rows[order], predicted=part.predicted[order], y_true=part.y_true[order])
 
 
 def training_neighbours(models: Sequence[TrainedModel]) -> Neighbours:

@@ -12,10 +12,10 @@ from typing import cast
 import pandas as pd
 
 from molweight.errors import ConfigError
-from molweight.molecules.readers import SMILES_HEADERS, STDIN, Misshapen, Source
+from molweight.molecules.readers import SMILES_HEADERS, STDIN, MalformedRow, Source
 from molweight.molecules.table import all_molecules
 
-Request = str | Misshapen
+Request = str | MalformedRow
 """A SMILES string, as it stands in the row, or why the row has none."""
 
 KINDS = ("csv", "tsv", "smi", "sdf", "parquet")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from molweight.leaderboard.pictures import learned_figure, plot_scores, ranks_figure
-from molweight.leaderboard.single_objective_anova import corners_section
+from molweight.leaderboard.single_objective_anova import anova_section
 from molweight.leaderboard.tables import (
     Summary,
     counted,
@@ -113,7 +113,7 @@ def sections(summary: Summary) -> list[Section]:
         else [picture_of(ranks_figure(ranks), "", "Average ranks, and which do not differ")]
     )
     found.append(made(over_datasets(summary), drawn))
-    found.append(made(corners_section(summary["corners"])))
+    found.append(made(anova_section(summary["corners"])))
     drawn = [] if learned is None else [picture_of(learned_figure(learned), "", "The weights of every seed")]
     found.append(made(weights_section(summary), drawn))
     found += [made(failed_section(summary)), made(provenance_section(summary))]

@@ -19,8 +19,9 @@ from molweight.leaderboard.rows import Row
 from molweight.training.bootstrap import Array, Predictions
 from molweight.utils.files import write_bytes
 
+ENTRIES = {"y_true": "truth"}  # as files call it since the first version
 FILE = "predictions.npz"
-PARTS = {"rows": np.int64, "predicted": np.float64, "truth": np.float64, "logits": np.float64}
+PARTS = {"rows": np.int64, "predicted": np.float64, "y_true": np.float64, "logits": np.float64}
 """Arrays of a run, the last of probabilities alone. Read back, all intervals come from these."""
 
 
@@ -69,7 +70,7 @@ def read_kept(path: Path) -> dict[str, Predictions]:
             name: Predictions(
                 rows=arrays[f"{name}/rows"],
                 predicted=arrays[f"{name}/predicted"].astype(np.float64),
-                truth=arrays[f"{name}/truth"],
+                y_true=arrays[f"{name}/{ENTRIES['y_true']}"],
                 logits=arrays.get(f"{name}/logits"),
             )
             for name in names
@@ -88,7 +89,7 @@ def write_kept(path: Path, found: Mapping[str, Predictions]) -> None:
     """
     content = io.BytesIO()
     arrays = {
-        f"{name}/{part}": getattr(one, part).astype(dtype)
+        f"{name}/{ENTRIES.get(part, part)}": getattr(one, part).astype(dtype)
         for name, one in found.items()
         for part, dtype in PARTS.items()
         if getattr(one, part) is not None

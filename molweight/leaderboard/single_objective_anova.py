@@ -25,7 +25,7 @@ FEWEST = 3  # objectives; between two there is a paired test
 SINGLE = "single:"
 
 
-def corners(rows: Sequence[Row]) -> list[dict[str, Any]]:
+def single_objective_anova(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """One entry for each data set with three objectives or more on two seeds or more.
 
     Args:
@@ -95,7 +95,7 @@ def valid_against_test(rows: Sequence[Row]) -> float:
     return float(stats.spearmanr(*zip(*pairs, strict=True)).statistic)
 
 
-def corners_section(found: Sequence[dict[str, Any]]) -> list[str]:
+def anova_section(found: Sequence[dict[str, Any]]) -> list[str]:
     """The section of the page; nothing without entries."""
     if not found:
         return []

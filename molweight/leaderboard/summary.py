@@ -19,7 +19,7 @@ from molweight.configuration.methods import parse_method
 from molweight.leaderboard.intervals import bootstrap_intervals
 from molweight.leaderboard.predictions import known_predictions
 from molweight.leaderboard.rows import Row, column, scored, unique
-from molweight.leaderboard.single_objective_anova import corners
+from molweight.leaderboard.single_objective_anova import single_objective_anova
 from molweight.leaderboard.statistics import (
     Array,
     agreement,
@@ -64,7 +64,7 @@ def summarise(rows: Sequence[Row], out: Path, *, reference: str | None, resample
         "comparison": compare_over_datasets(good, methods, reference),
         "methods": [{"method": name, **cost([r for r in good if r["method"] == name])} for name in methods],
         "agreement": agreements(good),
-        "corners": corners(good),
+        "corners": single_objective_anova(good),
         "learned": learned_weights(good, reference),
         "failed": [
             {name: row[name] for name in ("dataset", "method", "seed", "error", "run")}

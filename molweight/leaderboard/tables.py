@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from molweight.leaderboard.single_objective_anova import corners_section
+from molweight.leaderboard.single_objective_anova import anova_section
 from molweight.leaderboard.statistics import LEVEL
 from molweight.reporting.markdown import number, table
 from molweight.training.bootstrap import COVERAGE
@@ -19,7 +19,7 @@ def markdown(summary: Summary) -> str:
     lines = ["# Leaderboard", "", *introduction(summary), "", *overview(summary)]
     for dataset in summary["datasets"]:
         lines += ["", *dataset_section(dataset, summary["reference"])]
-    lines += ["", *over_datasets(summary), "", *corners_section(summary["corners"])]
+    lines += ["", *over_datasets(summary), "", *anova_section(summary["corners"])]
     for section in (weights_section, failed_section, provenance_section):
         lines += ["", *section(summary)]
     text = "\n".join(lines)

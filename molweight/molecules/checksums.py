@@ -9,14 +9,14 @@ from molweight.errors import DataError
 from molweight.molecules.builtin import chembl2321810_files
 from molweight.molecules.download import download
 from molweight.molecules.locate import cached, find, locate
-from molweight.molecules.specs import DatasetCard
+from molweight.molecules.specs import DatasetSpec
 from molweight.utils.files import sha256_file
 
 OK, DIFFERS, ABSENT, UNPINNED = "ok", "differs", "not here", "no checksum known"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class ChecksumResult:
     """The file of one data set, compared with its card."""
 
     name: str
@@ -28,11 +28,11 @@ class Finding:
     """Of the bytes that are here."""
 
 
-def verify(card: DatasetCard, *, folder: Path | None = None) -> Finding:
+def verify(card: DatasetSpec, *, folder: Path | None = None) -> ChecksumResult:
     """Read the file that a run would read and compare its SHA-256 with the card's.
 
     Args:
-        card: see :class:`DatasetCard`.
+        card: see :class:`DatasetSpec`.
         folder: searched instead of ``$MOLWEIGHT_DATASETS`` and ``./datasets``.
 
     Raises:
@@ -41,12 +41,12 @@ def verify(card: DatasetCard, *, folder: Path | None = None) -> Finding:
     """
     paths = card_files(card, folder=folder)
     if not paths:
-        return Finding(name=card.name, state=ABSENT, path=None, sha256=None)
+        return ChecksumResult(name=card.name, state=ABSENT, path=None, sha256=None)
     try:
         found = sha256_file(*paths)
     except OSError as error:
         raise DataError(f"could not read {paths[0]}: {error.strerror or error}") from error
-    return Finding(name=card.name, state=compare(found, card.sha256), path=paths[0], sha256=found)
+    return ChecksumResult(name=card.name, state=compare(found, card.sha256), path=paths[0], sha256=found)
 
 
 def compare(found: str, pinned: str | None) -> str:
@@ -56,7 +56,7 @@ def compare(found: str, pinned: str | None) -> str:
     return OK if found == pinned.lower() else DIFFERS
 
 
-def card_files(card: DatasetCard, *, folder: Path | None = None) -> tuple[Path, ...]:
+def card_files(card: DatasetSpec, *, folder: Path | None = None) -> tuple[Path, ...]:
     """The files of a data set that are on this machine: two for a series of RDKit's, else one or none."""
     if card.builtin is not None and card.path is None:
         files = chembl2321810_files()
@@ -65,7 +65,7 @@ def card_files(card: DatasetCard, *, folder: Path | None = None) -> tuple[Path, 
     return () if path is None else (path,)
 
 
-def fetch(card: DatasetCard, *, folder: Path | None = None) -> tuple[Path, bool]:
+def fetch(card: DatasetSpec, *, folder: Path | None = None) -> tuple[Path, bool]:
     """Bring the file of a data set here, with the checksum that its card pins.
 
     A file in the cache whose checksum is wrong is fetched again. One that the user has put into a folder
@@ -91,7 +91,7 @@ def fetch(card: DatasetCard, *, folder: Path | None = None) -> tuple[Path, bool]
     return download(card.url, before.path, sha256=card.sha256, progress=True), True
 
 
-def difference(card: DatasetCard, found: Finding) -> str:
+def difference(card: DatasetSpec, found: ChecksumResult) -> str:
     """The sentence for a file whose checksum is not the card's, with the cure."""
     in_cache = card.url is not None and found.path == cached(card.url)
     move = "" if in_cache else "move it away and "

@@ -14,11 +14,11 @@ from rdkit import RDConfig
 from tqdm import tqdm
 
 from molweight.errors import ConfigError, DataError, unknown
-from molweight.molecules.drawing import Drawn
+from molweight.molecules.drawing import RenderResult
 from molweight.molecules.readers import Source, open_rows
 from molweight.molecules.rows import Excluded, leave_out, save_rows
 from molweight.molecules.smiles import InvalidSmilesError, flat
-from molweight.molecules.specs import CorpusCard
+from molweight.molecules.specs import CorpusSpec
 from molweight.molecules.standardise import AS_GIVEN, Standardisation, standard_smiles
 from molweight.molecules.table import smiles_column
 
@@ -58,7 +58,7 @@ class Corpus:
         """Of the molecules in their order."""
         return hashlib.sha256("\n".join(self.smiles).encode()).hexdigest()
 
-    def without(self, failed: Mapping[int, Drawn]) -> Corpus:
+    def without(self, failed: Mapping[int, RenderResult]) -> Corpus:
         """The corpus without the molecules at some positions; they join the excluded ones.
 
         Raises:
@@ -80,7 +80,7 @@ class Corpus:
 
 
 def load_corpus(
-    card: CorpusCard,
+    card: CorpusSpec,
     *,
     task_smiles: Sequence[str],
     source: Source | None = None,
@@ -90,7 +90,7 @@ def load_corpus(
     """The unlabelled molecules that a card describes.
 
     Args:
-        card: see :class:`CorpusCard`.
+        card: see :class:`CorpusSpec`.
         task_smiles: the molecules that ``corpus=task`` may use: hand in the training part alone if the
             others must stay unseen.
         source: read instead of what the card names, such as a list of SMILES or a data frame.

@@ -15,7 +15,7 @@ import numpy as np
 
 from molweight.errors import ConfigError, DataError
 from molweight.molecules.builtin import chembl2321810_files, read_chembl2321810
-from molweight.molecules.drawing import Drawn
+from molweight.molecules.drawing import RenderResult
 from molweight.molecules.locate import locate
 from molweight.molecules.readers import Source, title
 from molweight.molecules.rows import (
@@ -27,7 +27,7 @@ from molweight.molecules.rows import (
     leave_out,
     save_rows,
 )
-from molweight.molecules.specs import DatasetCard
+from molweight.molecules.specs import DatasetSpec
 from molweight.molecules.standardise import AS_GIVEN, Standardisation
 from molweight.molecules.table import LabelledTable, read_table
 from molweight.utils.files import sha256_file
@@ -95,7 +95,7 @@ class MoleculeDataset:
         """Duplicates with a label that contradicts an earlier row."""
         return sum(item.conflicting for item in self.duplicates)
 
-    def without(self, failed: Mapping[int, Drawn]) -> MoleculeDataset:
+    def without(self, failed: Mapping[int, RenderResult]) -> MoleculeDataset:
         """The data set without the molecules at some positions; they join the excluded ones.
 
         Raises:
@@ -127,7 +127,7 @@ class MoleculeDataset:
 
 
 def load_dataset(
-    card: DatasetCard,
+    card: DatasetSpec,
     *,
     source: Source | None = None,
     folder: Path | None = None,
@@ -136,7 +136,7 @@ def load_dataset(
     """The molecules and labels that a card describes.
 
     Args:
-        card: see :class:`DatasetCard`.
+        card: see :class:`DatasetSpec`.
         source: read instead of the card's files, such as a data frame; the card says which columns count.
         folder: searched for the card's files instead of ``$MOLWEIGHT_DATASETS`` and ``./datasets``.
         standardise: done to every molecule before duplicates are looked for.
@@ -193,7 +193,7 @@ def load_dataset(
 
 
 def _read(
-    card: DatasetCard, source: Source | None, folder: Path | None
+    card: DatasetSpec, source: Source | None, folder: Path | None
 ) -> tuple[LabelledTable, tuple[Path, ...]]:
     """The table of a card and the files that it came from."""
     if source is None and card.builtin is not None and card.path is None:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from molweight.molecules.table_rows import AllRows, Cell, Misshapen, Unclear, remark
+from molweight.molecules.table_rows import AllRows, Cell, MalformedRow, Unclear, remark
 from molweight.molecules.text_files import text_lines
 
 SOME = re.compile(r'(?:^|[;\t"])\s*[+-]?\d*,\d')  # a line in which a decimal comma may be
@@ -79,9 +79,11 @@ def _changes(found: list[Kinds], *, commas_likely: bool) -> dict[int, str | None
     return changes
 
 
-def _changed(cells: Iterable[Cell] | Misshapen, changes: dict[int, str | None]) -> list[Cell] | Misshapen:
+def _changed(
+    cells: Iterable[Cell] | MalformedRow, changes: dict[int, str | None]
+) -> list[Cell] | MalformedRow:
     """The cells of a row after the changes."""
-    if isinstance(cells, Misshapen):
+    if isinstance(cells, MalformedRow):
         return cells
     row = list(cells)
     for at, reason in changes.items():

@@ -11,7 +11,7 @@ from pathlib import Path
 from molweight.errors import DataError
 from molweight.molecules.decimal_commas import with_points
 from molweight.molecules.smiles import is_molecule
-from molweight.molecules.table_rows import AllRows, Misshapen, Reader, Table, empty, remark
+from molweight.molecules.table_rows import AllRows, MalformedRow, Reader, Table, empty, remark
 from molweight.molecules.text_files import STDIN, check_is_text, text_lines
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
@@ -160,4 +160,4 @@ def _same_width(columns: int, lines: Lines, delimiter: str) -> AllRows:
         else:
             count = "1 cell" if len(cells) == 1 else f"{len(cells)} cells"
             reason = f"{count} where the header names {columns} column{'s' if columns > 1 else ''}"
-            yield line, Misshapen(reason, delimiter.join(cells))
+            yield line, MalformedRow(reason, delimiter.join(cells))

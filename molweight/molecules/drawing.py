@@ -20,7 +20,7 @@ _local = threading.local()
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class RenderResult:
     """What became of one string.
 
     Args:
@@ -36,7 +36,9 @@ class Drawn:
     frame: bytes = b""
 
 
-def draw(text: str, size: int, *, canonicalise: bool, standardise: Standardisation = AS_GIVEN) -> Drawn:
+def draw(
+    text: str, size: int, *, canonicalise: bool, standardise: Standardisation = AS_GIVEN
+) -> RenderResult:
     """One string to one picture, in this process and without a time limit.
 
     Args:
@@ -49,8 +51,8 @@ def draw(text: str, size: int, *, canonicalise: bool, standardise: Standardisati
         smiles = standard_smiles(text, standardise) if canonicalise else text
         pixels = np.ascontiguousarray(render(smiles, size).transpose(2, 0, 1))
     except InvalidSmilesError as error:
-        return Drawn(error.status, str(error))
-    return Drawn("ok", "", smiles, compress(pixels))
+        return RenderResult(error.status, str(error))
+    return RenderResult("ok", "", smiles, compress(pixels))
 
 
 def draw_pictures(smiles: Iterable[str], size: int, *, standardise: Standardisation = AS_GIVEN) -> np.ndarray:

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from itertools import islice
 
 from molweight.errors import ConfigError, DataError
-from molweight.molecules.drawing import Drawn, draw
+from molweight.molecules.drawing import RenderResult, draw
 from molweight.molecules.render import check_size
 from molweight.molecules.standardise import AS_GIVEN, Standardisation
 from molweight.utils.machine import granted_cores
@@ -46,8 +46,8 @@ def draw_all(
     workers: int | None = None,
     seconds: float = SECONDS,
     standardise: Standardisation = AS_GIVEN,
-) -> Iterator[Drawn]:
-    """One :class:`Drawn` for every string, in their order, as they are finished.
+) -> Iterator[RenderResult]:
+    """One :class:`RenderResult` for every string, in their order, as they are finished.
 
     Memory does not grow with the number of strings. A molecule that takes too long, or that ends its
     process, is ``unsupported``; the process is replaced.
@@ -116,9 +116,9 @@ class _Task:
     standardise: Standardisation
 
 
-def _draw_all(texts: Iterator[str], workers: int, task: _Task) -> Iterator[Drawn]:
+def _draw_all(texts: Iterator[str], workers: int, task: _Task) -> Iterator[RenderResult]:
     """Hand chunks to the processes, a few ahead, and collect the answers in order."""
-    waiting: deque[Future[list[Drawn]]] = deque()
+    waiting: deque[Future[list[RenderResult]]] = deque()
     with _Processes(workers, task) as processes, ThreadPoolExecutor(workers) as pool:
         try:
             while chunk := list(islice(texts, CHUNK)):
@@ -159,7 +159,7 @@ class _Processes:
         for process in self.all:
             process.close()
 
-    def draw(self, texts: Sequence[str]) -> list[Drawn]:
+    def draw(self, texts: Sequence[str]) -> list[RenderResult]:
         """What became of every string."""
         process = self.free.get()
         try:
@@ -188,9 +188,9 @@ class _Process:
         self.late = False
         self.closed = False
 
-    def draw(self, texts: Sequence[str]) -> list[Drawn]:
+    def draw(self, texts: Sequence[str]) -> list[RenderResult]:
         """What became of every string; one that ends the process is ``unsupported``."""
-        found: list[Drawn] = []
+        found: list[RenderResult] = []
         ended = -1  # the molecule at which the last process ended
         while len(found) < len(texts):
             rest = texts[len(found) :]
@@ -271,7 +271,7 @@ class _Process:
             self.child.stdin.write(json.dumps(list(texts)).encode() + b"\n")
             self.child.stdin.flush()
 
-    def _receive(self) -> Drawn | None:
+    def _receive(self) -> RenderResult | None:
         """The next answer, or None when the child is gone."""
         assert self.child is not None and self.child.stdout is not None
         line = self.child.stdout.readline()
@@ -282,17 +282,17 @@ class _Process:
         if len(frame) != length:
             return None
         self._set_deadline()
-        return Drawn(status, reason, smiles, frame)
+        return RenderResult(status, reason, smiles, frame)
 
     def _set_deadline(self) -> None:
         with self.lock:
             self.deadline = time.monotonic() + self.task.seconds
 
-    def _lost(self) -> Drawn:
+    def _lost(self) -> RenderResult:
         """The child is gone, and its molecule is to blame, unless it was told to end."""
         code = self.reap()
         if self.closed:
             raise DataError("drawing was stopped")
         if self.late:
-            return Drawn("unsupported", f"took longer than {self.task.seconds:g} s to draw")
-        return Drawn("unsupported", f"ended the process that drew it (code {code})")
+            return RenderResult("unsupported", f"took longer than {self.task.seconds:g} s to draw")
+        return RenderResult("unsupported", f"ended the process that drew it (code {code})")

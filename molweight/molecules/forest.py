@@ -94,6 +94,6 @@ def forest_predictor(
     def predict(positions: Tensor, batches: Iterator[Batch]) -> Predicted:
         labels = torch.cat([batch["targets"].cpu() for batch in batches])
         values = torch.from_numpy(forest.predict([smiles[i] for i in positions.tolist()]))
-        return Predicted(values=values, truth=labels)
+        return Predicted(values=values, y_true=labels)
 
     return predict

@@ -8,7 +8,7 @@ from pathlib import Path
 from molweight.errors import ConfigError, DataError
 from molweight.molecules.download import download
 from molweight.molecules.smiles import advice
-from molweight.molecules.specs import DatasetCard
+from molweight.molecules.specs import DatasetSpec
 
 FOLDER_VARIABLE = "MOLWEIGHT_DATASETS"
 CACHE_VARIABLE = "MOLWEIGHT_CACHE"
@@ -38,7 +38,7 @@ def dataset_folders(folder: Path | None = None) -> list[Path]:
     return [chosen] if folder else [chosen, Path("datasets")]
 
 
-def locate(card: DatasetCard, *, folder: Path | None = None) -> Path:
+def locate(card: DatasetSpec, *, folder: Path | None = None) -> Path:
     """The file of a data set, downloaded into the cache if the card pins its checksum.
 
     Order: the places of :func:`find`, then the card's address.
@@ -67,7 +67,7 @@ def cached(url: str) -> Path:
     return cache_folder() / "datasets" / name
 
 
-def find(card: DatasetCard, *, folder: Path | None = None) -> Path | None:
+def find(card: DatasetSpec, *, folder: Path | None = None) -> Path | None:
     """The file of a data set if it is on this machine, else None.
 
     Order: ``card.path``; ``<folder>/<file>`` and ``<folder>/<name>/<file>`` in each of
@@ -97,7 +97,7 @@ def find(card: DatasetCard, *, folder: Path | None = None) -> Path | None:
     return None
 
 
-def _advice(card: DatasetCard, folder: Path) -> str:
+def _advice(card: DatasetSpec, folder: Path) -> str:
     """The sentence for a data set that is not here and that must not be downloaded unchecked."""
     where = f"get it from {card.url}" if card.url else "get it from its source"
     name = card.url.rsplit("/", 1)[-1] if card.url else ""

@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from molweight.molecules.drawing import Drawn, decompress, draw
+from molweight.molecules.drawing import RenderResult, decompress, draw
 from molweight.molecules.drawing_processes import CHUNK, draw_all
 from molweight.molecules.locate import cache_folder
 from molweight.molecules.render import check_size
 from molweight.molecules.shards import DamagedStoreError
-from molweight.molecules.store import PictureStore, Recipe, build_store, set_aside
+from molweight.molecules.store import PictureStore, Recipe, build_store, quarantine
 
 MANY = 2_000  # molecules, some seconds of drawing; fewer are not worth a store
 MEMORY = 1 << 30  # bytes of pictures that are held in memory; more are read from the store
@@ -44,7 +44,7 @@ class Pictures:
         DataError: the store cannot be written.
     """
 
-    failed: dict[int, Drawn]
+    failed: dict[int, RenderResult]
     """Position in ``smiles`` to why that molecule has no picture: too slow, or the end of its process."""
 
     def __init__(
@@ -96,7 +96,7 @@ class Pictures:
     def _draw(self) -> np.ndarray:
         """All pictures [n, 3, S, S], without a store; rubbish where a molecule has failed."""
         pictures = np.empty((len(self.smiles), 3, self.size, self.size), dtype=np.uint8)
-        drawn: Iterable[Drawn]
+        drawn: Iterable[RenderResult]
         if len(self.smiles) <= CHUNK and self.workers is None:
             drawn = (draw(one, self.size, canonicalise=False) for one in self.smiles)
         else:
@@ -127,7 +127,7 @@ class Pictures:
         except DamagedStoreError:
             with self.lock:
                 if self.store is store:  # no other thread has mended it
-                    set_aside(store.folder)
+                    quarantine(store.folder)
                     self.store = self._open()
                 mended = self.store
             assert mended is not None

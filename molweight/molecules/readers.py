@@ -22,7 +22,7 @@ from molweight.molecules.table_rows import (
     SMILES_HEADERS,
     AllRows,
     Cell,
-    Misshapen,
+    MalformedRow,
     Reader,
     Rows,
     Table,
@@ -37,7 +37,7 @@ __all__ = [  # with what the names and rows of a table are made of
     "STDIN",
     "AllRows",
     "Cell",
-    "Misshapen",
+    "MalformedRow",
     "Rows",
     "Source",
     "Table",
@@ -65,7 +65,7 @@ def open_rows(source: Source) -> tuple[list[str], Rows]:
 
 
 def open_table(source: Source, *, kind: str | None = None) -> Table:
-    """A molecule table, with :class:`Misshapen` for the cells of a row that does not fit its header.
+    """A molecule table, with :class:`MalformedRow` for the cells of a row that does not fit its header.
 
     Args:
         source: ``.csv``, ``.tsv``, ``.sdf``, ``.smi``, ``.smiles``, ``.txt`` (also packed with gzip),
@@ -105,7 +105,7 @@ def title(source: Source) -> str:
 def all_fitting(table: str, rows: AllRows) -> Rows:
     """Pass rows on until one does not fit."""
     for line, cells in rows:
-        if isinstance(cells, Misshapen):
+        if isinstance(cells, MalformedRow):
             raise DataError(f"{table}, line {line}: {cells.reason}; {cells.cure}")
         yield line, cells
 

@@ -12,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from molweight.errors import DataError
-from molweight.molecules.drawing import Drawn
+from molweight.molecules.drawing import RenderResult
 from molweight.molecules.smiles import InvalidSmilesError
 from molweight.molecules.standardise import AS_GIVEN, Standardisation, standard_smiles
 from molweight.utils.files import write_text
@@ -89,7 +89,7 @@ def find_duplicates(
 
 
 def leave_out(
-    failed: Mapping[int, Drawn], rows: np.ndarray, inputs: Sequence[str], *, what: str
+    failed: Mapping[int, RenderResult], rows: np.ndarray, inputs: Sequence[str], *, what: str
 ) -> tuple[np.ndarray, list[Excluded]]:
     """Which molecules are kept when some have no picture, and what becomes of the others.
 

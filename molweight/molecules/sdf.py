@@ -13,7 +13,7 @@ from pathlib import Path
 from rdkit import Chem, rdBase
 
 from molweight.molecules.smiles import InvalidSmilesError, smiles_of
-from molweight.molecules.table_rows import AllRows, Cell, Misshapen, Table, empty, remark
+from molweight.molecules.table_rows import AllRows, Cell, MalformedRow, Table, empty, remark
 from molweight.molecules.text_files import check_is_text, text_lines
 
 UNREADABLE = "<unreadable structure>"  # stands in for a molblock that RDKit refuses; it is no SMILES either
@@ -63,11 +63,11 @@ def _records(path: Path) -> Iterator[list[str]]:
         raise empty(path)
 
 
-def _cells(record: list[str], columns: list[str]) -> list[Cell] | Misshapen:
+def _cells(record: list[str], columns: list[str]) -> list[Cell] | MalformedRow:
     """A cell per column, after that of the structure."""
     structure, data = _parts(record)
     if any(line.startswith(END) for line in data):
-        return Misshapen("two structures in one record", "\n".join(record), "put a line $$$$ between them")
+        return MalformedRow("two structures in one record", "\n".join(record), "put a line $$$$ between them")
     properties, _ = _properties(data)
     return [_smiles(structure), *(properties.get(name, "") for name in columns)]
 

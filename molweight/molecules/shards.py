@@ -20,7 +20,7 @@ import numpy as np
 import zstandard
 
 from molweight.errors import DataError
-from molweight.molecules.drawing import Drawn, decompress
+from molweight.molecules.drawing import RenderResult, decompress
 
 MAGIC = b"MWPICT01"
 HEAD = struct.Struct("<8s32s3Q")
@@ -81,19 +81,19 @@ class Shard:
         except DataError as error:
             raise DamagedStoreError(f"{self.path}, picture {row}: {error}") from error
 
-    def texts(self) -> list[Drawn]:
+    def texts(self) -> list[RenderResult]:
         """Status, reason and SMILES of all rows, without the pictures."""
         try:
             pairs = json.loads(zstandard.decompress(bytes(self.content[self.text :])))
             return [
-                Drawn(STATUSES[status], reason, smiles)
+                RenderResult(STATUSES[status], reason, smiles)
                 for status, (reason, smiles) in zip(self.status.tolist(), pairs, strict=True)
             ]
         except (zstandard.ZstdError, ValueError, IndexError) as error:
             raise DamagedStoreError(f"{self.path}: its text is damaged: {error}") from error
 
 
-def shard_bytes(rows: Sequence[Drawn]) -> bytes:
+def shard_bytes(rows: Sequence[RenderResult]) -> bytes:
     """A shard's file content."""
     offsets = np.zeros(len(rows) + 1, dtype="<u8")
     offsets[1:] = np.cumsum([len(row.frame) for row in rows])

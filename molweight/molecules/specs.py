@@ -16,7 +16,7 @@ BUILTINS = ("chembl2321810",)
 
 
 @dataclass(frozen=True, kw_only=True)
-class DatasetCard:
+class DatasetSpec:
     """A labelled data set: where its file may be, which columns count, and where it comes from.
 
     ``configs/dataset/<name>.yaml`` holds one card each, with these fields as its keys.
@@ -115,7 +115,7 @@ class DatasetCard:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CorpusCard:
+class CorpusSpec:
     """Unlabelled molecules for pretraining.
 
     ``configs/corpus/<name>.yaml`` holds one card each.

@@ -30,7 +30,7 @@ import rdkit
 from tqdm import tqdm
 
 from molweight.errors import DataError
-from molweight.molecules.drawing import Drawn
+from molweight.molecules.drawing import RenderResult
 from molweight.molecules.drawing_processes import SECONDS, draw_all
 from molweight.molecules.shards import STATUSES, DamagedStoreError, Shard, shard_bytes
 from molweight.utils.files import write_bytes, write_json
@@ -104,7 +104,7 @@ class PictureStore:
             self.shards[place].read(position - int(self.starts[place]), out[index])
         return out
 
-    def rows(self) -> Iterator[Drawn]:
+    def rows(self) -> Iterator[RenderResult]:
         """What became of every row, in order, without the pictures."""
         for shard in self.shards:
             yield from shard.texts()
@@ -140,7 +140,7 @@ def build_store(
             return PictureStore(folder)
         except DamagedStoreError:
             if seen:  # one that came meanwhile may be whole
-                set_aside(folder)
+                quarantine(folder)
         private = _private(root, name)
         try:
             manifest = _fill(private, folder, texts, recipe, workers, seconds, progress)
@@ -196,7 +196,7 @@ def _fill(
                 return None
             name = f"{recipe.digest(chunk)}.pictures"
             path = private / name
-            if not path.exists() and not _take_over(name, path):
+            if not path.exists() and not _reuse(name, path):
                 drawn = []
                 for one in draw_all(
                     chunk, recipe.size, canonicalise=recipe.canonicalise, workers=workers, seconds=seconds
@@ -221,7 +221,7 @@ def _fill(
     }
 
 
-def _take_over(name: str, path: Path) -> bool:
+def _reuse(name: str, path: Path) -> bool:
     """Link or copy a finished shard of any store or builder, if one is whole."""
     for found in path.parent.parent.glob(f"*/{name}"):
         try:
@@ -245,12 +245,12 @@ def _publish(private: Path, folder: Path) -> None:
             PictureStore(folder)
             return
         except DamagedStoreError:
-            set_aside(folder)
+            quarantine(folder)
         private.rename(folder)
     _clean(folder)
 
 
-def set_aside(folder: Path) -> None:
+def quarantine(folder: Path) -> None:
     """Make way for a new store; the damaged one keeps its whole shards for the next builder."""
     with contextlib.suppress(OSError):
         (folder / "manifest.json").unlink()

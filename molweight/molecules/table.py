@@ -16,7 +16,7 @@ from molweight.molecules.label_cells import LabelCells, LabelColumn
 from molweight.molecules.labels import LabelReader, Target, UnusableColumn
 from molweight.molecules.readers import (
     Cell,
-    Misshapen,
+    MalformedRow,
     Rows,
     Source,
     all_fitting,
@@ -122,7 +122,7 @@ def read_table(
 
 def all_molecules(
     source: Source, name: str | None, *, kind: str | None = None, preferred: Sequence[str] = ()
-) -> Iterator[str | Misshapen]:
+) -> Iterator[str | MalformedRow]:
     """What every row of a table has for a molecule, as it passes by: no row is left out.
 
     Args:
@@ -142,7 +142,7 @@ def all_molecules(
         option = "--smiles-column"
         at = find_smiles_column(title(source), names, named=name, option=option, preferred=preferred)
     check_unique(title(source), names, [at])
-    return (cells if isinstance(cells, Misshapen) else _smiles(cells[at]) for _, cells in opened.rows)
+    return (cells if isinstance(cells, MalformedRow) else _smiles(cells[at]) for _, cells in opened.rows)
 
 
 def smiles_column(source: Source, name: str | None) -> Iterator[str]:

@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 Cell = object  # text, or whatever a Parquet column or a data frame holds
 Rows = Iterator[tuple[int, Sequence[Cell]]]
-AllRows = Iterator[tuple[int, "Sequence[Cell] | Misshapen"]]
+AllRows = Iterator[tuple[int, "Sequence[Cell] | MalformedRow"]]
 
 SMILES_HEADERS = {  # names of a column that say that it holds SMILES
     "smiles",
@@ -23,7 +23,7 @@ MOST_NOTES = 8  # about one file; the first ones show what is wrong
 
 
 @dataclass(frozen=True)
-class Misshapen:
+class MalformedRow:
     """What stands for the cells of a row that cannot be told apart."""
 
     reason: str

@@ -15,9 +15,9 @@ from molweight.configuration.schema import build, checked, checked_dropout
 from molweight.errors import ConfigError
 from molweight.nlp.corpus import TextCorpusCard
 from molweight.nlp.objectives.base import TextObjective
-from molweight.nlp.parts import CarveRecipe
-from molweight.nlp.pretrained import EncoderRecipe
-from molweight.nlp.setup import TextRecipe, TokenRecipe
+from molweight.nlp.parts import CarveConfig
+from molweight.nlp.pretrained import EncoderConfig
+from molweight.nlp.setup import TextConfig, TokenConfig
 from molweight.nlp.task import TaskCard
 
 TEXT = Tree(
@@ -29,7 +29,7 @@ TEXT = Tree(
     schema={
         "task": "molweight.nlp.task.TaskCard",
         "corpus": "molweight.nlp.corpus.TextCorpusCard",
-        "backbone": "molweight.nlp.pretrained.EncoderRecipe",
+        "backbone": "molweight.nlp.pretrained.EncoderConfig",
     },
 )
 
@@ -43,17 +43,17 @@ def load_config(*overrides: str) -> RunConfig:
     return compose_run(MODALITY, *overrides)
 
 
-def to_text_recipe(tree: dict[str, Any], method: Method) -> TextRecipe:
+def to_text_recipe(tree: dict[str, Any], method: Method) -> TextConfig:
     """Everything that turns text into a setup, typed and checked."""
     if method.name in NO_NETWORK:
         raise ConfigError(f"method={method} is for molecules; method=direct is the simplest one for text")
-    encoder = build(EncoderRecipe, tree["backbone"], "backbone")
-    return TextRecipe(
+    encoder = build(EncoderConfig, tree["backbone"], "backbone")
+    return TextConfig(
         task=build(TaskCard, tree["task"], "task"),
         corpus=build(TextCorpusCard, tree["corpus"], "corpus"),
-        split=build(CarveRecipe, tree["split"], "split"),
+        split=build(CarveConfig, tree["split"], "split"),
         encoder=encoder if method.name != "scratch" else replace(encoder, init="random"),
-        tokens=build(TokenRecipe, tree["tokens"], "tokens"),
+        tokens=build(TokenConfig, tree["tokens"], "tokens"),
         objectives=chosen_objectives(tree["objectives"], method, TextObjective),
         dropout=checked_dropout(tree["finetune"].get("dropout")),
         protocol=tree["protocol"],

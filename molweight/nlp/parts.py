@@ -14,7 +14,7 @@ from molweight.training.draws import derived_generator
 
 
 @dataclass(frozen=True, kw_only=True)
-class CarveRecipe:
+class CarveConfig:
     """The validation part, and how many of the other rows are trained on.
 
     Args:
@@ -56,7 +56,7 @@ class Parts:
         return hashlib.sha256(json.dumps([data, self.named()]).encode()).hexdigest()
 
 
-def carve(n_train: int, n_test: int, recipe: CarveRecipe, *, meta: float | None, seed: int) -> Parts:
+def carve(n_train: int, n_test: int, recipe: CarveConfig, *, meta: float | None, seed: int) -> Parts:
     """The parts.
 
     Args:

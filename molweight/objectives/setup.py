@@ -21,7 +21,7 @@ from molweight.molecules.model import PictureModel
 from molweight.molecules.pictures import Pictures
 from molweight.molecules.readers import Source
 from molweight.molecules.smiles import flat
-from molweight.molecules.specs import CorpusCard, DatasetCard
+from molweight.molecules.specs import CorpusSpec, DatasetSpec
 from molweight.molecules.splits import Splits, carve_meta, split
 from molweight.molecules.standardise import Standardisation
 from molweight.molecules.summary import scaffold_sets
@@ -32,9 +32,9 @@ from molweight.objectives.views import ViewSet
 from molweight.tapweight.typing import Batch
 from molweight.training.draws import Draws
 from molweight.training.models import PretrainingModel
-from molweight.training.setup import Passes, Predictor, Setup
+from molweight.training.setup import EvalLoaders, Predictor, Setup
 from molweight.training.task import Task
-from molweight.training.workers import Handover
+from molweight.training.workers import DeviceTransfer
 from molweight.utils.files import write_text
 from molweight.utils.output_columns import ROW, SMILES, check_target_names
 
@@ -44,7 +44,7 @@ EVALUATION_BATCH = 256  # pictures at a time without gradients
 
 
 @dataclass(frozen=True, kw_only=True)
-class BackboneRecipe:
+class BackboneConfig:
     """Which network, on pictures of which size, from which weights.
 
     Args:
@@ -61,7 +61,7 @@ class BackboneRecipe:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SplitRecipe:
+class SplitConfig:
     """How the data set is divided into train, validation and test part.
 
     Args:
@@ -78,15 +78,15 @@ class SplitRecipe:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageRecipe:
+class ImageConfig:
     """All choices that turn molecules into a setup."""
 
-    dataset: DatasetCard
-    corpus: CorpusCard
-    held_out: Sequence[DatasetCard]
+    dataset: DatasetSpec
+    corpus: CorpusSpec
+    held_out: Sequence[DatasetSpec]
     standardise: Standardisation
-    split: SplitRecipe
-    backbone: BackboneRecipe
+    split: SplitConfig
+    backbone: BackboneConfig
     objectives: Sequence[Objective]
     views: dict[str, dict[str, float]]
     augment: Augmentation
@@ -135,7 +135,7 @@ class ImageRecipe:
 
 
 def image_setup(
-    recipe: ImageRecipe,
+    recipe: ImageConfig,
     *,
     run_dir: Path,
     device: torch.device,
@@ -194,7 +194,7 @@ def image_setup(
     if pretraining.corpus is not None:
         pretraining.corpus.save_excluded(run_dir / "excluded_corpus.csv")
 
-    handover = Handover(device=device, finish=with_normal_pictures)
+    transfer = DeviceTransfer(device=device, finish=with_normal_pictures)
 
     def fetch_plain(positions: Tensor, draws: Draws) -> Batch:
         return {"pixels": labelled[positions], "targets": targets[positions]}
@@ -202,7 +202,7 @@ def image_setup(
     def fetch_augmented(positions: Tensor, draws: Draws) -> Batch:
         return {"pixels": recipe.augment(labelled[positions], draws), "targets": targets[positions]}
 
-    passes = Passes(fetch=fetch_plain, handover=handover, batch=EVALUATION_BATCH)
+    passes = EvalLoaders(fetch=fetch_plain, transfer=transfer, batch=EVALUATION_BATCH)
 
     def make_model(encoder: nn.Module, seed: int) -> PictureModel:
         assert isinstance(encoder, ResNet18)
@@ -226,7 +226,7 @@ def image_setup(
         fetch_unlabelled=pretraining.fetch,
         fetch_labelled=fetch_augmented if recipe.finetune_augment else fetch_plain,
         fetch_plain=fetch_plain,
-        handover=handover,
+        transfer=transfer,
         train=passes.part(parts["train"]),
         meta=passes.part(parts["meta"]),
         valid=passes.part(parts["valid"]),
@@ -276,7 +276,7 @@ def with_normal_pictures(batch: Batch) -> Batch:
     return {name: normalised(value) if value.dtype == torch.uint8 else value for name, value in batch.items()}
 
 
-def split_dataset(dataset: MoleculeDataset, recipe: ImageRecipe) -> Splits:
+def split_dataset(dataset: MoleculeDataset, recipe: ImageConfig) -> Splits:
     """The parts; ``meta`` is carved out of train under ``strict`` and part of train under ``paper``."""
     chosen = recipe.split
     splits = split(

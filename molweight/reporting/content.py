@@ -144,7 +144,7 @@ def updates(config: RunConfig) -> int:
     """How often the weights were updated, or would have been by a method that learns them."""
     if not config.method.pretrains:
         return 0
-    return config.learn.steps - (config.learn.held if config.method.learns else 0)
+    return config.learn.steps - (config.learn.burn_in_steps if config.method.learns else 0)
 
 
 def count(module: nn.Module) -> int:

@@ -38,8 +38,8 @@ def coverage(run: RunFiles) -> dict[str, Coverage]:
     method = class_sets if classification else intervals
     found = {}
     for j, name in enumerate(run.targets):
-        ends = method(valid.predicted[:, j], valid.truth[:, j], test.predicted[:, j], CONFIDENCE)
-        share, size = covered(test.truth[:, j], ends, classification=classification)
+        ends = method(valid.predicted[:, j], valid.y_true[:, j], test.predicted[:, j], CONFIDENCE)
+        share, size = covered(test.y_true[:, j], ends, classification=classification)
         found[name] = Coverage(share=share, size=size)
     return found
 

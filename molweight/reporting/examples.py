@@ -61,9 +61,9 @@ def examples(
     """
     if not targets or not len(test):
         return [], []
-    truth = test[[f"{name}{TRUE}" for name in targets]].to_numpy(np.float64)
+    y_true = test[[f"{name}{TRUE}" for name in targets]].to_numpy(np.float64)
     predicted = test[list(targets)].to_numpy(np.float64)
-    each = errors(truth, predicted, task_type)
+    each = errors(y_true, predicted, task_type)
     known = ~np.isnan(each)
     mean = np.where(known, each, 0.0).sum(1) / np.maximum(known.sum(1), 1)
     order = np.argsort(np.where(known.any(1), mean, np.nan), kind="stable")[: int(known.any(1).sum())]
@@ -79,7 +79,7 @@ def examples(
             text=text,
             data=svg_address(illustrate(text, targets[places[0]])) if illustrate else "",
             values=[
-                (targets[place], float(predicted[position, place]), float(truth[position, place]))
+                (targets[place], float(predicted[position, place]), float(y_true[position, place]))
                 for place in shown
             ],
         )
@@ -87,18 +87,18 @@ def examples(
     return [show(i) for i in order[:count]], [show(i) for i in order[::-1][:count]]
 
 
-def errors(truth: Array, predicted: Array, task_type: str) -> Array:
+def errors(y_true: Array, predicted: Array, task_type: str) -> Array:
     """How wrong each prediction is, [n, t]: in spreads of its target, or as cross entropy; NaN if unknown."""
     if task_type == "regression":
-        known = ~np.isnan(truth)
-        mean = np.where(known, truth, 0.0).sum(0) / np.maximum(known.sum(0), 1)
-        square = np.where(known, np.square(truth - mean), 0.0).sum(0) / np.maximum(known.sum(0), 1)
+        known = ~np.isnan(y_true)
+        mean = np.where(known, y_true, 0.0).sum(0) / np.maximum(known.sum(0), 1)
+        square = np.where(known, np.square(y_true - mean), 0.0).sum(0) / np.maximum(known.sum(0), 1)
         spread = np.sqrt(square)
-        return np.abs(predicted - truth) / np.where(spread > 0, spread, 1.0)
-    if task_type == "classification" and np.isin(truth[~np.isnan(truth)], (0.0, 1.0)).all():
-        chance = np.clip(np.where(truth == 1, predicted, 1 - predicted), CERTAIN, 1.0)
-        return np.where(np.isnan(truth), np.nan, -np.log(chance))
-    return np.where(np.isnan(truth), np.nan, (predicted != truth).astype(np.float64))
+        return np.abs(predicted - y_true) / np.where(spread > 0, spread, 1.0)
+    if task_type == "classification" and np.isin(y_true[~np.isnan(y_true)], (0.0, 1.0)).all():
+        chance = np.clip(np.where(y_true == 1, predicted, 1 - predicted), CERTAIN, 1.0)
+        return np.where(np.isnan(y_true), np.nan, -np.log(chance))
+    return np.where(np.isnan(y_true), np.nan, (predicted != y_true).astype(np.float64))
 
 
 def plain_drawing(smiles: str, target: str) -> str:

@@ -120,21 +120,21 @@ def plot_epochs(
     return plain(axes, "epoch", label)
 
 
-def plot_parity(truth: Array, predicted: Array, axes: Axes) -> Axes:
+def plot_parity(y_true: Array, predicted: Array, axes: Axes) -> Axes:
     """Draw predicted [n] against true values [n] of one target, with the line on which they are equal.
 
     Args:
-        truth: NaN where missing.
+        y_true: NaN where missing.
         predicted: in the same units.
         axes: to draw on.
     """
-    known = ~np.isnan(truth)
-    both = np.concatenate([truth[known], predicted[known]])
+    known = ~np.isnan(y_true)
+    both = np.concatenate([y_true[known], predicted[known]])
     low, high = (both.min(), both.max()) if len(both) else (0.0, 1.0)
     margin = 0.05 * (high - low) or 1.0
     limits = (low - margin, high + margin)
     axes.plot(limits, limits, color="#999999", linewidth=1, linestyle=(0, (4, 3)))
-    axes.scatter(truth[known], predicted[known], s=14, color=COLOURS[0], alpha=0.55, linewidths=0)
+    axes.scatter(y_true[known], predicted[known], s=14, color=COLOURS[0], alpha=0.55, linewidths=0)
     axes.set(xlim=limits, ylim=limits, aspect="equal")
     return plain(axes, "true", "predicted")
 
@@ -159,8 +159,8 @@ def plot_precision_recall(targets: Mapping[str, tuple[Array, Array]], axes: Axes
 
 def with_both_classes(targets: Mapping[str, tuple[Array, Array]]) -> dict[str, tuple[Array, Array]]:
     """Known labels and their probabilities of the targets whose labels are not all the same."""
-    known = {name: ~np.isnan(truth) for name, (truth, _) in targets.items()}
-    pairs = {name: (truth[known[name]], guess[known[name]]) for name, (truth, guess) in targets.items()}
+    known = {name: ~np.isnan(y_true) for name, (y_true, _) in targets.items()}
+    pairs = {name: (y_true[known[name]], guess[known[name]]) for name, (y_true, guess) in targets.items()}
     return {name: pair for name, pair in pairs.items() if len(np.unique(pair[0])) == 2}
 
 
@@ -178,18 +178,18 @@ def plot_curves(curves: Mapping[str, tuple[Array, Array]], x: str, y: str, axes:
     return plain(axes, x, y)
 
 
-def plot_reliability(truth: Array, kinds: Mapping[str, Array], axes: Axes, *, bins: int = 10) -> Axes:
+def plot_reliability(y_true: Array, kinds: Mapping[str, Array], axes: Axes, *, bins: int = 10) -> Axes:
     """Draw the share of positives against the mean probability in bins of equal width.
 
     Args:
-        truth: [n] 0 or 1.
+        y_true: [n] 0 or 1.
         kinds: label to probabilities [n].
         axes: to draw on.
         bins: how many.
     """
     axes.plot([0, 1], [0, 1], color="#999999", linewidth=1, linestyle=(0, (4, 3)))
     for colour, (label, probability) in zip(COLOURS, kinds.items(), strict=False):
-        points = np.array(reliability(truth, probability, bins))
+        points = np.array(reliability(y_true, probability, bins))
         axes.plot(points[:, 0], points[:, 1], color=colour, marker="o", markersize=4, label=label)
     axes.legend(frameon=False, fontsize=8, loc="upper left")
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")

@@ -88,15 +88,15 @@ def prediction_pictures(run: RunFiles) -> list[Picture]:
             SQUARE,
         ),
     ]
-    truth, kinds = pooled(run)
-    if len(truth):
+    y_true, kinds = pooled(run)
+    if len(y_true):
         together = "All targets together. " if len(pairs) > 1 else ""
-        errors = ", ".join(f"{calibration_error(truth, p):.3f} {name}" for name, p in kinds.items())
+        errors = ", ".join(f"{calibration_error(y_true, p):.3f} {name}" for name, p in kinds.items())
         found.append(
             picture(
                 "Calibration",
                 "Share of positives against mean probability, in ten bins",
-                partial(figures.plot_reliability, truth, kinds),
+                partial(figures.plot_reliability, y_true, kinds),
                 SQUARE,
                 caption=f"{together}Expected calibration error: {errors}.",
             )
@@ -104,17 +104,19 @@ def prediction_pictures(run: RunFiles) -> list[Picture]:
     return found
 
 
-def confusion(truth: Array, predicted: Array, labels: Sequence[str]) -> Array:
+def confusion(y_true: Array, predicted: Array, labels: Sequence[str]) -> Array:
     """How often each label [c] was predicted for each true one, [c, c]."""
     counts = np.zeros((len(labels), len(labels)))
-    np.add.at(counts, (truth.astype(int), predicted.astype(int)), 1)
+    np.add.at(counts, (y_true.astype(int), predicted.astype(int)), 1)
     return counts
 
 
 def pooled(run: RunFiles) -> tuple[Array, dict[str, Array]]:
     """Known labels of all targets [n], and their probabilities [n] as the network says them, and scaled."""
     columns = [(run.column(f"{name}{TRUE}"), run.column(name), run.ranked(name)) for name in run.targets]
-    known = [(truth[~np.isnan(truth)], *(one[~np.isnan(truth)] for one in rest)) for truth, *rest in columns]
+    known = [
+        (y_true[~np.isnan(y_true)], *(one[~np.isnan(y_true)] for one in rest)) for y_true, *rest in columns
+    ]
     kinds = {"as the network says": [guess for _, guess, _ in known]}
     if "temperature" in run.card:
         temperatures, logits = run.card["temperature"], bool(logit_columns(run.predictions))
@@ -122,5 +124,5 @@ def pooled(run: RunFiles) -> tuple[Array, dict[str, Array]]:
             expit(ranked / one) if logits else scaled(guess, one)
             for (_, guess, ranked), one in zip(known, temperatures, strict=True)
         ]
-    truths = np.concatenate([truth for truth, _, _ in known])
+    truths = np.concatenate([y_true for y_true, _, _ in known])
     return truths, {name: np.concatenate(values) for name, values in kinds.items()}

@@ -32,14 +32,14 @@ from molweight.stages.steps import Learned
 from molweight.stages.three_levels import learn_three_levels
 from molweight.stages.two_levels import learn_two_levels
 from molweight.tapweight.batch_norm import share_statistics
-from molweight.tapweight.processes import leads, world_size
+from molweight.tapweight.processes import is_main_process, world_size
 from molweight.utils.tensor_files import save_tensors
 from molweight.training.distributed import (
-    from_leader,
+    broadcast,
     launched_rank,
-    leader_first,
-    own_folder,
-    own_seed,
+    main_process_first,
+    rank_dir,
+    rank_seed,
     processes,
 )
 from molweight.training.metrics import Score
@@ -90,10 +90,10 @@ def run_experiment(
     """
     config.samples.check_sources(table, unlabelled)
     with processes(config.device) as device, ExitStack() as held:
-        directory = RunDirectory(Path(from_leader(str(config.run_dir))))
-        with leader_first(device):
+        directory = RunDirectory(Path(broadcast(str(config.run_dir))))
+        with main_process_first(device):
             held.enter_context(directory.alone())
-            if leads():
+            if is_main_process():
                 directory.open(config.text, config.hash)
                 held.enter_context(crash_log(directory.crash_log))
         with noted(directory), interruptible(), at_most(config.threads):
@@ -136,13 +136,13 @@ def _run(
     progress: bool,
     command: str,
 ) -> Report:
-    progress = progress and leads()
+    progress = progress and is_main_process()
     if config.threads is not None:
         torch.set_num_threads(config.threads)
-    torch.manual_seed(own_seed(config.seed))
+    torch.manual_seed(rank_seed(config.seed))
     clock = Clock()
     # The process that leads first: it fills the caches that the others read.
-    with clock.stage("prepare"), leader_first(device), own_folder(directory.path) as folder:
+    with clock.stage("prepare"), main_process_first(device), rank_dir(directory.path) as folder:
         setup = config.samples.prepare(
             run_dir=folder,
             device=device,
@@ -152,7 +152,7 @@ def _run(
         )
         if config.sync_batchnorm and world_size() > 1:
             share_statistics(setup.pretraining)
-    directory.claim_data(
+    directory.verify_data_fingerprint(
         {
             "labelled": setup.facts["data_sha256"],
             "corpus": setup.facts["corpus"]["sha256"],
@@ -164,7 +164,7 @@ def _run(
     with clock.stage("learn"):
         learned = adapt(setup, config, directory, progress=progress)
     clock.seconds["learn"] += learned.seconds_reused
-    if config.method.pretrains and leads():
+    if config.method.pretrains and is_main_process():
         what = "Learned weights" if config.method.learns else "Weights"
         title = f"{what} of the objectives: {config.samples.name}"
         save_tensors(setup.pretraining.backbone, directory.path / "backbone.safetensors")
@@ -174,17 +174,17 @@ def _run(
         final = learned.final or retrain(setup, config, progress=progress)
     with clock.stage("test"):
         checked = final.predict(setup.valid.positions, setup.valid.evaluation())
-    if final.module is not None and leads():
+    if final.module is not None and is_main_process():
         save_tensors(final.module, directory.path / "model.safetensors")
         write_json(directory.path / "model.json", weights_card(setup, checked))
     with clock.stage("test"):
-        valid, test, predictions = judge(setup, final.predict, checked)
-    if leads():
+        valid, test, predictions = score_validation_and_test(setup, final.predict, checked)
+    if is_main_process():
         save_predictions(directory.path / "predictions.csv", setup, predictions)
     report = build_report(
         config, setup, learned, final.tuned, valid=valid, test=test, seconds=clock.seconds, command=command
     )
-    if leads():
+    if is_main_process():
         write_json(directory.path / "report.json", report.content)
         write_text(directory.path / "report.md", report.markdown())
         if final.module is not None:
@@ -207,7 +207,7 @@ def adapt(setup: Setup, config: RunConfig, directory: RunDirectory, *, progress:
     return Learned(weights={}, separation={}, engine="none", images=0)
 
 
-def judge(
+def score_validation_and_test(
     setup: Setup, predict: Predictor, checked: Predicted
 ) -> tuple[Score, Score, dict[str, tuple[Tensor, Predicted]]]:
     """Scores of the validation and the test part, and the predictions behind them.
@@ -229,7 +229,7 @@ def judge(
         predictions["test"] = (positions, predict(positions, batches))
     else:
         predictions["test"] = (setup.valid.positions[:0], checked[:0])
-    scores = [setup.task.score(one.ranked, one.truth) for _, one in predictions.values()]
+    scores = [setup.task.score(one.ranked, one.y_true) for _, one in predictions.values()]
     return scores[0], scores[1], predictions
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from molweight.configuration.methods import NO_NETWORK
 from molweight.configuration.recipes import RunConfig
 from molweight.tapweight.typing import Batch
-from molweight.training.distributed import own_seed, stop_together
+from molweight.training.distributed import rank_seed, stop_together
 from molweight.training.finetune import Finetuned, evaluate, finetune
 from molweight.training.setup import Predictor, Setup
 from molweight.training.streams import Stream
@@ -44,10 +44,10 @@ def retrain(setup: Setup, config: RunConfig, *, progress: bool) -> Final:
     positions = torch.cat([setup.train.positions, setup.meta.positions])
     if config.method.name in NO_NETWORK:
         return Final(predict=setup.baselines[config.method.name](positions, config.seed))
-    torch.manual_seed(own_seed(config.seed))  # dropout
+    torch.manual_seed(rank_seed(config.seed))  # dropout
     model = setup.make_model(setup.pretraining.backbone, config.seed)
     recipe = config.finetune
-    with Workers(choose_workers(config.workers, setup.handover.device)) as workers:
+    with Workers(choose_workers(config.workers, setup.transfer.device)) as workers:
         stream = Stream(
             setup.fetch_labelled,
             positions,
@@ -55,7 +55,7 @@ def retrain(setup: Setup, config: RunConfig, *, progress: bool) -> Final:
             seed=config.seed,
             name="retrain",
             workers=workers,
-            handover=setup.handover,
+            transfer=setup.transfer,
         )
         tuned = finetune(
             model,
@@ -65,7 +65,7 @@ def retrain(setup: Setup, config: RunConfig, *, progress: bool) -> Final:
             recipe,
             steps_per_epoch=stream.per_epoch,
             progress=progress,
-            between=partial(stop_together, device=setup.handover.device),
+            between=partial(stop_together, device=setup.transfer.device),
         )
 
     def predict(positions: Tensor, batches: Iterator[Batch]) -> Predicted:

@@ -54,7 +54,7 @@ def train(
 ) -> None:
     """Bring the backbone to a number of outer steps."""
     recipe = config.learn
-    with Workers(choose_workers(config.workers, setup.handover.device)) as workers:
+    with Workers(choose_workers(config.workers, setup.transfer.device)) as workers:
         trainer = OneLevel(
             level_one(setup, config, balance, steps=steps * recipe.unroll.every, workers=workers),
             every=recipe.unroll.every,
@@ -66,7 +66,7 @@ def level_one(
     setup: Setup, config: RunConfig, balance: Balance, *, steps: int, workers: Workers | None
 ) -> BalancedPretraining:
     """Level 1 under a balance, for a number of its steps."""
-    module = Balanced(setup.pretraining, balance.to(setup.handover.device))
+    module = Balanced(setup.pretraining, balance.to(setup.transfer.device))
     return BalancedPretraining(
         **trained(
             module,

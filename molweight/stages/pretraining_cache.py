@@ -108,7 +108,7 @@ def kept_pretraining(
         **({} if config.precision == "float32" else {"precision": config.precision}),
         "steps": steps * config.learn.unroll.every,
         "records": steps,
-        "device": setup.handover.device.type,
+        "device": setup.transfer.device.type,
         "versions": versions(),
     }
     digest = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()

@@ -16,7 +16,7 @@ import yaml
 from filelock import FileLock, Timeout
 
 from molweight.errors import ConfigError, DataError, MolweightError
-from molweight.tapweight.processes import leads, world_size
+from molweight.tapweight.processes import is_main_process, world_size
 from molweight.utils.files import read_json, read_text, write_json, write_text
 
 logger = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class RunDirectory:
             ConfigError: another process holds it.
             DataError: it cannot be written.
         """
-        if not leads():
+        if not is_main_process():
             yield
             return
         self._check_folder()
@@ -109,7 +109,7 @@ class RunDirectory:
 
     def status(self, state: str, **more: Any) -> None:
         """Write ``status.json``."""
-        if not leads():
+        if not is_main_process():
             return
         content = {"state": state, "config_hash": self._digest, "time": datetime.now(UTC).isoformat()}
         known = {k: v for k, v in more.items() if v is not None}
@@ -142,7 +142,7 @@ class RunDirectory:
             return f"the last process in {self.path} died without a word, as if killed or out of memory"
         return f"the last process in {self.path} crashed ({crashes[-1]}; see {self.crash_log})"
 
-    def claim_data(self, sums: Mapping[str, str | None], *, read_as: Sequence[str] = ()) -> None:
+    def verify_data_fingerprint(self, sums: Mapping[str, str | None], *, read_as: Sequence[str] = ()) -> None:
         """Note what the run's data are, or insist that they are still those that it began with.
 
         Args:
@@ -164,12 +164,12 @@ class RunDirectory:
                     f"{self.path} holds a run that began with other data ({' and '.join(changed)}): bring "
                     "them back to continue it, or choose another run_dir="
                 )
-        if leads():
+        if is_main_process():
             write_json(noted, {**sums, "read_as": list(read_as)})
 
     def append_record(self, record: dict[str, Any]) -> None:
         """Add a line to ``steps.jsonl``."""
-        if not leads():
+        if not is_main_process():
             return
         try:
             with self.steps.open("a") as file:
@@ -191,7 +191,7 @@ class RunDirectory:
         Raises:
             DataError: there are fewer, or they cannot be read.
         """
-        if not leads():
+        if not is_main_process():
             return
         lines = self._lines() if self.steps.exists() else []
         if len(lines) < count:

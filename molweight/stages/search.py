@@ -17,8 +17,8 @@ from molweight.stages.one_level import continue_pretraining
 from molweight.stages.run_directory import RunDirectory
 from molweight.stages.steps import Learned
 from molweight.tapweight.balancing import Fixed
-from molweight.tapweight.processes import leads
-from molweight.training.distributed import own_seed, wait_for_all
+from molweight.tapweight.processes import is_main_process
+from molweight.training.distributed import barrier, rank_seed
 from molweight.training.draws import derived_seed
 from molweight.training.setup import Setup
 from molweight.utils.files import read_json, write_json
@@ -65,7 +65,7 @@ def random_search(setup: Setup, config: RunConfig, directory: RunDirectory, *, p
         if number == 0 or setup.task.better(trial.valid, trials[best].valid):
             best, final = number, tuned
     winner = RunDirectory(directory.path / "search" / str(best))
-    if leads():
+    if is_main_process():
         shutil.copyfile(winner.steps, directory.steps)
     load_tensors(setup.pretraining.backbone, winner.path / "backbone.safetensors")
     return Learned(
@@ -103,7 +103,7 @@ def attempt(
             return Trial(**content | {"valid": score}), None
         except (OSError, ValueError, TypeError, LookupError) as error:
             raise DataError(f"{result} cannot be read ({error}); delete it to repeat that trial") from error
-    torch.manual_seed(own_seed(config.seed))
+    torch.manual_seed(rank_seed(config.seed))
     learned = continue_pretraining(
         setup,
         config,
@@ -112,7 +112,7 @@ def attempt(
         steps=config.search.steps(config.learn.steps),
         progress=progress,
     )
-    if leads():
+    if is_main_process():
         save_tensors(setup.pretraining.backbone, folder.path / "backbone.safetensors")
     final = retrain(setup, config, progress=progress)
     assert final.tuned is not None
@@ -123,8 +123,8 @@ def attempt(
         images=learned.images,
         seconds_reused=learned.seconds_reused,
     )
-    if leads():
+    if is_main_process():
         write_json(result, asdict(trial))
         shutil.rmtree(folder.checkpoints, ignore_errors=True)
-    wait_for_all(setup.handover.device)
+    barrier(setup.transfer.device)
     return trial, final

@@ -13,11 +13,11 @@ from molweight.errors import DataError
 from molweight.stages.finetuning import Final
 from molweight.stages.run_directory import RunDirectory
 from molweight.tapweight.precision import Precision
-from molweight.tapweight.processes import leads
+from molweight.tapweight.processes import is_main_process
 from molweight.tapweight.solver import StepRecord, Trainer
 from molweight.training.checkpoint import load_checkpoint, save_checkpoint
-from molweight.training.distributed import require_same, stop_together, wait_for_all
-from molweight.training.optimisers import OptimiserRecipe
+from molweight.training.distributed import barrier, require_same, stop_together
+from molweight.training.optimisers import OptimiserConfig
 from molweight.training.setup import Setup
 from molweight.training.streams import Stream
 from molweight.training.workers import Workers
@@ -72,7 +72,7 @@ def run_steps(
             return
         require_same_models(trainer)
         state = trainer.state_dict()
-        if leads():
+        if is_main_process():
             directory.sync_records()
             save_checkpoint(directory.checkpoints, trainer.count, state)
         saved = trainer.count
@@ -89,7 +89,7 @@ def run_steps(
             if trainer.count % config.learn.checkpoint_every == 0 or trainer.count == steps:
                 save()
             stop_together(save, device=device)
-    wait_for_all(device)  # the records are whole
+    barrier(device)  # the records are whole
 
 
 def in_short(record: StepRecord) -> str:
@@ -125,13 +125,13 @@ def make_stream(
         seed=config.seed,
         name=level,
         workers=workers,
-        handover=setup.handover,
+        transfer=setup.transfer,
     )
 
 
 def trained(
     module: nn.Module,
-    optimiser: OptimiserRecipe,
+    optimiser: OptimiserConfig,
     *,
     steps: int,
     backbone: nn.Module | None = None,
@@ -158,7 +158,7 @@ def trained(
 
 def lower_precision(setup: Setup, config: RunConfig) -> Precision:
     """What a lower level computes its losses in; each has a scale of its own."""
-    return Precision(config.precision, setup.handover.device.type)
+    return Precision(config.precision, setup.transfer.device.type)
 
 
 def images_seen(setup: Setup, config: RunConfig, count: int) -> int:
@@ -191,5 +191,5 @@ def resume(trainer: Trainer, directory: RunDirectory) -> None:
                 f"the checkpoint of step {step} in {directory.checkpoints} is none of this run "
                 f"({type(error).__name__}); delete the folder to start over"
             ) from error
-    wait_for_all(trainer.device)  # before they are cut
+    barrier(trainer.device)  # before they are cut
     directory.keep_records(trainer.count)

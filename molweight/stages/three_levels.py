@@ -7,10 +7,10 @@ import importlib.metadata
 from molweight.configuration.recipes import RunConfig
 from molweight.stages.run_directory import RunDirectory
 from molweight.stages.steps import Learned, images_seen, lower_precision, make_stream, run_steps, trained
-from molweight.stages.weight_significance import as_dict, separation
+from molweight.stages.weight_significance import as_dict, weight_significance
 from molweight.tapweight.engines import make_solver
-from molweight.tapweight.levels import Finetuning, Pretraining, ThreeLevels, Weighting, shared_parameters
-from molweight.tapweight.objective_weights import Mixture
+from molweight.tapweight.levels import Finetuning, Pretraining, ThreeLevels, WeightLevel, shared_parameters
+from molweight.tapweight.objective_weights import ObjectiveWeights
 from molweight.tapweight.solver import Solver
 from molweight.training.setup import Setup
 from molweight.training.workers import Workers, choose_workers
@@ -23,7 +23,7 @@ def learn_three_levels(
     setup: Setup, config: RunConfig, directory: RunDirectory, *, progress: bool
 ) -> Learned:
     """Adapt the backbone of ``setup.pretraining`` and learn the weights, or go on doing so."""
-    with Workers(choose_workers(config.workers, setup.handover.device)) as workers:
+    with Workers(choose_workers(config.workers, setup.transfer.device)) as workers:
         return _learn(setup, config, directory, workers, progress=progress)
 
 
@@ -38,13 +38,13 @@ def _learn(
         config.hypergradient,
         unroll=recipe.unroll,
         averaging=recipe.averaging,
-        burn_in=recipe.held,
+        burn_in=recipe.burn_in_steps,
         learn=len(setup.objectives) > 1,
     )
     run_steps(solver, config, directory, steps=recipe.steps, what="learn weights", progress=progress)
     return Learned(
         weights=levels.mixture.named(levels.mixture.weights()),
-        separation=as_dict(separation(directory.records())),
+        separation=as_dict(weight_significance(directory.records())),
         engine=engine_name(solver),
         images=images_seen(setup, config, solver.count),
     )
@@ -57,7 +57,7 @@ def wire(setup: Setup, config: RunConfig, workers: Workers | None = None) -> Thr
     shared, anchor = shared_parameters(model, model.backbone, setup.pretraining.backbone)
     proximal = recipe.proximal.build(PUBLISHED_GAMMA[setup.task.kind])
     names = [name for name, p in model.backbone.named_parameters() if p.requires_grad]
-    mixture = Mixture(names=setup.objectives, update=recipe.update).to(anchor[0].device)
+    mixture = ObjectiveWeights(names=setup.objectives, update=recipe.update).to(anchor[0].device)
     inner = recipe.steps * recipe.unroll.finetune
 
     pretrain = Pretraining(
@@ -85,8 +85,8 @@ def wire(setup: Setup, config: RunConfig, workers: Workers | None = None) -> Thr
         shared=shared,
         anchor=anchor,
     )
-    weights = Weighting(
-        **trained(mixture, recipe.weights, steps=recipe.steps - recipe.held),
+    weights = WeightLevel(
+        **trained(mixture, recipe.weights, steps=recipe.steps - recipe.burn_in_steps),
         batches=make_stream(setup, config, workers, "weights"),
         finetuning=finetune,
         accumulate=recipe.accumulate,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from molweight.configuration.recipes import RunConfig
 from molweight.stages.run_directory import RunDirectory
 from molweight.stages.steps import Learned, images_seen, lower_precision, make_stream, run_steps, trained
-from molweight.stages.weight_significance import as_dict, separation
-from molweight.tapweight.bilevel import Bilevel, Joint, JointModel, Together
-from molweight.tapweight.levels import SharedTask, Weighting
-from molweight.tapweight.objective_weights import Mixture
+from molweight.stages.weight_significance import as_dict, weight_significance
+from molweight.tapweight.bilevel import Bilevel, JointLevel, JointModel, ZippedLoaders
+from molweight.tapweight.levels import SharedTask, WeightLevel
+from molweight.tapweight.objective_weights import ObjectiveWeights
 from molweight.training.setup import Setup
 from molweight.training.workers import Workers, choose_workers
 
@@ -18,7 +18,7 @@ def learn_two_levels(setup: Setup, config: RunConfig, directory: RunDirectory, *
 
     As many level-1 steps as with three levels; each takes a labelled batch too.
     """
-    with Workers(choose_workers(config.workers, setup.handover.device)) as workers:
+    with Workers(choose_workers(config.workers, setup.transfer.device)) as workers:
         trainer = wire_two_levels(setup, config, workers)
         run_steps(
             trainer, config, directory, steps=config.learn.steps, what="learn weights", progress=progress
@@ -26,7 +26,7 @@ def learn_two_levels(setup: Setup, config: RunConfig, directory: RunDirectory, *
     mixture = trainer.joint.mixture
     return Learned(
         weights=mixture.named(mixture.weights()),
-        separation=as_dict(separation(directory.records())),
+        separation=as_dict(weight_significance(directory.records())),
         engine=trainer.engine,
         images=images_seen(setup, config, trainer.count),
     )
@@ -37,9 +37,9 @@ def wire_two_levels(setup: Setup, config: RunConfig, workers: Workers | None = N
     recipe = config.learn
     model = setup.make_model(setup.pretraining.backbone, config.seed)
     model.backbone = setup.pretraining.backbone  # shared, where three levels have a copy
-    mixture = Mixture(names=setup.objectives, update=recipe.update).to(setup.handover.device)
+    mixture = ObjectiveWeights(names=setup.objectives, update=recipe.update).to(setup.transfer.device)
     module = JointModel(setup.pretraining, model, setup.task.loss)
-    joint = Joint(
+    joint = JointLevel(
         **trained(
             module,
             recipe.pretrain,
@@ -47,13 +47,13 @@ def wire_two_levels(setup: Setup, config: RunConfig, workers: Workers | None = N
             backbone=setup.pretraining.backbone,
             precision=lower_precision(setup, config),
         ),
-        batches=Together(
+        batches=ZippedLoaders(
             make_stream(setup, config, workers, "pretrain"), make_stream(setup, config, workers, "finetune")
         ),
         mixture=mixture,
     )
-    weights = Weighting(
-        **trained(mixture, recipe.weights, steps=recipe.steps - recipe.held),
+    weights = WeightLevel(
+        **trained(mixture, recipe.weights, steps=recipe.steps - recipe.burn_in_steps),
         batches=make_stream(setup, config, workers, "weights"),
         finetuning=SharedTask(model, setup.task.loss),
         accumulate=recipe.accumulate,
@@ -64,5 +64,5 @@ def wire_two_levels(setup: Setup, config: RunConfig, workers: Workers | None = N
         config.hypergradient,
         every=recipe.unroll.every,
         averaging=recipe.averaging,
-        burn_in=recipe.held,
+        burn_in=recipe.burn_in_steps,
     )

@@ -13,7 +13,7 @@ FEWEST = 10  # updates: with fewer no result could reach the level for many obje
 
 
 @dataclass(frozen=True, kw_only=True)
-class Separation:
+class WeightSignificance:
     """Which way an objective's weight was pushed, and whether that could be noise.
 
     Args:
@@ -31,7 +31,7 @@ class Separation:
         return self.p < LEVEL
 
 
-def separation(records: Sequence[dict[str, Any]]) -> dict[str, Separation]:
+def weight_significance(records: Sequence[dict[str, Any]]) -> dict[str, WeightSignificance]:
     """Test every objective's hypergradients over the updates of a run.
 
     Each update draws fresh batches, so their noise is independent; its tails are heavy, so ranks are
@@ -60,12 +60,12 @@ def separation(records: Sequence[dict[str, Any]]) -> dict[str, Separation]:
     holm[order] = np.minimum(np.maximum.accumulate(stepped), 1.0)
     down = np.median(values, axis=0) > 0  # descent moves against the gradient
     return {
-        name: Separation(direction="down" if falls else "up", p=float(p))
+        name: WeightSignificance(direction="down" if falls else "up", p=float(p))
         for name, falls, p in zip(names, down, holm, strict=True)
     }
 
 
-def as_dict(found: dict[str, Separation]) -> dict[str, dict[str, Any]]:
+def as_dict(found: dict[str, WeightSignificance]) -> dict[str, dict[str, Any]]:
     """For ``report.json``."""
     return {name: asdict(one) for name, one in found.items()}
 
@@ -83,7 +83,7 @@ def sentence(found: dict[str, dict[str, Any]], updates: int) -> str:
         )
         return few if updates < FEWEST else ""
     test = f"Wilcoxon signed-rank test over {updates} updates, Holm-corrected for {len(found)} objectives"
-    clear = {name: one for name, one in found.items() if Separation(**one).clear}
+    clear = {name: one for name, one in found.items() if WeightSignificance(**one).clear}
     if not clear:
         smallest = min(one["p"] for one in found.values())
         return (

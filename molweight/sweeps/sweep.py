@@ -22,11 +22,11 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ending:
+class JobResult:
     """How a job ended.
 
     Args:
-        state: ``ok``, ``ok before``, ``failed``, ``died``, ``interrupted`` or ``not begun``.
+        state: ``ok``, ``skipped``, ``failed``, ``crashed``, ``interrupted`` or ``pending``.
         score: of a job that is ok, for people.
         error: the reason in a sentence, of one that failed or died.
         exit_code: as the run alone would have ended.
@@ -49,7 +49,7 @@ class Endings:
 
     jobs: Sequence[Job]
     say: Say
-    of: dict[str, Ending] = field(default_factory=dict)  # by the job's folder
+    of: dict[str, JobResult] = field(default_factory=dict)  # by the job's folder
     stopped: int = 0  # exit code, if a signal ended the sweep
 
     @property
@@ -70,7 +70,7 @@ class Endings:
     def skip(self, job: Job) -> None:
         """Note that a job need not run."""
         content = read_report(job)
-        self.of[str(job.config.run_dir)] = Ending(state="ok before", score=headline(content))
+        self.of[str(job.config.run_dir)] = JobResult(state="skipped", score=headline(content))
         self.say(f"{job.name}: finished before, skipped")
 
     def close(self) -> None:
@@ -112,35 +112,35 @@ def run_sweep(sweep: Sweep, *, say: Say, progress: bool = False) -> Endings:
     return endings
 
 
-def ended(job: Job, outcome: Outcome) -> Ending:
+def ended(job: Job, outcome: Outcome) -> JobResult:
     """What became of a job that ran; it has its page if all is well."""
     if outcome.died:
-        return Ending(state="died", error=outcome.error or "", exit_code=outcome.exit_code)
+        return JobResult(state="crashed", error=outcome.error or "", exit_code=outcome.exit_code)
     if outcome.error is not None:
         state = "interrupted" if outcome.exit_code > 128 else "failed"
-        return Ending(state=state, error=outcome.error, exit_code=outcome.exit_code)
+        return JobResult(state=state, error=outcome.error, exit_code=outcome.exit_code)
     try:
         content = read_report(job)
     except DataError as error:
-        return Ending(state="failed", error=str(error), exit_code=error.exit_code)
+        return JobResult(state="failed", error=str(error), exit_code=error.exit_code)
     try_page(job.config.run_dir)
     validation = f" (validation {number(content['valid'])})" if content["test_evaluations"] else ""
-    return Ending(state="ok", score=f"{headline(content)}{validation}, {content['seconds']:.0f} s")
+    return JobResult(state="ok", score=f"{headline(content)}{validation}, {content['seconds']:.0f} s")
 
 
-def unreported(job: Job) -> Ending:
+def unreported(job: Job) -> JobResult:
     """What became of a job that was still to come, or under way, when a signal ended the sweep."""
     directory = RunDirectory(job.config.run_dir)
     directory.close("its process was killed")
     try:
         status = directory.previous()
     except MolweightError as error:
-        return Ending(state="failed", error=str(error), exit_code=error.exit_code)
+        return JobResult(state="failed", error=str(error), exit_code=error.exit_code)
     if status is None or status.get("state") == "failed":  # that is from an earlier time
-        return Ending(state="not begun")
+        return JobResult(state="pending")
     if status.get("state") == "ok":
         return ended(job, Outcome(exit_code=0))
-    return Ending(state="interrupted")
+    return JobResult(state="interrupted")
 
 
 def read_report(job: Job) -> dict[str, Any]:

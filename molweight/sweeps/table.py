@@ -28,6 +28,4 @@ def count(endings: Endings) -> str:
     total = f"{len(states)} job{'s' * (len(states) != 1)}"
     parts = [f"{states.count(name)} {name}" for name in dict.fromkeys(states)]
     said = f"{total}: {', '.join(parts)}"
-    return (
-        said if set(states) <= {"ok", "ok before"} else f"{said}; the same command goes on with what is left"
-    )
+    return said if set(states) <= {"ok", "skipped"} else f"{said}; the same command goes on with what is left"

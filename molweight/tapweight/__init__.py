@@ -5,10 +5,10 @@ objective heads), ``omega`` the finetuned ones (a second backbone and the task h
 logits of the mixture, ``lambda = softmax(alpha)`` its weights. Nothing here knows about molecules.
 """
 
-from molweight.tapweight.averaging import AveragingRecipe
+from molweight.tapweight.averaging import AveragingConfig
 from molweight.tapweight.directional import CentralDifference, ForwardMode
 from molweight.tapweight.hessian import DoubleBackward, GradientDifference
-from molweight.tapweight.horizon import TrainingHorizon
+from molweight.tapweight.horizon import TruncatedInverse
 from molweight.tapweight.hypergradient import Hypergradient
 from molweight.tapweight.inverse import ConjugateGradient, Identity, Neumann
 from molweight.tapweight.learn import LearnedWeights, learn_weights
@@ -17,7 +17,7 @@ from molweight.tapweight.solver import StepRecord
 
 __all__ = [
     "HYPERGRADIENTS",
-    "AveragingRecipe",
+    "AveragingConfig",
     "CentralDifference",
     "ConjugateGradient",
     "DoubleBackward",
@@ -28,6 +28,6 @@ __all__ = [
     "LearnedWeights",
     "Neumann",
     "StepRecord",
-    "TrainingHorizon",
+    "TruncatedInverse",
     "learn_weights",
 ]

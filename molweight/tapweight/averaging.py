@@ -19,7 +19,7 @@ NORM_DECAY = 0.9  # of the running mean of the norms
 
 
 @dataclass(frozen=True, kw_only=True)
-class AveragingRecipe:
+class AveragingConfig:
     """How hypergradients are averaged over updates of the weights.
 
     Args:
@@ -63,15 +63,15 @@ class Averaging:
         recipe: how; None passes each on as it comes.
 
     >>> import torch
-    >>> averaging = Averaging(2, AveragingRecipe(decay=0.5, limit=None, normalise=False))
+    >>> averaging = Averaging(2, AveragingConfig(decay=0.5, limit=None, normalise=False))
     >>> averaging.add(torch.tensor([3.0, 0.0]))
     tensor([3., 0.])
     >>> averaging.add(torch.tensor([0.0, 3.0]))
     tensor([1., 2.])
     """
 
-    def __init__(self, size: int, recipe: AveragingRecipe | None = None) -> None:
-        self.recipe = recipe or AveragingRecipe(decay=0.0, limit=None, normalise=False)
+    def __init__(self, size: int, recipe: AveragingConfig | None = None) -> None:
+        self.recipe = recipe or AveragingConfig(decay=0.0, limit=None, normalise=False)
         self.sums = Sums(vector=[0.0] * size)
 
     def add(self, gradient: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from molweight.errors import ConfigError, unknown
-from molweight.tapweight.processes import mean
+from molweight.tapweight.processes import all_reduce_mean
 from molweight.tapweight.restoring import restore_optimizer
 from molweight.tapweight.typing import Params
 
@@ -203,7 +203,7 @@ class GradientConflict(Balance):
 def gradient_of(loss: Tensor, parameters: Sequence[Tensor], *, keep: bool) -> Tensor:
     """One loss's gradient with respect to some parameters, as one vector [P]; zeros where it has none."""
     parts = torch.autograd.grad(loss, list(parameters), retain_graph=keep, materialize_grads=True)
-    return torch.cat([part.flatten() for part in mean(parts)])
+    return torch.cat([part.flatten() for part in all_reduce_mean(parts)])
 
 
 def make_balance(name: str, count: int) -> Balance:

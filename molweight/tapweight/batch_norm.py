@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from molweight.tapweight.processes import gathered, mean, world_size
+from molweight.tapweight.processes import all_gather, all_reduce_mean, world_size
 
 
 class SharedBatchNorm(_BatchNorm):
@@ -32,14 +32,14 @@ class SharedBatchNorm(_BatchNorm):
             return super().forward(x)
         wide = x.to(torch.promote_types(x.dtype, torch.float32))
         center, variance = statistics_of_all(*own_statistics(wide.detach()))
-        self.follow(center, variance, world_size() * x.numel() // x.shape[1])
+        self.update_running_stats(center, variance, world_size() * x.numel() // x.shape[1])
         if self.affine:
             found: Tensor = Normalised.apply(wide, self.weight, self.bias, center, variance, self.eps)
             return found.to(x.dtype)
         return in_tensor_operations(wide, None, None, self.eps).to(x.dtype)
 
     @torch.no_grad()
-    def follow(self, center: Tensor, variance: Tensor, count: int) -> None:
+    def update_running_stats(self, center: Tensor, variance: Tensor, count: int) -> None:
         """Move the running statistics, as torch's layers do.
 
         Args:
@@ -66,7 +66,7 @@ def own_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
 
 def statistics_of_all(center: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and biased variance [c] of the whole batch, from those of equal shares."""
-    centers, variances = gathered(torch.stack([center, variance])).unbind(dim=1)  # [W, c] each
+    centers, variances = all_gather(torch.stack([center, variance])).unbind(dim=1)  # [W, c] each
     middle = centers.mean(dim=0)
     return middle, (variances + (centers - middle).square()).mean(dim=0)
 
@@ -109,7 +109,7 @@ class Normalised(torch.autograd.Function):
         straight, by_weight, by_bias = torch.ops.aten.native_batch_norm_backward(
             gradients[0], x, weight, center, variance, center, scale, False, ctx.eps, [True, True, True]
         )
-        sums = gathered(torch.stack([by_weight, by_bias])).sum(dim=0)  # of all, [2, c]
+        sums = all_gather(torch.stack([by_weight, by_bias])).sum(dim=0)  # of all, [2, c]
         by_spread, by_center = sums * (weight * scale) / (world_size() * x.numel() // x.shape[1])
         straight -= functional.batch_norm(x, center, variance, by_spread, by_center, False, 0.0, ctx.eps)
         return straight, by_weight, by_bias, None, None, None
@@ -126,7 +126,7 @@ class Normalised(torch.autograd.Function):
         if moved is not None:
             # the mean of (x - center) is zero over all, so center's own motion leaves the variance alone
             own = torch.stack([moved.mean(over), 2 * ((x - center.view(shape)) * moved).mean(over)])
-            center_moved, variance_moved = gathered(own).mean(dim=0)
+            center_moved, variance_moved = all_gather(own).mean(dim=0)
             relative = -0.5 * scale.square() * variance_moved
             found = (moved - center_moved.view(shape)) * scale.view(shape) + normal * relative.view(shape)
             found = found * weight.view(shape)
@@ -160,5 +160,5 @@ def average_statistics(module: nn.Module) -> None:
         return
     layers = [m for m in module.modules() if isinstance(m, _BatchNorm) and not isinstance(m, SharedBatchNorm)]
     own = [b for m in layers for b in (m.running_mean, m.running_var) if b is not None]
-    for buffer, value in zip(own, mean(tuple(own)), strict=True):
+    for buffer, value in zip(own, all_reduce_mean(tuple(own)), strict=True):
         buffer.copy_(value)

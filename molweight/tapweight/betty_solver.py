@@ -15,7 +15,7 @@ from typing import Any
 
 from torch import Tensor
 
-from molweight.tapweight.averaging import AveragingRecipe
+from molweight.tapweight.averaging import AveragingConfig
 from molweight.tapweight.hypergradient import Hypergradient
 from molweight.tapweight.levels import Level, ThreeLevels
 from molweight.tapweight.solver import Solver, Unroll
@@ -44,7 +44,7 @@ class BettySolver(Solver):
         hypergradient: Hypergradient,
         *,
         unroll: Unroll | None = None,
-        averaging: AveragingRecipe | None = None,
+        averaging: AveragingConfig | None = None,
         burn_in: int = 0,
     ) -> None:
         super().__init__(levels, hypergradient, unroll=unroll, averaging=averaging, burn_in=burn_in)
@@ -76,7 +76,7 @@ def _make_engine(solver: BettySolver) -> Any:
             self.solver = solver
 
         def get_batch(self) -> Batch:
-            return self.level.draw()
+            return self.level.next_batch()
 
         def training_step(self, batch: Batch) -> Tensor:
             return self.level.loss(batch)
@@ -87,7 +87,7 @@ def _make_engine(solver: BettySolver) -> Any:
             return list(self.level.parameters)
 
         def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-            self.level.apply()
+            self.level.optimizer_step()
 
         def patch_module(self) -> None:
             """The module stays where it is."""
@@ -120,7 +120,7 @@ def _product(vector: Sequence[Tensor], curr: Any, prev: Any, sync: bool) -> tupl
     """Betty's signature: carry ``vector`` from problem ``curr`` to ``prev``; the last hop sets gradients."""
     solver: BettySolver = curr.solver
     if not sync:
-        return solver.hypergradient.through_finetuning(solver.levels, tuple(vector))
-    gradient = solver.hypergradient.through_pretraining(solver.levels, tuple(vector))
-    prev.set_grads(prev.trainable_parameters(), [solver.follow(gradient)])
+        return solver.hypergradient.vjp_level2(solver.levels, tuple(vector))
+    gradient = solver.hypergradient.vjp_level1(solver.levels, tuple(vector))
+    prev.set_grads(prev.trainable_parameters(), [solver.average_hypergradient(gradient)])
     return None

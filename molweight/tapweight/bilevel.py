@@ -21,10 +21,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from molweight.tapweight.averaging import Averaging, AveragingRecipe
+from molweight.tapweight.averaging import Averaging, AveragingConfig
 from molweight.tapweight.hypergradient import Hypergradient
-from molweight.tapweight.levels import Pretraining, Trained, Weighting
-from molweight.tapweight.processes import mean, of_whole_batch
+from molweight.tapweight.levels import Pretraining, TrainableModule, WeightLevel
+from molweight.tapweight.processes import all_reduce_mean, of_whole_batch
 from molweight.tapweight.solver import StepRecord, Trainer
 from molweight.tapweight.typing import Batch, Batches, Params, TaskLoss
 
@@ -56,7 +56,7 @@ def taken(batch: Batch, source: str) -> Batch:
     return {name.removeprefix(source): value for name, value in batch.items() if name.startswith(source)}
 
 
-class Together:
+class ZippedLoaders:
     """Two streams read side by side.
 
     Args:
@@ -86,7 +86,7 @@ class Together:
 
 
 @dataclass(kw_only=True)
-class Joint(Pretraining):
+class JointLevel(Pretraining):
     """The lower level. ``module`` is a :class:`JointModel`; the task's loss weighs one."""
 
     def total(self, losses: Tensor) -> Tensor:
@@ -94,7 +94,7 @@ class Joint(Pretraining):
         total: Tensor = self.mixture(losses[:-1]) + losses[-1]
         return total
 
-    def own(self, losses: Tensor) -> Tensor:
+    def objective_losses(self, losses: Tensor) -> Tensor:
         """The objectives' losses, without the task's."""
         return losses[:-1]
 
@@ -113,12 +113,12 @@ class Bilevel(Trainer):
 
     def __init__(
         self,
-        joint: Joint,
-        weights: Weighting,
+        joint: JointLevel,
+        weights: WeightLevel,
         hypergradient: Hypergradient,
         *,
         every: int,
-        averaging: AveragingRecipe | None = None,
+        averaging: AveragingConfig | None = None,
         burn_in: int = 0,
     ) -> None:
         self.burn_in = burn_in
@@ -126,7 +126,7 @@ class Bilevel(Trainer):
         self.averaging = Averaging(len(joint.mixture.names), averaging)
 
     @property
-    def trained(self) -> tuple[Trained, ...]:
+    def trained(self) -> tuple[TrainableModule, ...]:
         """Both levels."""
         return (self.joint, self.weights)
 
@@ -136,14 +136,14 @@ class Bilevel(Trainer):
         joint, mixture = self.joint, self.joint.mixture
         joint.module.train()
         for _ in range(self.every):
-            joint.descend()
+            joint.train_step()
         learns = self.count >= self.burn_in
         gradient = self.reweight() if learns else None
         self.count += 1
         return StepRecord(
             step=self.count,
             weights=mixture.named(mixture.weights()),
-            losses=mixture.named(joint.own(joint.losses)),
+            losses=mixture.named(joint.objective_losses(joint.losses)),
             hypergradient={} if gradient is None else mixture.named(gradient),
             snr=self.averaging.snr if learns else None,
             finetune_loss=joint.losses[-1].item(),
@@ -155,15 +155,15 @@ class Bilevel(Trainer):
         """One update of the mixture's logits; their gradient [k]."""
         gradient = self.gradient()
         self.joint.mixture.logits.grad = self.averaging.add(gradient)
-        self.weights.apply()
+        self.weights.optimizer_step()
         self.weights.zero_grad()
         return gradient
 
     def gradient(self) -> Tensor:
         """The gradient [k] of the validation loss with respect to the logits."""
-        loss = self.weights.loss(self.weights.draw())
+        loss = self.weights.loss(self.weights.next_batch())
         v: Params = torch.autograd.grad(loss, self.joint.parameters, materialize_grads=True)
-        return self.hypergradient.through_level(self.joint, mean(v)).detach()
+        return self.hypergradient.through_level(self.joint, all_reduce_mean(v)).detach()
 
     def state_dict(self) -> dict[str, Any]:
         """As :meth:`Trainer.state_dict`, with the average of the hypergradients."""

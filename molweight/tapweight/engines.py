@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from molweight.errors import ConfigError, unknown
-from molweight.tapweight.averaging import AveragingRecipe
+from molweight.tapweight.averaging import AveragingConfig
 from molweight.tapweight.betty_solver import BettySolver, find_betty
 from molweight.tapweight.hypergradient import Hypergradient
 from molweight.tapweight.levels import ThreeLevels
@@ -18,7 +18,7 @@ def make_solver(
     hypergradient: Hypergradient,
     *,
     unroll: Unroll | None = None,
-    averaging: AveragingRecipe | None = None,
+    averaging: AveragingConfig | None = None,
     burn_in: int = 0,
     learn: bool = True,
 ) -> Solver:

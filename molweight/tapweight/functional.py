@@ -31,7 +31,7 @@ def same_random_numbers(module: nn.Module) -> Iterator[None]:
         yield
 
 
-def frozen_call(module: nn.Module, batch: Batch, parameters: Params | None = None) -> Tensor:
+def stateless_call(module: nn.Module, batch: Batch, parameters: Params | None = None) -> Tensor:
     """``module(batch)`` at given parameters, leaving buffers and the random state as they were.
 
     Args:

@@ -25,7 +25,7 @@ BREAKDOWN = 1e-10  # relative to b: nothing new is left to look at
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingHorizon(Inverse):
+class TruncatedInverse(Inverse):
     """``f(H) b`` by Lanczos: exact for a quadratic loss once ``iterations`` reaches its dimension.
 
     Args:
@@ -36,7 +36,7 @@ class TrainingHorizon(Inverse):
         iterations: Hessian products, > 0.
         precondition: respond in the metric of the level's optimiser, as it does.
 
-    >>> short, long = TrainingHorizon(steps=10, lr=0.1), TrainingHorizon(steps=1000, lr=0.1)
+    >>> short, long = TruncatedInverse(steps=10, lr=0.1), TruncatedInverse(steps=1000, lr=0.1)
     >>> short.response(torch.tensor([0.0, 0.1, 2.0]))
     tensor([1.0000, 0.9562, 0.4463])
     >>> long.response(torch.tensor([0.1, 2.0]))
@@ -59,7 +59,7 @@ class TrainingHorizon(Inverse):
                 f"{self.iterations}"
             )
 
-    def under(self, dynamics: Dynamics) -> Solve:
+    def for_optimizer(self, dynamics: Dynamics) -> Solve:
         """With the level's learning rate and momentum, unless given, and its diagonal."""
         method = self
         if self.lr is None:
@@ -122,3 +122,6 @@ class TrainingHorizon(Inverse):
         for i, value in enumerate(beside[: len(basis) - 1]):
             matrix[i, i + 1] = matrix[i + 1, i] = value
         return basis, matrix
+
+
+TrainingHorizon = TruncatedInverse  # as configurations written before called it

@@ -25,11 +25,11 @@ from torch import Tensor
 from molweight.errors import ConfigError
 from molweight.tapweight.directional import ForwardMode
 from molweight.tapweight.dynamics import dynamics_of
-from molweight.tapweight.functional import frozen_call
+from molweight.tapweight.functional import stateless_call
 from molweight.tapweight.hessian import DoubleBackward
 from molweight.tapweight.inverse import Identity, Inverse
 from molweight.tapweight.levels import Level, Pretraining, ThreeLevels, require_finite
-from molweight.tapweight.processes import mean
+from molweight.tapweight.processes import all_reduce_mean
 from molweight.tapweight.typing import Batch, Directional, HessianProduct, Params, PureLoss
 from molweight.tapweight.vectors import norm
 
@@ -80,14 +80,14 @@ class Hypergradient:
             DivergedError: the result is not finite.
         """
         v = torch.autograd.grad(loss, levels.finetune.parameters)
-        return self.through_pretraining(levels, self.through_finetuning(levels, v))
+        return self.vjp_level1(levels, self.vjp_level2(levels, v))
 
-    def through_finetuning(self, levels: ThreeLevels, v: Params) -> Params:
+    def vjp_level2(self, levels: ThreeLevels, v: Params) -> Params:
         """``u`` from ``v``: a direction of omega to one of theta, zero on the objective heads."""
-        level, batch, v = levels.finetune, self.part(levels.finetune.batch), mean(v)
+        level, batch, v = levels.finetune, self.part(levels.finetune.batch), all_reduce_mean(v)
 
         def loss(parameters: Params) -> Tensor:
-            return level.total(frozen_call(level.module, batch, parameters), batch, parameters)
+            return level.total(stateless_call(level.module, batch, parameters), batch, parameters)
 
         x = self.solve(self.finetune, level, loss, v)
         omega = tuple(level.parameters[i] for i in level.shared)
@@ -95,7 +95,7 @@ class Hypergradient:
         by_anchor = {id(p): d for p, d in zip(level.anchor, direction, strict=True)}
         return tuple(by_anchor.get(id(p), torch.zeros_like(p)) for p in levels.pretrain.parameters)
 
-    def through_pretraining(self, levels: ThreeLevels, u: Params) -> Tensor:
+    def vjp_level1(self, levels: ThreeLevels, u: Params) -> Tensor:
         """The gradient of the logits [k] from ``u``."""
         return self.through_level(levels.pretrain, u)
 
@@ -104,7 +104,7 @@ class Hypergradient:
         batch = self.part(level.batch)
 
         def losses(parameters: Params, batch: Batch = batch) -> Tensor:
-            return frozen_call(level.module, batch, parameters)
+            return stateless_call(level.module, batch, parameters)
 
         q = self.solve(self.pretrain, level, lambda p: level.total(losses(p)), u)
         point = tuple(p.detach() for p in level.parameters)
@@ -114,15 +114,15 @@ class Hypergradient:
             fresh = (level.batches.next() for _ in range(self.directional_batches))
             found = [self.directional(partial(losses, batch=one), point, q) for one in fresh]
             s = torch.stack(found).mean(dim=0)
-        return require_finite(level.mixture.gradient(level.own(s)), "the hypergradient")
+        return require_finite(level.mixture.gradient(level.objective_losses(s)), "the hypergradient")
 
     def solve(self, inverse: Inverse, level: Level, loss: PureLoss, b: Params) -> Params:
         """One level's inverse Hessian times ``b``, in the metric its optimiser moves in if asked for."""
-        method = inverse.under(dynamics_of(level.optimizer, level.parameters))
+        method = inverse.for_optimizer(dynamics_of(level.optimizer, level.parameters))
         matvec = self.hessian(loss, level.parameters)
 
         def checked(direction: Params) -> Params:
-            product = mean(matvec(direction))
+            product = all_reduce_mean(matvec(direction))
             require_finite(norm(product), f"a Hessian product at level '{level.name}'")
             return product
 

@@ -26,7 +26,7 @@ class Inverse(ABC):
     def __call__(self, matvec: MatVec, b: Params) -> Params:
         """The approximate solution ``x`` of ``matvec(x) = b``; zero for zero."""
 
-    def under(self, dynamics: Dynamics) -> Solve:
+    def for_optimizer(self, dynamics: Dynamics) -> Solve:
         """The same method for a level that moves by given dynamics."""
         if not self.precondition or dynamics.scale is None:
             return self
@@ -128,7 +128,7 @@ class ConjugateGradient(Inverse):
         iterations: largest number of Hessian products, > 0.
         damping: added to the diagonal, >= 0. Hessians of networks are indefinite: below about 0.3 the
             guard fires often. The right one is about ``1 / (lr * steps)`` of the training that is
-            differentiated; :class:`~molweight.tapweight.horizon.TrainingHorizon` needs none.
+            differentiated; :class:`~molweight.tapweight.horizon.TruncatedInverse` needs none.
         tolerance: stop when the residual is this fraction of ``b``.
 
     >>> import torch

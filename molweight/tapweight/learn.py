@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from molweight.errors import ConfigError
-from molweight.tapweight.averaging import AveragingRecipe
+from molweight.tapweight.averaging import AveragingConfig
 from molweight.tapweight.checks import require_modules, require_numbers
 from molweight.tapweight.engines import make_solver
 from molweight.tapweight.hypergradient import Hypergradient
@@ -29,7 +29,7 @@ from molweight.tapweight.wiring import (
 
 ADAMW: OptimizerFactory = partial(torch.optim.AdamW, lr=1e-3)
 ADAM: OptimizerFactory = partial(torch.optim.Adam, lr=0.05)  # on an averaged and normalised hypergradient
-AVERAGING = AveragingRecipe()
+AVERAGING = AveragingConfig()
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -69,7 +69,7 @@ def learn_weights(
     burn_in: float = 0.25,
     gamma: float = 1.0,
     hypergradient: str | Hypergradient = "diagonal",
-    averaging: AveragingRecipe | None = AVERAGING,
+    averaging: AveragingConfig | None = AVERAGING,
     pretraining_optimizer: OptimizerFactory = ADAMW,
     finetuning_optimizer: OptimizerFactory = ADAMW,
     weights_optimizer: OptimizerFactory = ADAM,

@@ -14,8 +14,8 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from molweight.errors import DivergedError
 from molweight.tapweight.batch_norm import average_statistics
-from molweight.tapweight.functional import frozen_call
-from molweight.tapweight.objective_weights import Mixture
+from molweight.tapweight.functional import stateless_call
+from molweight.tapweight.objective_weights import ObjectiveWeights
 from molweight.tapweight.precision import Precision
 from molweight.tapweight.processes import average_gradients, of_whole_batch
 from molweight.tapweight.proximal import Proximal
@@ -24,7 +24,7 @@ from molweight.tapweight.vectors import axpy, dot
 
 
 @dataclass(kw_only=True)
-class Trained(ABC):
+class TrainableModule(ABC):
     """Something that is trained: a module, its batches, its optimiser.
 
     Args:
@@ -47,7 +47,7 @@ class Trained(ABC):
     batch: Batch = field(default_factory=dict)  # the batch in use, kept for the hypergradient
 
     @abstractmethod
-    def differentiate(self, batch: Batch) -> None:
+    def compute_gradients(self, batch: Batch) -> None:
         """Put a gradient into every parameter."""
 
     @property
@@ -55,12 +55,12 @@ class Trained(ABC):
         """The trained parameters, in a fixed order."""
         return tuple(p for p in self.module.parameters() if p.requires_grad)
 
-    def draw(self) -> Batch:
+    def next_batch(self) -> Batch:
         """Take the next batch and keep it for products that come later in the step."""
         self.batch = self.batches.next()
         return self.batch
 
-    def apply(self) -> None:
+    def optimizer_step(self) -> None:
         """Average the gradients over the processes, clip, update the parameters, advance the schedule.
 
         Raises:
@@ -84,15 +84,15 @@ class Trained(ABC):
         for parameter in self.parameters:
             parameter.grad = None
 
-    def descend(self) -> None:
+    def train_step(self) -> None:
         """One step: draw, differentiate, update."""
-        self.differentiate(self.draw())
-        self.apply()
+        self.compute_gradients(self.next_batch())
+        self.optimizer_step()
         self.zero_grad()
 
 
 @dataclass(kw_only=True)
-class Level(Trained):
+class Level(TrainableModule):
     """One optimisation problem of the three: what is trained has a scalar loss."""
 
     value: float = float("nan")  # the last loss
@@ -101,7 +101,7 @@ class Level(Trained):
     def loss(self, batch: Batch) -> Tensor:
         """The scalar that this level minimises, scaled where the precision asks for it."""
 
-    def differentiate(self, batch: Batch) -> None:
+    def compute_gradients(self, batch: Batch) -> None:
         """The gradient of the loss."""
         torch.autograd.backward(self.loss(batch), inputs=self.parameters)
 
@@ -123,14 +123,14 @@ class Pretraining(Level):
     """
 
     name: str = "pretrain"
-    mixture: Mixture
+    mixture: ObjectiveWeights
     losses: Tensor = field(default_factory=lambda: torch.zeros(0))  # the last loss vector, [k]
 
     def loss(self, batch: Batch) -> Tensor:
         """The weighted sum of the objectives."""
         losses = self.precision(self.module, batch)
         self.losses = losses.detach()
-        require_finite_losses(self.mixture.named(self.own(self.losses)))
+        require_finite_losses(self.mixture.named(self.objective_losses(self.losses)))
         return self.precision.scaled(self.checked(self.total(losses)))
 
     def total(self, losses: Tensor) -> Tensor:
@@ -138,7 +138,7 @@ class Pretraining(Level):
         total: Tensor = self.mixture(losses)
         return total
 
-    def own(self, losses: Tensor) -> Tensor:
+    def objective_losses(self, losses: Tensor) -> Tensor:
         """Those of the module's losses that the mixture weighs, [k]."""
         return losses
 
@@ -204,7 +204,7 @@ class SharedTask:
 
 
 @dataclass(kw_only=True)
-class Weighting(Level):
+class WeightLevel(Level):
     """Level 3: the validation loss of the finetuned model, minimised over the mixture's logits.
 
     Args:
@@ -215,10 +215,10 @@ class Weighting(Level):
     finetuning: Validated
     accumulate: int = 1
 
-    def draw(self) -> Batch:
+    def next_batch(self) -> Batch:
         """The next ``accumulate`` batches side by side, the tensors of batch i under ``<i>/<name>``."""
         if self.accumulate == 1:
-            return super().draw()
+            return super().next_batch()
         drawn = [self.batches.next() for _ in range(self.accumulate)]  # of any shapes, so not one tensor
         self.batch = {f"{i}/{name}": value for i, one in enumerate(drawn) for name, value in one.items()}
         return self.batch
@@ -243,7 +243,7 @@ class Weighting(Level):
 
     def task(self, batch: Batch) -> Tensor:
         """The task's loss of one batch."""
-        outputs = frozen_call(self.finetuning.module, batch)
+        outputs = stateless_call(self.finetuning.module, batch)
         return of_whole_batch(self.finetuning.task_loss)(outputs, batch)
 
 
@@ -253,15 +253,15 @@ class ThreeLevels:
 
     pretrain: Pretraining
     finetune: Finetuning
-    weights: Weighting
+    weights: WeightLevel
 
     @property
-    def mixture(self) -> Mixture:
+    def mixture(self) -> ObjectiveWeights:
         """The weights of the objectives."""
         return self.pretrain.mixture
 
 
-CURE = "lower that level's learning rate or its clip, or check the labels for extreme values"
+HINT = "lower that level's learning rate or its clip, or check the labels for extreme values"
 
 
 def require_finite(value: Tensor, what: str) -> Tensor:
@@ -271,7 +271,7 @@ def require_finite(value: Tensor, what: str) -> Tensor:
         DivergedError: naming what is not finite.
     """
     if not bool(torch.isfinite(value).all()):
-        raise DivergedError(f"{what} is not finite ({value.detach().tolist()}); {CURE}")
+        raise DivergedError(f"{what} is not finite ({value.detach().tolist()}); {HINT}")
     return value
 
 
@@ -279,7 +279,7 @@ def require_finite_losses(losses: dict[str, float]) -> None:
     """Raise :class:`DivergedError` for the first objective whose loss is not finite."""
     for name, value in losses.items():
         if not math.isfinite(value):
-            raise DivergedError(f"objective '{name}' has the loss {value}; {CURE}")
+            raise DivergedError(f"objective '{name}' has the loss {value}; {HINT}")
 
 
 def shared_parameters(

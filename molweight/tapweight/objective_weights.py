@@ -13,7 +13,7 @@ from molweight.errors import ConfigError, unknown
 UPDATES = ("softmax", "exponentiated")
 
 
-class Mixture(nn.Module):
+class ObjectiveWeights(nn.Module):
     """Named weights ``lambda = softmax(alpha)``; equal at the start.
 
     Args:
@@ -26,7 +26,7 @@ class Mixture(nn.Module):
     Raises:
         ConfigError: no objective, two with one name, or unknown update.
 
-    >>> mixture = Mixture(names=["jigsaw", "contrast"])
+    >>> mixture = ObjectiveWeights(names=["jigsaw", "contrast"])
     >>> mixture.named(mixture.weights())
     {'jigsaw': 0.5, 'contrast': 0.5}
     >>> mixture(torch.tensor([1.0, 3.0]))

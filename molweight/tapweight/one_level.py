@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from molweight.tapweight.balancing import Balance
-from molweight.tapweight.levels import Trained, require_finite_losses
+from molweight.tapweight.levels import TrainableModule, require_finite_losses
 from molweight.tapweight.solver import StepRecord, Trainer
 from molweight.tapweight.typing import Batch, Params
 
@@ -28,7 +28,7 @@ class Balanced(nn.Module):
 
 
 @dataclass(kw_only=True)
-class BalancedPretraining(Trained):
+class BalancedPretraining(TrainableModule):
     """Level 1 under a :class:`Balance`. ``module`` is a :class:`Balanced`.
 
     Args:
@@ -42,7 +42,7 @@ class BalancedPretraining(Trained):
     losses: Tensor = field(default_factory=lambda: torch.zeros(0))  # the last loss vector, [k]
     weights: Tensor = field(default_factory=lambda: torch.zeros(0))  # that it was given, [k]
 
-    def differentiate(self, batch: Batch) -> None:
+    def compute_gradients(self, batch: Batch) -> None:
         """As the balance says.
 
         Raises:
@@ -68,7 +68,7 @@ class OneLevel(Trainer):
         self.level, self.every = level, every
 
     @property
-    def trained(self) -> tuple[Trained, ...]:
+    def trained(self) -> tuple[TrainableModule, ...]:
         """Pretraining."""
         return (self.level,)
 
@@ -79,7 +79,7 @@ class OneLevel(Trainer):
         level.module.train()
         total = torch.zeros(len(level.names))
         for _ in range(self.every):
-            level.descend()
+            level.train_step()
             total += level.weights.cpu() / self.every
         self.count += 1
         return StepRecord(

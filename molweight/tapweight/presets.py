@@ -5,7 +5,7 @@ from __future__ import annotations
 from molweight.errors import ConfigError, unknown
 from molweight.tapweight.directional import CentralDifference
 from molweight.tapweight.hessian import GradientDifference
-from molweight.tapweight.horizon import TrainingHorizon
+from molweight.tapweight.horizon import TruncatedInverse
 from molweight.tapweight.hypergradient import Hypergradient
 from molweight.tapweight.inverse import Identity
 
@@ -16,13 +16,13 @@ HYPERGRADIENTS: dict[str, Hypergradient] = {
         hessian=GradientDifference(),
     ),
     "accurate": Hypergradient(
-        finetune=TrainingHorizon(steps=100, iterations=3),
-        pretrain=TrainingHorizon(steps=10, iterations=3),
+        finetune=TruncatedInverse(steps=100, iterations=3),
+        pretrain=TruncatedInverse(steps=10, iterations=3),
         hessian=GradientDifference(),
     ),
     "exact": Hypergradient(
-        finetune=TrainingHorizon(steps=100, iterations=30),
-        pretrain=TrainingHorizon(steps=100, iterations=30),
+        finetune=TruncatedInverse(steps=100, iterations=30),
+        pretrain=TruncatedInverse(steps=100, iterations=30),
     ),
     "paper": Hypergradient(directional=CentralDifference()),
 }

@@ -3,8 +3,8 @@
 ``W`` processes, each with a ``rank`` in 0..W-1; alone, W = 1 and nothing below communicates. Every process
 computes the losses of the *whole* batch, by :func:`averaged` or :func:`whole_batch`, and differentiates them
 with respect to its own copy of the parameters, through the others' computations too. The derivative is then
-the mean over the processes of what each has found, :func:`mean`; so it is for gradients, Hessian products and
-whatever else is linear in them. Sums over processes are taken in the order of their ranks.
+the mean over the processes of what each has found, :func:`all_reduce_mean`; so it is for gradients, Hessian
+products and whatever else is linear in them. Sums over processes are taken in the order of their ranks.
 
 Gradients are averaged here: ``torch.autograd.grad`` does not call the hooks of ``DistributedDataParallel``.
 """
@@ -34,12 +34,12 @@ def rank() -> int:
     return dist.get_rank() if world_size() > 1 else 0
 
 
-def leads() -> bool:
+def is_main_process() -> bool:
     """Whether this process is the one that writes files and prints."""
     return rank() == 0
 
 
-def gathered(x: Tensor) -> Tensor:
+def all_gather(x: Tensor) -> Tensor:
     """A tensor of every process, [W, …] by rank; differentiable as often as wanted, in both modes."""
     found: Tensor = Gathered.apply(x) if world_size() > 1 else x[None]
     return found
@@ -51,12 +51,12 @@ def averaged(x: Tensor) -> Tensor:
     Args:
         x: such as losses that are means over a process's share of a batch.
     """
-    return gathered(x).mean(dim=0) if world_size() > 1 else x
+    return all_gather(x).mean(dim=0) if world_size() > 1 else x
 
 
 def whole_batch(x: Tensor) -> Tensor:
     """The values [B, …] of a batch of which every process holds its share [B / W, …]; differentiable."""
-    return gathered(x).transpose(0, 1).flatten(0, 1) if world_size() > 1 else x
+    return all_gather(x).transpose(0, 1).flatten(0, 1) if world_size() > 1 else x
 
 
 def per_process(chosen: Tensor) -> Tensor:
@@ -71,7 +71,7 @@ def per_process(chosen: Tensor) -> Tensor:
     return count.clamp(min=1) if world_size() == 1 else averaged(count.float()).clamp(min=1 / world_size())
 
 
-def own_share(x: Tensor) -> Tensor:
+def shard(x: Tensor) -> Tensor:
     """This process's share [B / W, …] of a batch [B, …]: every W-th sample."""
     return x[rank() :: world_size()]
 
@@ -87,7 +87,7 @@ def of_whole_batch(loss: TaskLoss) -> TaskLoss:
     return whole
 
 
-def mean(tensors: Params) -> Params:
+def all_reduce_mean(tensors: Params) -> Params:
     """The means of some tensors over the processes, at least in float32, bit for bit the same in each.
 
     Every process sums a part of all numbers, in the order of the ranks, and hands the sums to the others, as
@@ -108,7 +108,7 @@ def average_gradients(parameters: Iterable[Tensor]) -> list[Tensor]:
     """Replace the gradients of parameters by their means over the processes; those that there are."""
     moved = [p for p in parameters if p.grad is not None]
     for parameter, gradient in zip(
-        moved, mean(tuple(p.grad for p in moved if p.grad is not None)), strict=True
+        moved, all_reduce_mean(tuple(p.grad for p in moved if p.grad is not None)), strict=True
     ):
         parameter.grad = gradient
     return [p.grad for p in moved if p.grad is not None]

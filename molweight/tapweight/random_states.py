@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from molweight.tapweight.processes import gathered, rank, world_size
+from molweight.tapweight.processes import all_gather, rank, world_size
 
 
 def random_states(device: torch.device) -> Any:
@@ -15,7 +15,7 @@ def random_states(device: torch.device) -> Any:
     if world_size() == 1:
         return state
     # torch reads a generator's state from where the memory begins, so each needs its own.
-    return [one.clone() for one in gathered(state.to(device)).cpu()]
+    return [one.clone() for one in all_gather(state.to(device)).cpu()]
 
 
 def set_random_states(states: Any, device: torch.device) -> None:

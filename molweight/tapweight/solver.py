@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from molweight.errors import ConfigError
-from molweight.tapweight.averaging import Averaging, AveragingRecipe
+from molweight.tapweight.averaging import Averaging, AveragingConfig
 from molweight.tapweight.hypergradient import Hypergradient
-from molweight.tapweight.levels import ThreeLevels, Trained
+from molweight.tapweight.levels import ThreeLevels, TrainableModule
 from molweight.tapweight.random_states import random_states, set_random_states
 from molweight.tapweight.restoring import require_layout, restore_optimizer, restore_schedule
 
@@ -75,7 +75,7 @@ class Trainer(ABC):
 
     @property
     @abstractmethod
-    def trained(self) -> tuple[Trained, ...]:
+    def trained(self) -> tuple[TrainableModule, ...]:
         """All that is trained."""
 
     @property
@@ -145,7 +145,7 @@ class Solver(Trainer):
         hypergradient: Hypergradient,
         *,
         unroll: Unroll | None = None,
-        averaging: AveragingRecipe | None = None,
+        averaging: AveragingConfig | None = None,
         burn_in: int = 0,
         learn: bool = True,
     ) -> None:
@@ -160,14 +160,14 @@ class Solver(Trainer):
     def advance(self) -> None:
         """The lower-level steps and one update of the weights."""
 
-    def descend(self) -> None:
+    def run_lower_levels(self) -> None:
         """``unroll.finetune`` times ``unroll.pretrain`` level-1 steps and one level-2 step."""
         for _ in range(self.unroll.finetune):
             for _ in range(self.unroll.pretrain):
-                self.levels.pretrain.descend()
-            self.levels.finetune.descend()
+                self.levels.pretrain.train_step()
+            self.levels.finetune.train_step()
 
-    def follow(self, gradient: Tensor) -> Tensor:
+    def average_hypergradient(self, gradient: Tensor) -> Tensor:
         """The direction [k] that the weights follow once this hypergradient [k] is taken in."""
         self.gradient = gradient.detach().clone()
         return self.averaging.add(self.gradient)
@@ -181,7 +181,7 @@ class Solver(Trainer):
         if learns:
             self.advance()
         else:
-            self.descend()
+            self.run_lower_levels()
         self.count += 1
         mixture = self.levels.mixture
         return StepRecord(
@@ -205,7 +205,7 @@ class Solver(Trainer):
         self.averaging.load_state_dict(state["averaging"])
 
     @property
-    def trained(self) -> tuple[Trained, ...]:
+    def trained(self) -> tuple[TrainableModule, ...]:
         """Pretraining, finetuning and weights."""
         return (self.levels.pretrain, self.levels.finetune, self.levels.weights)
 
@@ -215,13 +215,13 @@ class NativeSolver(Solver):
 
     def advance(self) -> None:
         """The lower levels, then level 3."""
-        self.descend()
+        self.run_lower_levels()
         self.reweight()
 
     def reweight(self) -> None:
         """One update of the mixture's logits."""
         level = self.levels.weights
-        loss = level.loss(level.draw())
-        self.levels.mixture.logits.grad = self.follow(self.hypergradient(self.levels, loss))
-        level.apply()
+        loss = level.loss(level.next_batch())
+        self.levels.mixture.logits.grad = self.average_hypergradient(self.hypergradient(self.levels, loss))
+        level.optimizer_step()
         level.zero_grad()

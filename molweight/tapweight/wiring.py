@@ -11,10 +11,10 @@ from torch.optim import Optimizer
 
 from molweight.errors import ConfigError
 from molweight.tapweight.checks import explained, require_scalar, require_trainable
-from molweight.tapweight.functional import frozen_call
-from molweight.tapweight.levels import Finetuning, Pretraining, ThreeLevels, Weighting, shared_parameters
+from molweight.tapweight.functional import stateless_call
+from molweight.tapweight.levels import Finetuning, Pretraining, ThreeLevels, WeightLevel, shared_parameters
 from molweight.tapweight.loaders import EndlessBatches, describe
-from molweight.tapweight.objective_weights import Mixture
+from molweight.tapweight.objective_weights import ObjectiveWeights
 from molweight.tapweight.proximal import SquaredL2
 
 Objective = Callable[[nn.Module, Any], Tensor]
@@ -68,7 +68,7 @@ def require_objectives(module: EncoderWithObjectives, batches: EndlessBatches) -
             )
         alone = EncoderWithObjectives(module.encoder, {name: objective})
         with explained(f"objective '{name}'", batches.first):
-            loss = frozen_call(alone, batches.first)[0]
+            loss = stateless_call(alone, batches.first)[0]
         require_trainable(loss, f"objective '{name}'", alone, module.encoder, hint)
 
 
@@ -92,7 +92,7 @@ def require_task(
             raise ConfigError(f"{batches.name} must yield pairs (inputs, targets), got {describe(batch)}")
         what = f"task_loss on {batches.name}"
         with explained(what, batch):
-            outputs = frozen_call(module, batch)
+            outputs = stateless_call(module, batch)
         with explained(f"{what}, with outputs {describe(outputs)},", batch):
             loss = require_scalar(task_loss(outputs, batch[1]), "task_loss")
         hint = "put them into the head, or set requires_grad=False"
@@ -133,7 +133,7 @@ def wire(
     """
     require_objectives(theta, batches[0])
     freeze_unused(omega, require_task(omega, task_loss, *batches[1:]))
-    mixture = Mixture(names=tuple(theta.named)).to(next(theta.parameters()).device)
+    mixture = ObjectiveWeights(names=tuple(theta.named)).to(next(theta.parameters()).device)
     shared, anchor = shared_parameters(omega, omega.model[0], theta.encoder)
     pretrain = Pretraining(
         module=theta,
@@ -152,7 +152,7 @@ def wire(
         shared=shared,
         anchor=anchor,
     )
-    weights = Weighting(
+    weights = WeightLevel(
         module=mixture,
         batches=batches[2],
         optimizer=make_optimizer(optimizers[2], mixture),

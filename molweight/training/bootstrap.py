@@ -28,13 +28,13 @@ class Predictions:
     Args:
         rows: [n] int64, names of the molecules: equal numbers are the same molecule in all runs.
         predicted: [n, t].
-        truth: [n, t], NaN where missing.
+        y_true: [n, t], NaN where missing.
         logits: [n, t] of probabilities; None where they are not known, or there are none.
     """
 
     rows: np.ndarray
     predicted: Array
-    truth: Array
+    y_true: Array
     logits: Array | None = None
 
     @property
@@ -44,7 +44,7 @@ class Predictions:
 
     def normalised(self, scale: Array) -> Predictions:
         """The same in units of scales [t], where errors of all targets have a mean; NaN drops a target."""
-        return replace(self, predicted=self.predicted / scale, truth=self.truth / scale)
+        return replace(self, predicted=self.predicted / scale, y_true=self.y_true / scale)
 
 
 def bootstrap(metric: str, runs: Sequence[Predictions], *, resamples: int, seed: int = 0) -> Array:
@@ -70,7 +70,7 @@ def bootstrap(metric: str, runs: Sequence[Predictions], *, resamples: int, seed:
     places = [np.searchsorted(everyone, run.rows) for run in runs]
     chunks = [
         [
-            resampled(metric, run.truth, run.ranked, counts[:, place])
+            resampled(metric, run.y_true, run.ranked, counts[:, place])
             for run, place in zip(runs, places, strict=True)
         ]
         for counts in draws(len(everyone), resamples, seed)
@@ -86,18 +86,18 @@ def draws(n: int, resamples: int, seed: int) -> Iterator[Array]:
         yield generator.multinomial(n, np.full(n, 1 / n), size=count).astype(np.float64)
 
 
-def resampled(metric: str, truth: Array, predicted: Array, counts: Array) -> Array:
+def resampled(metric: str, y_true: Array, predicted: Array, counts: Array) -> Array:
     """The metric [b] under counts [b, n]: the mean over the targets where it is defined, as in a run.
 
     Args:
         metric: key of METRICS.
-        truth: [n, t], NaN where missing.
+        y_true: [n, t], NaN where missing.
         predicted: [n, t].
         counts: [b, n].
     """
     compute = COUNTED.get(metric) or repeating(metric)
     total, defined = np.zeros(len(counts)), np.zeros(len(counts))
-    for true, guess in zip(truth.T, predicted.T, strict=True):
+    for true, guess in zip(y_true.T, predicted.T, strict=True):
         known = ~np.isnan(true)
         if known.any():
             values = compute(true[known], guess[known], counts[:, known])
@@ -124,39 +124,39 @@ def mean_over_runs(values: Array) -> Array:
     return _ratio(np.nan_to_num(values).sum(axis=0), (~np.isnan(values)).sum(axis=0).astype(np.float64))
 
 
-def counted_rmse(truth: Array, predicted: Array, counts: Array) -> Array:
+def counted_rmse(y_true: Array, predicted: Array, counts: Array) -> Array:
     """Root mean squared error [b]."""
-    return np.sqrt(_ratio(counts @ np.square(predicted - truth), counts.sum(axis=1)))
+    return np.sqrt(_ratio(counts @ np.square(predicted - y_true), counts.sum(axis=1)))
 
 
-def counted_mae(truth: Array, predicted: Array, counts: Array) -> Array:
+def counted_mae(y_true: Array, predicted: Array, counts: Array) -> Array:
     """Mean absolute error [b]."""
-    return _ratio(counts @ np.abs(predicted - truth), counts.sum(axis=1))
+    return _ratio(counts @ np.abs(predicted - y_true), counts.sum(axis=1))
 
 
-def counted_roc_auc(truth: Array, predicted: Array, counts: Array) -> Array:
+def counted_roc_auc(y_true: Array, predicted: Array, counts: Array) -> Array:
     """Area under the ROC curve [b]: the chance that a positive is ranked above a negative, ties one half."""
-    positive, negative = _by_score(truth, predicted, counts)
+    positive, negative = _by_score(y_true, predicted, counts)
     below = np.cumsum(negative, axis=1) - negative
     wins = (positive * (below + negative / 2)).sum(axis=1)
     return _ratio(wins, positive.sum(axis=1) * negative.sum(axis=1))
 
 
-def counted_average_precision(truth: Array, predicted: Array, counts: Array) -> Array:
+def counted_average_precision(y_true: Array, predicted: Array, counts: Array) -> Array:
     """Average precision [b]: precision at every distinct score, weighted by the positives there."""
-    positive, negative = (part[:, ::-1] for part in _by_score(truth, predicted, counts))
+    positive, negative = (part[:, ::-1] for part in _by_score(y_true, predicted, counts))
     found, seen = np.cumsum(positive, axis=1), np.cumsum(positive + negative, axis=1)
     precision = np.divide(found, seen, out=np.zeros_like(found), where=seen > 0)
     value = _ratio((positive * precision).sum(axis=1), positive.sum(axis=1))
     return np.where(negative.sum(axis=1) > 0, value, math.nan)
 
 
-def _by_score(truth: Array, predicted: Array, counts: Array) -> tuple[Array, Array]:
+def _by_score(y_true: Array, predicted: Array, counts: Array) -> tuple[Array, Array]:
     """Positives and negatives at every distinct score, ascending, each [b, distinct]."""
     order = np.argsort(predicted, kind="stable")
     ordered = predicted[order]
     starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
-    drawn, positive = counts[:, order], truth[order] == 1
+    drawn, positive = counts[:, order], y_true[order] == 1
     return (
         np.add.reduceat(drawn * positive, starts, axis=1),
         np.add.reduceat(drawn * ~positive, starts, axis=1),
@@ -167,11 +167,11 @@ def repeating(metric: str) -> Callable[[Array, Array, Array], Array]:
     """Any metric of METRICS, one resample after the other; the way for those without a formula here."""
     compute = METRICS[metric].compute
 
-    def each(truth: Array, predicted: Array, counts: Array) -> Array:
+    def each(y_true: Array, predicted: Array, counts: Array) -> Array:
         values = []
         for count in counts.astype(np.int64):
-            drawn = np.repeat(np.arange(len(truth)), count)
-            values.append(compute(truth[drawn], predicted[drawn]) if len(drawn) else math.nan)
+            drawn = np.repeat(np.arange(len(y_true)), count)
+            values.append(compute(y_true[drawn], predicted[drawn]) if len(drawn) else math.nan)
         return np.array(values)
 
     return each

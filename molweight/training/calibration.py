@@ -60,17 +60,17 @@ def scaled(probability: Array, temperature: float) -> Array:
     return found
 
 
-def reliability(truth: Array, probability: Array, bins: int = 10) -> list[tuple[float, float, int]]:
+def reliability(y_true: Array, probability: Array, bins: int = 10) -> list[tuple[float, float, int]]:
     """Mean probability, share of positives and count of every bin that is not empty."""
     places = np.minimum((probability * bins).astype(int), bins - 1)
     return [
-        (float(probability[own].mean()), float(truth[own].mean()), int(own.sum()))
+        (float(probability[own].mean()), float(y_true[own].mean()), int(own.sum()))
         for own in (places == place for place in range(bins))
         if own.any()
     ]
 
 
-def calibration_error(truth: Array, probability: Array, bins: int = 10) -> float:
+def calibration_error(y_true: Array, probability: Array, bins: int = 10) -> float:
     """Expected calibration error: the mean distance of share and probability, weighted by the bins' counts.
 
     Guo et al., On Calibration of Modern Neural Networks (ICML 2017), equation 3.
@@ -78,5 +78,5 @@ def calibration_error(truth: Array, probability: Array, bins: int = 10) -> float
     >>> round(calibration_error(np.array([0.0, 1.0, 1.0, 1.0]), np.array([0.8, 0.8, 0.8, 0.8])), 3)
     0.05
     """
-    found = reliability(truth, probability, bins)
-    return sum(count * abs(mean - share) for mean, share, count in found) / max(len(truth), 1)
+    found = reliability(y_true, probability, bins)
+    return sum(count * abs(mean - share) for mean, share, count in found) / max(len(y_true), 1)

@@ -19,32 +19,32 @@ ROUNDING = 1e-9  # (1 - 0.9) * 10 is not quite 1
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
 
-def intervals(predicted: Array, truth: Array, new: Array, confidence: float) -> Array:
+def intervals(predicted: Array, y_true: Array, new: Array, confidence: float) -> Array:
     """Intervals around predictions of numbers, all of one width.
 
     Args:
         predicted: of the calibration samples, [n].
-        truth: of theirs, [n], NaN where missing.
+        y_true: of theirs, [n], NaN where missing.
         new: predictions, [b].
         confidence: share of new samples whose truth shall lie inside, (0, 1).
 
     Returns:
         Lower and upper ends, [b, 2]; infinite where n is too small for the confidence.
     """
-    errors = np.sort(np.abs(truth - predicted)[~np.isnan(truth)])
+    errors = np.sort(np.abs(y_true - predicted)[~np.isnan(y_true)])
     rank = math.ceil(confidence * (len(errors) + 1) - ROUNDING)  # of the error that is half the width, from 1
     half = errors[rank - 1] if rank <= len(errors) else np.inf
     return np.stack([new - half, new + half], axis=1)
 
 
-def class_sets(predicted: Array, truth: Array, new: Array, confidence: float) -> Array:
+def class_sets(predicted: Array, y_true: Array, new: Array, confidence: float) -> Array:
     """Which of the classes 0 and 1 a sample may have.
 
     Each class is calibrated on its own samples, so that the rare one is covered as well as the frequent one.
 
     Args:
         predicted: probabilities of class 1 of the calibration samples, [n].
-        truth: 0 or 1, [n], NaN where missing.
+        y_true: 0 or 1, [n], NaN where missing.
         new: probabilities of class 1, [b].
         confidence: share of new samples of each class whose class shall be in the set, (0, 1).
 
@@ -53,23 +53,23 @@ def class_sets(predicted: Array, truth: Array, new: Array, confidence: float) ->
     """
     found = np.ones((len(new), 2))
     for label in (0, 1):
-        own = truth == label
-        scores = np.sort(strangeness(predicted[own], label))
-        as_strange = len(scores) - np.searchsorted(scores, strangeness(new, label), side="left")
+        own = y_true == label
+        scores = np.sort(nonconformity(predicted[own], label))
+        as_strange = len(scores) - np.searchsorted(scores, nonconformity(new, label), side="left")
         found[:, label] = as_strange + 1 + ROUNDING >= (1 - confidence) * (len(scores) + 1)  # the p value
     return found
 
 
-def strangeness(probability: Array, label: int) -> Array:
+def nonconformity(probability: Array, label: int) -> Array:
     """How little a sample looks like one of a class: one less the class's probability."""
     return probability if label == 0 else 1 - probability
 
 
-def covered(truth: Array, found: Array, *, classification: bool) -> tuple[float, float]:
+def covered(y_true: Array, found: Array, *, classification: bool) -> tuple[float, float]:
     """How often the truth lay inside, and how much was inside.
 
     Args:
-        truth: [n], NaN where missing.
+        y_true: [n], NaN where missing.
         found: of :func:`intervals` or :func:`class_sets`, [n, 2].
         classification: which of the two.
 
@@ -80,14 +80,14 @@ def covered(truth: Array, found: Array, *, classification: bool) -> tuple[float,
     >>> covered(np.array([1.0, 2.0]), np.array([[0.0, 3.0], [2.5, 3.5]]), classification=False)
     (0.5, 2.0)
     """
-    known = ~np.isnan(truth)
-    truth, found = truth[known], found[known]
-    if not len(truth):
+    known = ~np.isnan(y_true)
+    y_true, found = y_true[known], found[known]
+    if not len(y_true):
         return np.nan, np.nan
     if classification:
-        inside = found[np.arange(len(truth)), truth.astype(int)] > 0
+        inside = found[np.arange(len(y_true)), y_true.astype(int)] > 0
         return float(inside.mean()), float(found.sum(1).mean())
-    inside = (found[:, 0] <= truth) & (truth <= found[:, 1])
+    inside = (found[:, 0] <= y_true) & (y_true <= found[:, 1])
     return float(inside.mean()), float((found[:, 1] - found[:, 0]).mean())
 
 

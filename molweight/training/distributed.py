@@ -15,7 +15,7 @@ import torch.distributed as dist
 from torch import nn
 
 from molweight.errors import ConfigError, DataError, MolweightError
-from molweight.tapweight.processes import differ, from_all, leads, rank, world_size
+from molweight.tapweight.processes import differ, from_all, is_main_process, rank, world_size
 from molweight.training.devices import choose_device
 from molweight.training.draws import derived_seed
 from molweight.utils import signals
@@ -61,11 +61,11 @@ def processes(device: str) -> Iterator[torch.device]:
         ConfigError: the device cannot be shared out, or this torch cannot communicate.
     """
     if asked_for() == 1 or dist.is_initialized():
-        yield own_device(device)
+        yield rank_device(device)
         return
     if not dist.is_available():
         raise ConfigError("this build of torch has no torch.distributed: run without torchrun")
-    own = own_device(device)
+    own = rank_device(device)
     if own.type == "cuda":
         torch.cuda.set_device(own)
     dist.init_process_group("nccl" if own.type == "cuda" else "gloo", timeout=PATIENCE)
@@ -76,7 +76,7 @@ def processes(device: str) -> Iterator[torch.device]:
             dist.destroy_process_group()
 
 
-def own_device(name: str) -> torch.device:
+def rank_device(name: str) -> torch.device:
     """The device of this process.
 
     Raises:
@@ -98,7 +98,7 @@ def own_device(name: str) -> torch.device:
     return torch.device("cuda", place)
 
 
-def from_leader(value: str) -> str:
+def broadcast(value: str) -> str:
     """A text of the process that leads."""
     found = [value]
     if world_size() > 1:
@@ -107,7 +107,7 @@ def from_leader(value: str) -> str:
 
 
 @contextmanager
-def leader_first(device: torch.device) -> Iterator[None]:
+def main_process_first(device: torch.device) -> Iterator[None]:
     """The body in the process that leads, then in the others; where it fails there, they stop too.
 
     Raises:
@@ -116,7 +116,7 @@ def leader_first(device: torch.device) -> Iterator[None]:
     if world_size() == 1:
         yield
         return
-    if not leads():
+    if not is_main_process():
         if code := from_all(0, device)[0]:
             raise LeaderFailedError(code)
         yield
@@ -131,7 +131,7 @@ def leader_first(device: torch.device) -> Iterator[None]:
         from_all(code, device)
 
 
-def wait_for_all(device: torch.device) -> None:
+def barrier(device: torch.device) -> None:
     """Go on when every process has come here."""
     if world_size() > 1:
         from_all(0, device)
@@ -145,18 +145,18 @@ def stop_together(save: Callable[[], None] | None = None, *, device: torch.devic
 
 
 @contextmanager
-def own_folder(shared: Path) -> Iterator[Path]:
+def rank_dir(shared: Path) -> Iterator[Path]:
     """The folder to write into: the run's for the process that leads, one to throw away for the others."""
-    if leads():
+    if is_main_process():
         yield shared
         return
     with tempfile.TemporaryDirectory(prefix="molweight-") as folder:
         yield Path(folder)
 
 
-def own_seed(seed: int) -> int:
+def rank_seed(seed: int) -> int:
     """Of dropout, which every process draws for its own samples; the run's seed where there is one."""
-    return seed if leads() else derived_seed(seed, "process", rank()) >> 1
+    return seed if is_main_process() else derived_seed(seed, "process", rank()) >> 1
 
 
 def require_same(module: nn.Module, what: str) -> None:

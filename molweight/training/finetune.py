@@ -18,7 +18,7 @@ from molweight.tapweight.processes import average_gradients, of_leader, of_whole
 from molweight.tapweight.typing import Batch, Batches
 from molweight.training.label_task import LabelTask
 from molweight.training.metrics import score_label
-from molweight.training.optimisers import OptimiserRecipe
+from molweight.training.optimisers import OptimiserConfig
 from molweight.training.task import Task
 
 logger = logging.getLogger(__name__)
@@ -26,11 +26,11 @@ logger = logging.getLogger(__name__)
 Evaluation = Callable[[], Iterator[Batch]]
 """A fresh pass over a part, in order, without augmentation."""
 
-CURE = "lower finetune.optimiser.lr"
+HINT = "lower finetune.optimiser.lr"
 
 
 @dataclass(frozen=True, kw_only=True)
-class FinetuneRecipe:
+class FinetuneConfig:
     """How the adapted backbone becomes the final model.
 
     Args:
@@ -44,7 +44,7 @@ class FinetuneRecipe:
     epochs: int
     batch_size: int
     patience: int
-    optimiser: OptimiserRecipe
+    optimiser: OptimiserConfig
 
     def __post_init__(self) -> None:
         if min(self.epochs, self.batch_size, self.patience) < 1:
@@ -70,7 +70,7 @@ def finetune(
     task: Task | LabelTask,
     train: Batches,
     valid: Evaluation,
-    recipe: FinetuneRecipe,
+    recipe: FinetuneConfig,
     *,
     steps_per_epoch: int,
     progress: bool = False,
@@ -114,7 +114,7 @@ def finetune(
         outputs, targets = evaluate(module, valid())
         outputs = of_leader(outputs, device)
         if not outputs.isfinite().all():  # the last update overflowed; metrics cannot be computed
-            raise DivergedError(f"the model's outputs are not finite; {CURE}")
+            raise DivergedError(f"the model's outputs are not finite; {HINT}")
         valid_loss = task.loss(outputs, {"targets": targets}).item()
         value = task.score(task.predicted(outputs, targets).ranked, targets).value
         if math.isnan(value):
@@ -157,7 +157,7 @@ def update(
     loss = of_whole_batch(task.loss)(module(batch), batch)
     value = loss.item()
     if not math.isfinite(value):
-        raise DivergedError(f"the finetuning loss is {value}; {CURE}")
+        raise DivergedError(f"the finetuning loss is {value}; {HINT}")
     optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     average_gradients(module.parameters())

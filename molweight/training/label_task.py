@@ -68,7 +68,7 @@ class LabelTask:
 
     def predicted(self, outputs: Tensor, targets: Tensor) -> Predicted:
         """What outputs [n, c] say, beside places of labels [n, 1]."""
-        return Predicted(values=self.predict(outputs), truth=targets)
+        return Predicted(values=self.predict(outputs), y_true=targets)
 
     def score(self, predictions: Tensor, targets: Tensor) -> Score:
         """The metric of the most probable labels.
@@ -91,7 +91,7 @@ class LabelTask:
         """Columns of ``predictions.csv``: places of the predicted and of the true label, probabilities."""
         found: dict[str, Any] = {
             self.name: predicted.values.argmax(dim=1).numpy(),
-            f"{self.name}{TRUE}": predicted.truth[:, 0].to(torch.int64).numpy(),
+            f"{self.name}{TRUE}": predicted.y_true[:, 0].to(torch.int64).numpy(),
         }
         chances = zip(self.labels, predicted.values.T, strict=True)
         return found | {f"probability of {label}": chance.numpy() for label, chance in chances}

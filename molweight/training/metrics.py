@@ -36,7 +36,7 @@ class Metric:
     has_units: bool = False
 
 
-def roc_auc(truth: Array, prediction: Array) -> float:
+def roc_auc(y_true: Array, prediction: Array) -> float:
     """Area under the ROC curve; NaN when only one class is present.
 
     >>> roc_auc(np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.35, 0.8]))
@@ -44,52 +44,52 @@ def roc_auc(truth: Array, prediction: Array) -> float:
     >>> roc_auc(np.array([1, 1]), np.array([0.1, 0.4]))
     nan
     """
-    return float(sk.roc_auc_score(truth, prediction)) if len(np.unique(truth)) == 2 else math.nan
+    return float(sk.roc_auc_score(y_true, prediction)) if len(np.unique(y_true)) == 2 else math.nan
 
 
-def average_precision(truth: Array, prediction: Array) -> float:
+def average_precision(y_true: Array, prediction: Array) -> float:
     """Average precision; NaN when only one class is present."""
-    return float(sk.average_precision_score(truth, prediction)) if len(np.unique(truth)) == 2 else math.nan
+    return float(sk.average_precision_score(y_true, prediction)) if len(np.unique(y_true)) == 2 else math.nan
 
 
-def accuracy(truth: Array, prediction: Array) -> float:
+def accuracy(y_true: Array, prediction: Array) -> float:
     """Share of the labels that are right."""
-    return float(sk.accuracy_score(truth, prediction))
+    return float(sk.accuracy_score(y_true, prediction))
 
 
-def f1(truth: Array, prediction: Array) -> float:
+def f1(y_true: Array, prediction: Array) -> float:
     """F1 of the second of two labels; 0 where it is neither predicted nor true."""
-    return float(sk.f1_score(truth, prediction, zero_division=0.0))
+    return float(sk.f1_score(y_true, prediction, zero_division=0.0))
 
 
-def matthews(truth: Array, prediction: Array) -> float:
+def matthews(y_true: Array, prediction: Array) -> float:
     """Matthews' correlation; 0 where one side is constant."""
-    return float(sk.matthews_corrcoef(truth, prediction))
+    return float(sk.matthews_corrcoef(y_true, prediction))
 
 
-def pearson(truth: Array, prediction: Array) -> float:
+def pearson(y_true: Array, prediction: Array) -> float:
     """Pearson's correlation; 0 where one side is constant: it says nothing about the other."""
-    if min(len(np.unique(truth)), len(np.unique(prediction))) < 2:
+    if min(len(np.unique(y_true)), len(np.unique(prediction))) < 2:
         return 0.0
-    return float(stats.pearsonr(truth, prediction).statistic)
+    return float(stats.pearsonr(y_true, prediction).statistic)
 
 
-def spearman(truth: Array, prediction: Array) -> float:
+def spearman(y_true: Array, prediction: Array) -> float:
     """Spearman's rank correlation; 0 where one side is constant.
 
     >>> spearman(np.array([1.0, 2.0, 3.0]), np.array([1.0, 4.0, 9.0]))
     1.0
     """
-    if min(len(np.unique(truth)), len(np.unique(prediction))) < 2:
+    if min(len(np.unique(y_true)), len(np.unique(prediction))) < 2:
         return 0.0
-    return float(stats.spearmanr(truth, prediction).statistic)
+    return float(stats.spearmanr(y_true, prediction).statistic)
 
 
 def mean_of(**parts: Callable[[Array, Array], float]) -> dict[str, Any]:
     """``compute`` and ``parts`` of a metric that is the mean of several, as GLUE's are."""
 
-    def compute(truth: Array, prediction: Array) -> float:
-        return float(np.mean([part(truth, prediction) for part in parts.values()]))
+    def compute(y_true: Array, prediction: Array) -> float:
+        return float(np.mean([part(y_true, prediction) for part in parts.values()]))
 
     return {"compute": compute, "parts": {name.replace("_", " "): part for name, part in parts.items()}}
 
@@ -180,11 +180,11 @@ def score(
     """
     chosen = METRICS[metric]
     per_task = {}
-    for name, truth, predicted in zip(names, _columns(targets), _columns(predictions), strict=True):
-        known = ~np.isnan(truth)
+    for name, y_true, predicted in zip(names, _columns(targets), _columns(predictions), strict=True):
+        known = ~np.isnan(y_true)
         parts = chosen.parts if len(names) == 1 and chosen.parts else {name: chosen.compute}
         for part, compute in parts.items():
-            per_task[part] = compute(truth[known], predicted[known]) if known.any() else math.nan
+            per_task[part] = compute(y_true[known], predicted[known]) if known.any() else math.nan
     scales = [1.0] * len(per_task) if scale is None else scale.tolist()
     normalised = [value / one for value, one in zip(per_task.values(), scales, strict=True)]
     defined = [value for value in normalised if not math.isnan(value)]

@@ -19,7 +19,7 @@ SCHEDULES = ("constant", "cosine", "linear", "step")
 
 
 @dataclass(frozen=True, kw_only=True)
-class OptimiserRecipe:
+class OptimiserConfig:
     """An optimiser, its schedule and its clipping.
 
     Args:
@@ -34,7 +34,7 @@ class OptimiserRecipe:
             published on all three levels.
         clip: largest gradient norm; larger gradients are scaled down to it. None: no limit.
 
-    >>> recipe = OptimiserRecipe(name="adamw", lr=1e-3, warmup=0.1, schedule="cosine")
+    >>> recipe = OptimiserConfig(name="adamw", lr=1e-3, warmup=0.1, schedule="cosine")
     >>> [round(recipe.factor(100)(step), 3) for step in (0, 9, 55, 100)]
     [0.1, 1.0, 0.5, 0.0]
     """

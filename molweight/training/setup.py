@@ -17,7 +17,7 @@ from molweight.training.held_out import HeldOut
 from molweight.training.label_task import LabelTask
 from molweight.training.streams import Fetch
 from molweight.training.task import Predicted, Task
-from molweight.training.workers import Handover
+from molweight.training.workers import DeviceTransfer
 
 Predictor = Callable[[Tensor, Iterator[Batch]], Predicted]
 """``(positions [n], their batches) -> what a model says of them``"""
@@ -27,7 +27,7 @@ Baseline = Callable[[Tensor, int], Predictor]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
+class Subset:
     """Labelled samples of one part.
 
     Args:
@@ -43,17 +43,17 @@ class Part:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Passes:
+class EvalLoaders:
     """Passes over labelled samples, in order, without augmentation.
 
     Args:
         fetch: builds a batch from positions.
-        handover: brings it to the device.
+        transfer: brings it to the device.
         batch: samples at a time, without gradients.
     """
 
     fetch: Fetch
-    handover: Handover
+    transfer: DeviceTransfer
     batch: int
 
     def over(self, positions: Tensor) -> Evaluation:
@@ -62,13 +62,13 @@ class Passes:
         def batches() -> Iterator[Batch]:
             for chunk in torch.split(positions, self.batch):
                 plain = self.fetch(chunk, Draws("evaluation", samples=chunk))
-                yield self.handover.deliver(self.handover.prepare(plain))
+                yield self.transfer.to_device(self.transfer.prepare(plain))
 
         return batches
 
-    def part(self, positions: Tensor) -> Part:
+    def part(self, positions: Tensor) -> Subset:
         """A part of the data set."""
-        return Part(positions=positions, evaluation=self.over(positions))
+        return Subset(positions=positions, evaluation=self.over(positions))
 
     def held_out(self, positions: Tensor) -> HeldOut:
         """The part that is locked until the end."""
@@ -93,7 +93,7 @@ class Setup:
         fetch_unlabelled: batches for level 1.
         fetch_labelled: augmented batches for training on the task.
         fetch_plain: the same samples without augmentation.
-        handover: brings fetched batches to the device.
+        transfer: brings fetched batches to the device.
         train, meta, valid: the parts; ``meta`` is empty under protocol ``paper``.
         test: the locked part.
         describe: identifies samples in ``predictions.csv``: column name to one value a sample.
@@ -112,10 +112,10 @@ class Setup:
     fetch_unlabelled: Fetch
     fetch_labelled: Fetch
     fetch_plain: Fetch
-    handover: Handover
-    train: Part
-    meta: Part
-    valid: Part
+    transfer: DeviceTransfer
+    train: Subset
+    meta: Subset
+    valid: Subset
     test: HeldOut
     describe: dict[str, Sequence[Any]]
     facts: dict[str, Any]
@@ -125,7 +125,7 @@ class Setup:
     model_card: dict[str, Any] = field(default_factory=dict)
 
 
-class SetupRecipe(Protocol):
+class SetupConfig(Protocol):
     """All choices of a modality that turn its samples into a setup."""
 
     @property

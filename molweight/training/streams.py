@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from molweight.errors import ConfigError, DataError
-from molweight.tapweight.processes import own_share, world_size
+from molweight.tapweight.processes import shard, world_size
 from molweight.tapweight.typing import Batch
 from molweight.training.draws import Draws, derived_generator
-from molweight.training.workers import AS_IT_IS, Handover, Workers
+from molweight.training.workers import NO_TRANSFER, DeviceTransfer, Workers
 
 MOST_EPOCHS = 1 << 31  # that a saved position may name
 
@@ -37,7 +37,7 @@ class Stream:
         seed: of the run.
         name: keeps the streams of a run apart.
         workers: prepare batches ahead; None prepares each when it is asked for.
-        handover: brings a batch to the model's device.
+        transfer: brings a batch to the model's device.
 
     Of several processes each prepares and reads its share of every batch, so together they see what one sees.
 
@@ -55,7 +55,7 @@ class Stream:
         seed: int,
         name: str,
         workers: Workers | None = None,
-        handover: Handover = AS_IT_IS,
+        transfer: DeviceTransfer = NO_TRANSFER,
     ) -> None:
         if len(positions) < 2:
             raise DataError(f"the {name} part has {len(positions)} usable samples; at least 2 are needed")
@@ -71,7 +71,7 @@ class Stream:
         self.key = (seed, name)
         self.count = 0  # batches read
         self.workers = workers or Workers(0)
-        self.handover = handover
+        self.transfer = transfer
         self._coming: deque[Future[Batch]] = deque()  # batches count, count + 1, …
         self._orders: dict[int, Tensor] = {}
         self._lock = threading.Lock()  # of the orders
@@ -97,14 +97,14 @@ class Stream:
             self._coming.popleft()
         self.count += 1
         self._look_ahead()
-        return self.handover.deliver(batch)
+        return self.transfer.to_device(batch)
 
     def prepare(self, number: int) -> Batch:
         """Batch ``number`` of the stream, from 0; safe to call from several threads."""
         epoch, index = divmod(number, self.per_epoch)
         start = index * self.batch_size
-        positions = own_share(self.positions[self.order(epoch)[start : start + self.batch_size]])
-        return self.handover.prepare(self.fetch(positions, Draws(*self.key, epoch, samples=positions)))
+        positions = shard(self.positions[self.order(epoch)[start : start + self.batch_size]])
+        return self.transfer.prepare(self.fetch(positions, Draws(*self.key, epoch, samples=positions)))
 
     def order(self, epoch: int) -> Tensor:
         """An epoch's permutation, [n]."""

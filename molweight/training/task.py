@@ -30,12 +30,12 @@ class Predicted:
 
     Args:
         values: probabilities, or values in the user's units, [n, t] float64; of c labels, [n, c].
-        truth: labels, [n, t] float64, NaN where missing.
+        y_true: labels, [n, t] float64, NaN where missing.
         logits: of the probabilities of yes/no targets, [n, t] float64; None where there are none.
     """
 
     values: Tensor
-    truth: Tensor
+    y_true: Tensor
     logits: Tensor | None = None
 
     @property
@@ -46,7 +46,7 @@ class Predicted:
     def __getitem__(self, rows: slice) -> Predicted:
         """Some of the samples."""
         logits = None if self.logits is None else self.logits[rows]
-        return Predicted(values=self.values[rows], truth=self.truth[rows], logits=logits)
+        return Predicted(values=self.values[rows], y_true=self.y_true[rows], logits=logits)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +153,7 @@ class Task:
     def predicted(self, outputs: Tensor, targets: Tensor) -> Predicted:
         """What outputs [n, t] say, beside labels [n, t]."""
         logits = outputs.double() if self.kind == "classification" else None
-        return Predicted(values=self.predict(outputs), truth=targets, logits=logits)
+        return Predicted(values=self.predict(outputs), y_true=targets, logits=logits)
 
     def score(self, predictions: Tensor, targets: Tensor) -> Score:
         """The metric of predictions [n, t] against labels [n, t] with NaN where missing.
@@ -184,7 +184,7 @@ class Task:
         found = {}
         for j, name in enumerate(self.names):
             found[name] = predicted.values[:, j].numpy()
-            found[f"{name}{TRUE}"] = predicted.truth[:, j].numpy()
+            found[f"{name}{TRUE}"] = predicted.y_true[:, j].numpy()
             if predicted.logits is not None:
                 found[f"{name}{LOGIT}"] = predicted.logits[:, j].numpy()
         return found
@@ -197,7 +197,7 @@ class Task:
         """
         if predicted.logits is None:
             return {}
-        return {"temperature": fit_temperatures(predicted.logits, predicted.truth)}
+        return {"temperature": fit_temperatures(predicted.logits, predicted.y_true)}
 
     def card(self) -> dict[str, Any]:
         """What ``model.json`` says about the outputs."""

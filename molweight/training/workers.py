@@ -108,7 +108,7 @@ def choose_workers(wanted: int | None, device: torch.device) -> int:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Handover:
+class DeviceTransfer:
     """How a batch gets from the thread that prepares it to the model's device.
 
     On a CPU the last step is done in the background too. Elsewhere it is done on the device, after the
@@ -130,7 +130,7 @@ class Handover:
             return {name: value.pin_memory() for name, value in batch.items()}
         return batch
 
-    def deliver(self, batch: Batch) -> Batch:
+    def to_device(self, batch: Batch) -> Batch:
         """In the model's thread: on the device, finished; from page-locked memory without waiting."""
         if self.device.type == "cpu":
             return batch
@@ -145,5 +145,5 @@ class Handover:
         )
 
 
-AS_IT_IS = Handover(device=torch.device("cpu"), finish=lambda batch: batch)
+NO_TRANSFER = DeviceTransfer(device=torch.device("cpu"), finish=lambda batch: batch)
 """For batches that need no last step."""
