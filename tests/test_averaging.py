@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from molweight.errors import ConfigError
-from molweight.tapweight.averaging import Averaging, AveragingConfig
+from molweight.tapweight.averaging import NORM_DECAY, Averaging, AveragingConfig
 
 
 def series(count, k=3, signal=0.0, seed=0):
@@ -62,6 +62,13 @@ def test_an_outlier_counts_no_more_than_the_limit():
     found = averaging.add(torch.tensor([0.0, 1e6], dtype=torch.float64))
     share = 0.1 / (1 - 0.9**11)
     torch.testing.assert_close(found, torch.tensor([1 - share, 2 * share], dtype=torch.float64))
+
+
+def test_the_limit_is_in_means_of_lengths_that_were_limited_themselves():
+    averaging = Averaging(1, AveragingConfig(decay=0.0, limit=2.0, normalise=False))
+    lengths = [averaging.add(torch.tensor([x], dtype=torch.float64)).item() for x in (1.0, 1e6, 1e6)]
+    mean = (NORM_DECAY * 1 + 2) / (NORM_DECAY + 1)  # of 1 and 2, the later one with more weight
+    assert lengths == pytest.approx([1, 2, 2 * mean])
 
 
 def test_normalised_averages_do_not_depend_on_scale():

@@ -181,6 +181,7 @@ def test_a_batch_fraction_uses_the_first_samples():
     part = hypergradient.part(batch)
     assert {len(v) for v in part.values()} == {6} and torch.equal(part["pixels"], batch["pixels"][:6])
     assert {len(v) for v in Hypergradient(batch_fraction=0.01).part(batch).values()} == {2}
+    assert {len(v) for v in Hypergradient(batch_fraction=0.45).part(batch).values()} == {6}  # 5.4, rounded up
     levels.finetune.next_batch()
     found = hypergradient(levels, levels.weights.loss(levels.weights.next_batch()))
     whole, levels.pretrain.batch = levels.pretrain.batch, part
