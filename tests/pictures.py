@@ -44,7 +44,7 @@ def backbone(seed: int = 0) -> ResNet18:
 def attached(*objectives: Objective, seed: int = 0) -> ObjectiveSet:
     """Objectives with heads and targets for the molecules above."""
     chosen = ObjectiveSet(objectives)
-    chosen.attach(8 * WIDTH, molecules(), seed)
+    chosen.build(8 * WIDTH, molecules(), seed)
     return chosen
 
 

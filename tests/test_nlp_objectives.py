@@ -56,7 +56,7 @@ def text(request, glue, tmp_path_factory):
 def model_of(text, *objectives):
     encoder = copy.deepcopy(text[0]).train()
     chosen = TextObjectiveSet([copy.deepcopy(objective) for objective in objectives])
-    chosen.attach(encoder, seed=1)
+    chosen.build(encoder, seed=1)
     return PretrainingModel(encoder, chosen)
 
 
@@ -131,7 +131,7 @@ def test_masked_words_cost_what_they_cost_with_the_head_of_transformers(kind, gl
     decoder.weight = encoder.model.get_input_embeddings().weight
     mine = MaskedLanguage()
     objectives = TextObjectiveSet([mine])
-    objectives.attach(encoder, seed=0)
+    objectives.build(encoder, seed=0)
     norm.eps = mine.transform[2].eps  # BERT's is 1e-12
     with torch.no_grad():
         dense.load_state_dict(mine.transform[0].state_dict())
@@ -175,7 +175,7 @@ def test_contrast_in_closed_form():
     states = torch.eye(4)
     encoder = Told([states, states])
     objective = Contrastive(temperature=0.5)
-    objective.attach(encoder)
+    objective.build(encoder)
     identity_head(objective, 4)
     loss = TextObjectiveSet([objective]).losses(encoder, {"contrastive/mask": torch.ones(4, 1)})
     assert loss.item() == pytest.approx(math.log(math.exp(2) + 3) - 2, rel=1e-5)
@@ -184,7 +184,7 @@ def test_contrast_in_closed_form():
 def test_sentence_order_in_closed_form_and_single_words_do_not_count():
     encoder = Told([torch.tensor([[9.0, -9.0], [-9.0, 9.0], [9.0, 9.0]])])
     objective = SentenceOrder()
-    objective.attach(encoder)
+    objective.build(encoder)
     identity_head(objective, 2)
     with torch.no_grad():
         objective.head[2].weight.copy_(torch.eye(2))

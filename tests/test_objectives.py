@@ -170,7 +170,7 @@ def test_names_must_differ_and_views_must_exist():
 
 def test_ntxent_is_low_only_when_each_finds_its_own_partner():
     contrast = Contrast(kind="ntxent", temperature=0.1)
-    contrast.attach(8, molecules(), 0)
+    contrast.build(8, molecules(), 0)
     contrast.head = torch.nn.Identity()
     plain = torch.eye(8)
     apart = contrast.loss({"plain": plain, "masked": plain}, {})
@@ -184,7 +184,7 @@ def test_ntxent_is_low_only_when_each_finds_its_own_partner():
 
 def test_l2_contrast_in_closed_form():
     contrast = Contrast()
-    contrast.attach(2, molecules(), 0)
+    contrast.build(2, molecules(), 0)
     plain, masked = torch.tensor([[0.0, 0.0], [1.0, 1.0]]), torch.tensor([[3.0, 4.0], [1.0, 1.0]])
     torch.testing.assert_close(contrast.loss({"plain": plain, "masked": masked}, {}), torch.tensor(2.50005))
 

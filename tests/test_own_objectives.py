@@ -28,7 +28,7 @@ class LogP(Objective):
         super().__init__()
         self.scale = scale
 
-    def attach(self, dim, molecules, seed):
+    def build(self, dim, molecules, seed):
         values = torch.tensor([Crippen.MolLogP(Chem.MolFromSmiles(one)) for one in molecules.smiles])
         self.values = self.scale * (values - values.mean()) / values.std()
         self.head = nn.Linear(dim, 1)
@@ -38,6 +38,18 @@ class LogP(Objective):
 
     def loss(self, embeddings, batch):
         return functional.mse_loss(self.head(embeddings["plain"])[:, 0], batch[self.name])
+
+
+def test_the_name_of_earlier_versions_still_builds():
+    with pytest.warns(FutureWarning, match="rename Old.attach to build"):
+
+        class Old(LogP):
+            def attach(self, dim, molecules, seed):
+                self.head = nn.Linear(dim, 1)
+
+    objective = Old()
+    objective.build(4, None, 0)
+    assert objective.head.in_features == 4
 
 
 def config(folder, *options):

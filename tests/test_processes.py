@@ -235,7 +235,7 @@ def contrasts():
     found = []
     for kind in ("l2", "ntxent"):
         objective = Contrast(kind=kind)
-        objective.attach(5, None, 0)
+        objective.build(5, None, 0)
         views = {name: shard(torch.randn(8, 5)) for name in ("plain", "masked")}
         found.append(averaged(objective.loss(views, {})).detach())
     text = Contrastive()
@@ -252,7 +252,7 @@ def means_over_what_is_chosen():
     torch.set_default_dtype(torch.float64)
     objective = MaskedLanguage()
     encoder = type("Encoder", (), {"dim": 5, "embeddings": torch.randn(7, 5)})()
-    objective.attach(encoder)
+    objective.build(encoder)
     states = torch.randn(4, 4, 5)
     labels = torch.full((4, 4), -100)
     labels[0, :3], labels[2, :2], labels[1, 1:] = 4, 2, 1

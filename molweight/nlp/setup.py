@@ -140,7 +140,7 @@ def text_setup(
     write_json(run_dir / "splits.json", {"kind": "glue", "positions": parts.named()})
 
     objectives = TextObjectiveSet(recipe.objectives)
-    objectives.attach(encoder, recipe.seed)
+    objectives.build(encoder, recipe.seed)
     corpus, fetch_unlabelled = unlabelled_part(recipe, objectives, rows, parts, tokenizer, layout, unlabelled)
 
     def fetch(positions: Tensor, draws: Draws) -> Batch:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from molweight.objectives.corpus import UnlabelledMolecules
 from molweight.tapweight.processes import averaged
 from molweight.tapweight.typing import Batch
-from molweight.training.models import NamedObjectives
+from molweight.training.models import BuiltLater, NamedObjectives
 
 
-class Objective(nn.Module, ABC):
+class Objective(BuiltLater):
     """One self-supervised loss.
 
-    A subclass states which views it encodes, builds its head and targets in :meth:`attach`, and
+    A subclass states which views it encodes, builds its head and targets in :meth:`build`, and
     computes a scalar in :meth:`loss`, which is a pure function of parameters and batch.
     """
 
@@ -32,7 +32,7 @@ class Objective(nn.Module, ABC):
         """The name of its weight, e.g. ``clusters_100``."""
 
     @abstractmethod
-    def attach(self, dim: int, molecules: UnlabelledMolecules, seed: int) -> None:
+    def build(self, dim: int, molecules: UnlabelledMolecules, seed: int) -> None:
         """Build the head for embeddings of ``dim`` numbers, and the targets of the corpus.
 
         Raises:
@@ -64,12 +64,12 @@ class ObjectiveSet(NamedObjectives[Objective, nn.Module]):
         """The distinct views, in the order in which they are encoded."""
         return tuple(dict.fromkeys(view for objective in self.objectives for view in objective.views))
 
-    def attach(self, dim: int, molecules: UnlabelledMolecules, seed: int) -> None:
-        """Build every head and target; see :meth:`Objective.attach`."""
+    def build(self, dim: int, molecules: UnlabelledMolecules, seed: int) -> None:
+        """Build every head and target; see :meth:`Objective.build`."""
         for objective in self.objectives:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
-                objective.attach(dim, molecules, seed)
+                objective.build(dim, molecules, seed)
 
     def targets(self, positions: Tensor) -> dict[str, Tensor]:
         """Targets of the molecules at ``positions`` [b], of all objectives."""

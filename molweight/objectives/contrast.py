@@ -44,7 +44,7 @@ class Contrast(Objective):
         """``contrast``."""
         return "contrast"
 
-    def attach(self, dim: int, molecules: UnlabelledMolecules, seed: int) -> None:
+    def build(self, dim: int, molecules: UnlabelledMolecules, seed: int) -> None:
         """A projection for ``ntxent`` (SimCLR: a hidden layer as wide as the embedding); none for ``l2``."""
         self.head = (
             nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, dim))

@@ -31,7 +31,7 @@ class JigsawPuzzle(Objective):
         """``jigsaw``."""
         return "jigsaw"
 
-    def attach(self, dim: int, molecules: UnlabelledMolecules, seed: int) -> None:
+    def build(self, dim: int, molecules: UnlabelledMolecules, seed: int) -> None:
         """A linear head."""
         self.head = nn.Linear(dim, self.classes + 1)
 

@@ -32,7 +32,7 @@ class LabelObjective(Objective):
     def label(self, molecules: UnlabelledMolecules, seed: int) -> Tensor:
         """A label in 0..k-1 for each molecule, [n]; depends on the arguments and k only."""
 
-    def attach(self, dim: int, molecules: UnlabelledMolecules, seed: int) -> None:
+    def build(self, dim: int, molecules: UnlabelledMolecules, seed: int) -> None:
         """Label the corpus and build the head."""
         self.labels = self.label(molecules, seed)  # [n]; targets, not state: never in a checkpoint
         self.head = nn.Linear(dim, self.k)

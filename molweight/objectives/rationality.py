@@ -28,7 +28,7 @@ class Rationality(Objective):
         """``rationality``."""
         return "rationality"
 
-    def attach(self, dim: int, molecules: UnlabelledMolecules, seed: int) -> None:
+    def build(self, dim: int, molecules: UnlabelledMolecules, seed: int) -> None:
         """One logit."""
         self.head = nn.Linear(dim, 1)
 

@@ -47,7 +47,7 @@ class Reconstruction(Objective):
         """``reconstruction``."""
         return "reconstruction"
 
-    def attach(self, dim: int, molecules: UnlabelledMolecules, seed: int) -> None:
+    def build(self, dim: int, molecules: UnlabelledMolecules, seed: int) -> None:
         """A decoder, and a discriminator when the term is on."""
         width = self.width or max(8, dim // 8)
         self.decoder = Decoder(dim, width)

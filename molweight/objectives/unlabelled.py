@@ -74,7 +74,7 @@ def unlabelled_part(
     seed: int,
     progress: bool,
 ) -> Unlabelled:
-    """Load and draw the corpus, and attach the objectives to it; nothing of this without objectives.
+    """Load and draw the corpus, and build the objectives for it; nothing of this without objectives.
 
     Args:
         objectives: attached in place.
@@ -92,7 +92,7 @@ def unlabelled_part(
     if pictures.failed:
         logger.warning("corpus %s: %d molecules cannot be drawn", corpus.name, len(pictures.failed))
         corpus = corpus.without(pictures.failed)
-    objectives.attach(dim, UnlabelledMolecules(corpus.smiles, progress=progress), seed)
+    objectives.build(dim, UnlabelledMolecules(corpus.smiles, progress=progress), seed)
 
     def fetch(positions: Tensor, draws: Draws) -> Batch:
         return views(pictures[positions], draws) | objectives.targets(positions)

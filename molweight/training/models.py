@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from copy import deepcopy
@@ -15,6 +16,16 @@ from molweight.tapweight.typing import Batch
 
 One = TypeVar("One", bound=nn.Module)  # an objective
 Backbone = TypeVar("Backbone", bound=nn.Module)
+
+
+class BuiltLater(nn.Module, ABC):
+    """A module whose heads are made by ``build``, once the backbone and the data are known."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "attach" in vars(cls) and "build" not in vars(cls):
+            warnings.warn(f"rename {cls.__name__}.attach to build, as it is called now", FutureWarning, 2)
+            cls.build = vars(cls)["attach"]  # type: ignore[attr-defined]
 
 
 class NamedObjectives(nn.Module, ABC, Generic[One, Backbone]):

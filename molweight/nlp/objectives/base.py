@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from molweight.nlp.encoder import TextEncoder
 from molweight.nlp.views import View
 from molweight.tapweight.processes import averaged
 from molweight.tapweight.typing import Batch
-from molweight.training.models import NamedObjectives
+from molweight.training.models import BuiltLater, NamedObjectives
 
 
-class TextObjective(nn.Module, ABC):
+class TextObjective(BuiltLater):
     """One self-supervised loss.
 
-    A subclass says how a sentence is changed, builds its head in :meth:`attach`, and computes a scalar in
+    A subclass says how a sentence is changed, builds its head in :meth:`build`, and computes a scalar in
     :meth:`loss`, which is a pure function of parameters, batch and random state.
     """
 
@@ -36,7 +36,7 @@ class TextObjective(nn.Module, ABC):
         """What is done to a sentence before it is encoded."""
 
     @abstractmethod
-    def attach(self, encoder: TextEncoder) -> None:
+    def build(self, encoder: TextEncoder) -> None:
         """Build the head for an encoder's hidden states."""
 
     @abstractmethod
@@ -58,12 +58,12 @@ class TextObjectiveSet(NamedObjectives[TextObjective, TextEncoder]):
         """By the name of their objective."""
         return {objective.name: objective.view for objective in self.objectives}
 
-    def attach(self, encoder: TextEncoder, seed: int) -> None:
+    def build(self, encoder: TextEncoder, seed: int) -> None:
         """Build every head; the weights of each depend on the seed alone."""
         for objective in self.objectives:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
-                objective.attach(encoder)
+                objective.build(encoder)
 
     def losses(self, backbone: TextEncoder, batch: Batch) -> Tensor:
         """The loss vector, [k], of a batch of all views."""

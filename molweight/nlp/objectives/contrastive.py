@@ -44,7 +44,7 @@ class Contrastive(TextObjective):
         """The sentence as it is."""
         return Clean()
 
-    def attach(self, encoder: TextEncoder) -> None:
+    def build(self, encoder: TextEncoder) -> None:
         """A dense layer with tanh."""
         self.head = nn.Sequential(nn.Linear(encoder.dim, encoder.dim), nn.Tanh())
 

@@ -47,7 +47,7 @@ class MaskedLanguage(TextObjective):
         """Some words hidden."""
         return self._view
 
-    def attach(self, encoder: TextEncoder) -> None:
+    def build(self, encoder: TextEncoder) -> None:
         """A dense layer, GELU and a layer norm; and a bias for every token."""
         self.transform = nn.Sequential(
             nn.Linear(encoder.dim, encoder.dim), nn.GELU(), nn.LayerNorm(encoder.dim)

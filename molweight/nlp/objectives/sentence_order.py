@@ -32,7 +32,7 @@ class SentenceOrder(TextObjective):
         """The halves as a pair."""
         return Ordered()
 
-    def attach(self, encoder: TextEncoder) -> None:
+    def build(self, encoder: TextEncoder) -> None:
         """A dense layer with tanh, and two outputs."""
         self.head = nn.Sequential(nn.Linear(encoder.dim, encoder.dim), nn.Tanh(), nn.Linear(encoder.dim, 2))
 
