@@ -168,8 +168,9 @@ def test_columns_of_both_kinds_are_numbers_and_it_is_said():
     assert found.task_type == "regression" and found.classes == {}
     assert list(found.frame.columns) == ["smiles", "active", "scale", "logS"]
     assert list(found.frame["scale"][:2]) == [1, 2]
-    assert "regression, also of columns with two values" in found.notes
-    assert "not used 'who' (text)" in found.notes
+    assert "regression, also of 'active', 'scale'" in found.notes
+    assert "not used 'who' (two words, beside quantities)" in found.notes
+    assert read(table(who=["Anna", "Bob"], logS=LOG_S)).notes[-1] == "regression"
     assert "'Anna' is not a number" in refusal(frame, targets=["who", "logS"])
 
 

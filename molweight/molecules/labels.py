@@ -94,7 +94,7 @@ class LabelReader:
             return Target(values=values, kind="classification", classes=words)
         if self.chosen or numbers >= column.count:
             raise self._no_number(column, "" if numbers else self._meaning(column))
-        raise UnusableColumn("text")
+        raise UnusableColumn("text" if len(column.rows) != 2 or numbers else "two words, beside quantities")
 
     def _numbers(self, column: LabelColumn, values: np.ndarray) -> Target:
         """Numbers of a classification or a regression; refused where they may be the other, or missing."""

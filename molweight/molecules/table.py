@@ -108,7 +108,7 @@ def read_table(
         f"SMILES in {names[smiles_at]!r}": smiles_column is None,
         f"{'targets' if len(labels) > 1 else 'target'} {listed(labels, most=5)}": targets is None,
         "not used " + ", ".join(f"{name!r} ({reason})" for name, reason in unused.items()): bool(unused),
-        f"{kind}{', also of columns with two values' if mixed else ''}": bool(labels) and task_type is None,
+        f"{kind}{f', also of {listed(mixed)}' if mixed else ''}": bool(labels) and task_type is None,
         **{f"in {name!r} 0 is {zero!r} and 1 is {one!r}": True for name, (zero, one) in classes.items()},
     }
     return LabelledTable(
@@ -191,8 +191,8 @@ def _collect(
 
 def _targets(
     reader: LabelReader, words: Sequence[LabelColumn], values: np.ndarray
-) -> tuple[dict[str, Target], dict[str, str], bool]:
-    """The labels of every column that has some, why the others are not used, and whether kinds are mixed.
+) -> tuple[dict[str, Target], dict[str, str], list[str]]:
+    """The labels of every column that has some, why the others are not used, classes taken for quantities.
 
     A run learns one kind: beside quantities, two classes are learned as numbers.
 
@@ -218,8 +218,10 @@ def _targets(
             "check dataset.targets"
         )
     if {"classification", "regression"} <= {target.kind for target in labels.values()}:
-        return *_targets(replace(reader, task_type="regression"), words, values)[:2], True
-    return labels, unused, False
+        classes = [name for name, target in labels.items() if target.kind == "classification"]
+        labels, unused, _ = _targets(replace(reader, task_type="regression"), words, values)
+        return labels, unused, [name for name in classes if name in labels]
+    return labels, unused, []
 
 
 def _frame(smiles: list[str], lines: np.ndarray, labels: Mapping[str, Target]) -> pd.DataFrame:

@@ -44,6 +44,7 @@ def markdown(content: dict[str, Any]) -> str:
                 ),
                 ("split", f"{split['kind']} ({sizes}), hash {split['hash'][:12]}"),
                 ("data", data_line(content)),
+                *read_as(content),
                 ("corpus", f"{corpus['name']}: {corpus[samples]} {samples} ({corpus['in_test']} tested on)"),
                 ("backbone", backbone_line(content)),
                 ("seed", str(content["seed"])),
@@ -113,9 +114,13 @@ def data_line(content: dict[str, Any]) -> str:
         line += f", {sets['sets']:,} scaffold sets (the largest of {sets['largest']:,})"
     if content.get("n_shortened"):
         line += f", {content['n_shortened']:,} shortened"
-    if guesses := content.get("read_as"):
-        line += f"; read as: {'; '.join(guesses)}"
     return line
+
+
+def read_as(content: dict[str, Any]) -> list[tuple[str, str]]:
+    """A row on what was guessed about the table, if anything was."""
+    guesses = content.get("read_as")
+    return [("read as", "; ".join(guesses))] if guesses else []
 
 
 def backbone_line(content: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ from molweight.reporting.markdown import (
     label_of,
     method_line,
     number,
+    read_as,
     table,
 )
 
@@ -55,6 +56,7 @@ def model_card(report: dict[str, Any], folder: str) -> str:
         ("adapted by", method_line(report)),
         ("predicts", f"{kind} of {targets}{units if kind == 'regression' else ''}"),
         ("learned from", f"{report['dataset']}: {data_line(report)}; SHA-256 {report['data_sha256'][:12]}"),
+        *read_as(report),
         ("unlabelled data", unlabelled),
         ("split", f"{split['kind']} ({sizes}), hash {split['hash'][:12]}"),
         ("made with", ", ".join(f"{name} {version}" for name, version in report["versions"].items())),

@@ -25,6 +25,7 @@ from molweight.reporting.markdown import (
     meaning,
     method_line,
     number,
+    read_as,
 )
 from molweight.reporting.run_files import RunFiles, read_run
 from molweight.reporting.run_pictures import prediction_pictures, training_pictures
@@ -145,6 +146,7 @@ def facts(report: dict[str, Any]) -> list[tuple[str, str]]:
         ("protocol", f"{report['protocol']}; the test part was read {times(report['test_evaluations'])}"),
         ("split", f"{split['kind']} ({sizes}), hash {split['hash'][:12]}"),
         ("data", f"{data_line(report)}, SHA-256 {str(report['data_sha256'])[:12]}"),
+        *read_as(report),
         ("pretraining corpus", "none" if corpus["name"] == "none" else f"{corpus['name']}: {size}"),
         ("backbone", backbone_line(report)),
         ("seed", str(report["seed"])),
