@@ -238,6 +238,14 @@ def test_options_of_a_command_line_reach_the_reader(tmp_path):
     assert data.n_unlabelled == 8
 
 
+def test_the_classes_of_a_known_data_set_are_told_if_they_are_not_0_and_1(moleculenet, tmp_path):
+    frame = pd.read_csv(moleculenet / "bace.csv").iloc[::20]
+    frame["Class"] = np.where(frame["Class"] == 1, "yes", "no")
+    frame.to_csv(tmp_path / "bace.csv", index=False)
+    data = load_dataset(dataset_card("bace"), folder=tmp_path)
+    assert data.classes == {"Class": ("no", "yes")} and "in 'Class' 0 is 'no' and 1 is 'yes'" in data.notes
+
+
 def test_known_data_sets_are_not_guessed_at(moleculenet):
     data = load_dataset(dataset_card("bace"), folder=moleculenet)
     assert data.notes == () and data.smiles_column == "smiles" and data.classes == {}

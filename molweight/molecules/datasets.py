@@ -183,7 +183,7 @@ def load_dataset(
         units=card.units,
         smiles_column=read.smiles_column,
         classes=read.classes,
-        notes=() if card.files else read.notes,  # the card of a known data set leaves nothing to guess
+        notes=read.notes if card.path or not card.files or read.classes else (),  # a card leaves no guess
         sha256=sha256_file(*files) if files else hashlib.sha256(table.to_csv().encode()).hexdigest(),
         path=files[0] if files else None,
         n_rows=len(inputs),
