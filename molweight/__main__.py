@@ -6,6 +6,7 @@ import argparse
 import faulthandler
 import os
 import sys
+from contextlib import suppress
 
 from molweight.commands.command_line import ANSWERS, COMMANDS, PLACES, parser
 from molweight.commands.endings import exit_code, message
@@ -18,7 +19,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Parse, run a command; the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments[:1] not in (["run"], ["leaderboard"]) and not faulthandler.is_enabled():
-        faulthandler.enable()  # a crash of native code shows where; runs have their crash.log
+        with suppress(OSError, RuntimeError):  # a stderr that is no file, as in some notebooks
+            faulthandler.enable()  # a crash of native code shows where; runs have their crash.log
     if arguments[:1] == ["run"]:
         from molweight.run import main as run
 
