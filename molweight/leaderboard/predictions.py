@@ -19,10 +19,14 @@ from molweight.leaderboard.rows import Row
 from molweight.training.bootstrap import Array, Predictions
 from molweight.utils.files import write_bytes
 
-ENTRIES = {"y_true": "truth"}  # as files call it since the first version
 FILE = "predictions.npz"
-PARTS = {"rows": np.int64, "predicted": np.float64, "y_true": np.float64, "logits": np.float64}
-"""Arrays of a run, the last of probabilities alone. Read back, all intervals come from these."""
+ENTRIES = {
+    "rows": ("rows", np.int64),
+    "predicted": ("predicted", np.float64),
+    "truth": ("y_true", np.float64),
+    "logits": ("logits", np.float64),
+}
+"""What the file calls the arrays of a run, to their name and type here; all intervals come from these."""
 
 
 def known_predictions(rows: Sequence[Row], out: Path) -> dict[str, Predictions]:
@@ -70,7 +74,7 @@ def read_kept(path: Path) -> dict[str, Predictions]:
             name: Predictions(
                 rows=arrays[f"{name}/rows"],
                 predicted=arrays[f"{name}/predicted"].astype(np.float64),
-                y_true=arrays[f"{name}/{ENTRIES['y_true']}"],
+                y_true=arrays[f"{name}/truth"],
                 logits=arrays.get(f"{name}/logits"),
             )
             for name in names
@@ -89,10 +93,10 @@ def write_kept(path: Path, found: Mapping[str, Predictions]) -> None:
     """
     content = io.BytesIO()
     arrays = {
-        f"{name}/{ENTRIES.get(part, part)}": getattr(one, part).astype(dtype)
+        f"{name}/{entry}": getattr(one, field).astype(dtype)
         for name, one in found.items()
-        for part, dtype in PARTS.items()
-        if getattr(one, part) is not None
+        for entry, (field, dtype) in ENTRIES.items()
+        if getattr(one, field) is not None
     }
     np.savez_compressed(content, **arrays)
     write_bytes(path, content.getvalue())
@@ -101,7 +105,7 @@ def write_kept(path: Path, found: Mapping[str, Predictions]) -> None:
 def same(a: Mapping[str, Predictions], b: Mapping[str, Predictions]) -> bool:
     """Whether both hold the same arrays of the same runs."""
     return a.keys() == b.keys() and all(
-        alike(getattr(a[name], part), getattr(b[name], part)) for name in a for part in PARTS
+        alike(getattr(a[name], field), getattr(b[name], field)) for name in a for field, _ in ENTRIES.values()
     )
 
 
