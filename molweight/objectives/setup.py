@@ -232,43 +232,55 @@ def image_setup(
         valid=passes.part(parts["valid"]),
         test=passes.held_out(parts["test"]),
         describe={ROW: (dataset.rows + 1).tolist(), SMILES: dataset.smiles},
-        facts={
-            "dataset": dataset.name,
-            "data_sha256": dataset.sha256,
-            "n_rows": dataset.n_rows,
-            "n_invalid": dataset.n_invalid,
-            "n_unlabelled": dataset.n_unlabelled,
-            "n_duplicates": dataset.n_duplicates,
-            "n_conflicting": dataset.n_conflicting,
-            "scaffolds": asdict(scaffold_sets(dataset.smiles)),
-            "units": dataset.units,
-            "classes": dataset.classes,
-            "read_as": list(dataset.notes),
-            "split": {
-                "kind": splits.kind,
-                "seed": splits.seed,
-                "hash": splits.hash(dataset.smiles),
-                "sizes": splits.sizes(),
-            },
-            "corpus": corpus,
-            "backbone": recipe.backbone.name,
-            "backbone_init": recipe.backbone.init,
-            "backbone_sha256": weights_sha256(recipe.backbone.init),
-        },
+        facts=facts_of(dataset, splits, corpus, recipe),
         summary=summary(dataset, splits, task, corpus),
         baselines={"ecfp_rf": forest},
-        model_card={
-            "backbone": recipe.backbone.name,
-            "width": recipe.backbone.width,
-            "image_size": size,
-            "dropout": recipe.dropout,
-            "normalisation": {"mean": list(MEAN), "std": list(STD)},
-            "units": dataset.units,
-            "smiles_column": dataset.smiles_column,
-            "classes": dataset.classes,
-            "standardise": asdict(recipe.standardise),
-        },
+        model_card=model_card(dataset, recipe),
     )
+
+
+def facts_of(
+    dataset: MoleculeDataset, splits: Splits, corpus: dict[str, Any], recipe: ImageConfig
+) -> dict[str, Any]:
+    """What the report says about the data and the weights that a run began with."""
+    return {
+        "dataset": dataset.name,
+        "data_sha256": dataset.sha256,
+        "n_rows": dataset.n_rows,
+        "n_invalid": dataset.n_invalid,
+        "n_unlabelled": dataset.n_unlabelled,
+        "n_duplicates": dataset.n_duplicates,
+        "n_conflicting": dataset.n_conflicting,
+        "scaffolds": asdict(scaffold_sets(dataset.smiles)),
+        "units": dataset.units,
+        "classes": dataset.classes,
+        "read_as": list(dataset.notes),
+        "split": {
+            "kind": splits.kind,
+            "seed": splits.seed,
+            "hash": splits.hash(dataset.smiles),
+            "sizes": splits.sizes(),
+        },
+        "corpus": corpus,
+        "backbone": recipe.backbone.name,
+        "backbone_init": recipe.backbone.init,
+        "backbone_sha256": weights_sha256(recipe.backbone.init),
+    }
+
+
+def model_card(dataset: MoleculeDataset, recipe: ImageConfig) -> dict[str, Any]:
+    """What ``model.json`` needs to use the finetuned model again, besides the task."""
+    return {
+        "backbone": recipe.backbone.name,
+        "width": recipe.backbone.width,
+        "image_size": recipe.backbone.image_size,
+        "dropout": recipe.dropout,
+        "normalisation": {"mean": list(MEAN), "std": list(STD)},
+        "units": dataset.units,
+        "smiles_column": dataset.smiles_column,
+        "classes": dataset.classes,
+        "standardise": asdict(recipe.standardise),
+    }
 
 
 def with_normal_pictures(batch: Batch) -> Batch:
