@@ -411,3 +411,9 @@ def test_a_missing_package_is_found_before_any_work(monkeypatch):
     monkeypatch.setitem(sys.modules, "torchjd", None)
     with pytest.raises(ConfigError, match=r"method=pcgrad needs torchjd: pip install 'molweight\[torchjd\]'"):
         load_config("method=pcgrad")
+
+
+def test_the_name_that_the_truncated_inverse_had_before_still_loads():
+    option = "hypergradient.finetune._target_=molweight.tapweight.horizon.TrainingHorizon"
+    before, now = (load_config("hypergradient=accurate", *more) for more in ((option,), ()))
+    assert before.hypergradient == now.hypergradient

@@ -44,19 +44,19 @@ def find_smiles_column(
     """
     if named is not None:
         return find_column(table, names, [named, *aliases], option)
-    found = [i for i, name in enumerate(names) if name in set(preferred)]
-    if not found:
+    candidates = [i for i, name in enumerate(names) if name in set(preferred)]
+    if not candidates:
         known = {name.lower() for name in (*SMILES_NAMES, *aliases)}
-        found = [i for i, name in enumerate(names) if name.lower() in known]
-    if not found:
+        candidates = [i for i, name in enumerate(names) if name.lower() in known]
+    if not candidates:
         return find_column(table, names, ["smiles"], option)  # for its sentence
-    if len(found) > 1:
-        each = [names[i] for i in found]
+    if len(candidates) > 1:
+        each = [names[i] for i in candidates]
         raise DataError(
             f"{table} has {len(each)} columns that may hold the SMILES, {listed(each)}: say which, for "
             f"example {option}={each[0]}"
         )
-    return found[0]
+    return candidates[0]
 
 
 def find_column(table: str, names: Sequence[str], wanted: Sequence[str], option: str) -> int:

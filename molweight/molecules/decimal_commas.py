@@ -38,13 +38,13 @@ def with_points(
     """
     if delimiter != ";" and not any(SOME.search(line) for line in text_lines(path)):
         return rows
-    found: list[Kinds] = [set() for _ in names]
+    kinds_by_column: list[Kinds] = [set() for _ in names]
     lines = (line for line in again if len(line) == len(names) and any(map(str.strip, line)))
     for number, cells in enumerate(lines):
-        for kinds, cell in zip(found, cells, strict=True):
+        for kinds, cell in zip(kinds_by_column, cells, strict=True):
             if number and cell:  # the first one is the header
                 kinds.add(_kind(cell))
-    changes = _changes(found, commas_likely=delimiter == ";")
+    changes = _changes(kinds_by_column, commas_likely=delimiter == ";")
     commas = [names[at] for at, reason in changes.items() if reason is None]
     if commas:
         remark(path, notes, f"decimal commas in {', '.join(map(repr, commas))}")
@@ -59,9 +59,9 @@ def _kind(cell: str) -> str:
     return f"{mark}?" if mark and GROUPED.fullmatch(cell) else mark
 
 
-def _changes(found: list[Kinds], *, commas_likely: bool) -> dict[int, str | None]:
+def _changes(columns: list[Kinds], *, commas_likely: bool) -> dict[int, str | None]:
     """The columns whose commas become points (None), and those whose numbers have two readings, with why."""
-    numeric = {at: kinds for at, kinds in enumerate(found) if "text" not in kinds}
+    numeric = {at: kinds for at, kinds in enumerate(columns) if "text" not in kinds}
     everywhere = set[str]().union(*numeric.values())
     changes: dict[int, str | None] = {}
     for at, kinds in numeric.items():
