@@ -186,7 +186,8 @@ def test_a_crash_of_native_code_is_told_and_the_run_goes_on(processes, whole, tm
     assert "Segmentation fault" in trace and "three_levels.py" in trace
     caplog.set_level("WARNING")
     work(run, "native")
-    said = f"the last process in {run} crashed (Fatal Python error: Segmentation fault; see {run}/crash.log)"
+    fault = "Fatal Python error: Segmentation fault"
+    said = f"the last process in {run} crashed ({fault}; see {run}/crash.previous.log)"
     assert [said in record.getMessage() for record in caplog.records] == [True]
     assert result(run) == result(whole[0])
     assert not (whole[0] / "crash.log").exists(), "an empty one is removed"

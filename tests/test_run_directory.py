@@ -208,3 +208,13 @@ def test_a_disk_without_locks_is_warned_of(tmp_path, monkeypatch, caplog):
     with alone(tmp_path / "run") as directory:
         directory.open("a: 1\n", "x")
     assert "a disk without locks" in caplog.text and status(tmp_path / "run")["state"] == "running"
+
+
+def test_a_crash_is_told_once_and_a_later_kill_is_none(tmp_path, caplog):
+    run = opened(tmp_path / "run")
+    run.crash_log.write_text("Fatal Python error: Aborted\n\nThread 0x1 (most recent call first):\n")
+    opened(run.path)
+    assert "crashed (Fatal Python error: Aborted; see" in caplog.messages[-1]
+    assert "Aborted" in (run.path / "crash.previous.log").read_text()
+    opened(run.path)
+    assert "died without a word" in caplog.messages[-1]

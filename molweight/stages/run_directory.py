@@ -132,7 +132,10 @@ class RunDirectory:
                 self.status("interrupted", error=reason)
 
     def death(self) -> str:
-        """How the last process ended, which could not say so itself: killed, or by a crash in native code."""
+        """How the last process ended, which could not say so itself: killed, or by a crash in native code.
+
+        The log of a crash is moved aside, so that it is not told of a later process again.
+        """
         try:
             trace = read_text(self.crash_log)
         except (OSError, ValueError):
@@ -140,7 +143,10 @@ class RunDirectory:
         crashes = [line for line in trace.splitlines() if line.startswith("Fatal ")]
         if not crashes:
             return f"the last process in {self.path} died without a word, as if killed or out of memory"
-        return f"the last process in {self.path} crashed ({crashes[-1]}; see {self.crash_log})"
+        log = self.crash_log.with_name("crash.previous.log")
+        with contextlib.suppress(OSError):  # a disk that cannot be written is reported by what must be
+            self.crash_log.replace(log)
+        return f"the last process in {self.path} crashed ({crashes[-1]}; see {log})"
 
     def verify_data_fingerprint(self, sums: Mapping[str, str | None], *, read_as: Sequence[str] = ()) -> None:
         """Note what the run's data are, or insist that they are still those that it began with.
