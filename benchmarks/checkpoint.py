@@ -16,8 +16,8 @@ from pathlib import Path
 
 import torch
 
-from molweight.config import load_config
-from molweight.stages.three_levels import wire
+from molweight.config.image_run import load_config
+from molweight.methods.three_levels import wire
 from molweight.tapweight.engines import make_solver
 from molweight.training.checkpoint import load_checkpoint, save_checkpoint
 

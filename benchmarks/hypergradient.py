@@ -22,7 +22,7 @@ import torch
 
 from benchmarks.small_problem import ADAM, SETTINGS, Setting, problem
 from benchmarks.unrolled import truth
-from molweight.config import load_config
+from molweight.config.image_run import load_config
 from molweight.tapweight.hessian import DoubleBackward
 from molweight.tapweight.horizon import TruncatedInverse
 from molweight.tapweight.hypergradient import Hypergradient

@@ -32,13 +32,13 @@ from PIL import Image
 from rdkit import Chem
 from rdkit.Chem import Draw
 
-from molweight.molecules.corpora import load_corpus
-from molweight.molecules.drawing import compress
-from molweight.molecules.drawing import draw as drawn_here
-from molweight.molecules.drawing_processes import draw_all
-from molweight.molecules.render import render
-from molweight.molecules.specs import CorpusSpec
-from molweight.molecules.store import PictureStore, Recipe, build_store
+from molweight.data.corpora import load_corpus
+from molweight.data.specs import CorpusSpec
+from molweight.images.drawing import compress
+from molweight.images.drawing import draw as drawn_here
+from molweight.images.drawing_processes import draw_all
+from molweight.images.render import render
+from molweight.images.store import PictureStore, Recipe, build_store
 from molweight.utils.files import write_text
 
 SIDE, SMALL = 224, 64
@@ -49,7 +49,7 @@ BUILDER = """
 import json, resource, sys, time
 from pathlib import Path
 from benchmarks.images import Repeated
-from molweight.molecules import store
+from molweight.images import store
 folder, count = Path(sys.argv[1]), int(sys.argv[2])
 start, done, honest = time.time(), 0, store._reuse
 def resident():

@@ -24,9 +24,9 @@ from pathlib import Path
 
 import torch
 
-from molweight.config import load_config
+from molweight.config.image_run import load_config
+from molweight.methods.three_levels import wire
 from molweight.objectives.setup import image_setup
-from molweight.stages.three_levels import wire
 from molweight.tapweight.levels import Pretraining
 from molweight.training.workers import Workers, choose_workers, cores
 

@@ -24,11 +24,11 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from molweight.config import load_config
+from molweight.config.image_run import load_config
+from molweight.methods.run_directory import RunDirectory
+from molweight.methods.three_levels import learn_three_levels
+from molweight.methods.weight_significance import LEVEL
 from molweight.objectives.setup import image_setup
-from molweight.stages.run_directory import RunDirectory
-from molweight.stages.three_levels import learn_three_levels
-from molweight.stages.weight_significance import LEVEL
 from molweight.utils.files import write_text
 
 OBJECTIVES = ("clusters_100", "random_labels")

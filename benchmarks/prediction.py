@@ -29,17 +29,17 @@ from unittest import mock
 
 import torch
 
+from molweight.data.builtin import read_chembl2321810
+from molweight.data.standardise import AS_GIVEN
+from molweight.images.drawing import RenderResult
+from molweight.images.drawing_processes import draw_all
 from molweight.inference import pipeline
 from molweight.inference.model import TrainedModel
 from molweight.inference.pipeline import empty
 from molweight.inference.prediction import Ensemble
 from molweight.inference.writers import Output
-from molweight.molecules.backbone import ResNet18
-from molweight.molecules.builtin import read_chembl2321810
-from molweight.molecules.drawing import RenderResult
-from molweight.molecules.drawing_processes import draw_all
-from molweight.molecules.model import PictureModel
-from molweight.molecules.standardise import AS_GIVEN
+from molweight.models.resnet import ResNet18
+from molweight.models.task_model import PictureModel
 from molweight.training.task import Task
 from molweight.utils.machine import cores, versions
 
@@ -142,7 +142,7 @@ def peak(smiles: list[str], rows: int, run_dir: Path, folder: Path) -> tuple[int
 
 def save_model(model: TrainedModel, folder: Path) -> None:
     """A run's folder, as far as predictions need one."""
-    from molweight.objectives.augment import MEAN, STD
+    from molweight.images.transforms import MEAN, STD
     from molweight.utils.tensor_files import save_tensors
 
     folder.mkdir()

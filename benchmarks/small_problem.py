@@ -14,9 +14,9 @@ from rdkit import Chem
 from rdkit.Chem import Crippen, rdMolDescriptors
 from torch import Tensor, nn
 
-from molweight.molecules.corpora import load_corpus
-from molweight.molecules.pictures import Pictures
-from molweight.molecules.specs import CorpusSpec
+from molweight.data.corpora import load_corpus
+from molweight.data.specs import CorpusSpec
+from molweight.images.pictures import Pictures
 from molweight.objectives.corpus import UnlabelledMolecules
 from molweight.tapweight.levels import (
     Finetuning,

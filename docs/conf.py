@@ -6,7 +6,7 @@ root_doc = "docs/index"
 include_patterns = [
     *("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "docs/*.md", "docs/notebooks/*.ipynb"),
     *("benchmarks/*.md", "datasets/README.md", "results/*.md", "results/*/*.md"),
-    "molweight/molecules/pretrained/*.md",
+    "molweight/models/pretrained/*.md",
 ]
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 

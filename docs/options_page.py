@@ -11,11 +11,11 @@ import yaml
 from hydra.utils import get_class
 
 import molweight.tapweight.horizon  # noqa: F401 - one of the inverses that are listed
-from molweight.configuration.composition import config_dir
-from molweight.configuration.explanations import field_texts, summary
-from molweight.configuration.modality import HOMES, find_modality
-from molweight.configuration.options import Option, Section, code, kind, sections
-from molweight.configuration.run_config import PARTS
+from molweight.config.composition import config_dir
+from molweight.config.explanations import field_texts, summary
+from molweight.config.modality import HOMES, find_modality
+from molweight.config.options import Option, Section, code, kind, sections
+from molweight.config.run_config import PARTS
 from molweight.training.optimisers import OptimiserConfig
 
 INTRODUCTION = """\

@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from molweight import tapweight
-    from molweight.config import load_config, with_objectives
+    from molweight.config.image_run import load_config, with_objectives
+    from molweight.data.deepchem_data import from_deepchem, to_deepchem
     from molweight.estimators import MolWeightClassifier, MolWeightRegressor
+    from molweight.images.drawing import draw_pictures
     from molweight.inference.embedding import embed
     from molweight.inference.explanation import explain
     from molweight.inference.exporting import export
     from molweight.inference.model import load_model
     from molweight.inference.prediction import predict
-    from molweight.molecules.deepchem_data import from_deepchem, to_deepchem
-    from molweight.molecules.drawing import draw_pictures
     from molweight.reporting.content import Report
     from molweight.runs.experiment import run_experiment
 
@@ -50,17 +50,17 @@ _HOMES = {
     "MolWeightClassifier": "estimators",
     "MolWeightRegressor": "estimators",
     "Report": "reporting.content",
-    "draw_pictures": "molecules.drawing",
+    "draw_pictures": "images.drawing",
     "embed": "inference.embedding",
     "explain": "inference.explanation",
     "export": "inference.exporting",
-    "from_deepchem": "molecules.deepchem_data",
-    "load_config": "config",
+    "from_deepchem": "data.deepchem_data",
+    "load_config": "config.image_run",
     "load_model": "inference.model",
     "predict": "inference.prediction",
     "run_experiment": "runs.experiment",
-    "to_deepchem": "molecules.deepchem_data",
-    "with_objectives": "config",
+    "to_deepchem": "data.deepchem_data",
+    "with_objectives": "config.image_run",
 }
 
 

@@ -8,10 +8,10 @@ import os
 import sys
 from contextlib import suppress
 
-from molweight.commands.command_line import ANSWERS, COMMANDS, PLACES, parser
-from molweight.commands.endings import exit_code, message
+from molweight.cli.command_line import ANSWERS, COMMANDS, PLACES, parser
+from molweight.cli.endings import exit_code, message
+from molweight.cli.option_parser import actions
 from molweight.errors import ConfigError, DataError, MolweightError, unknown
-from molweight.utils.option_parser import actions
 from molweight.utils.terminal import log_to_stderr, printable_lines
 
 
@@ -56,7 +56,7 @@ def dispatched(arguments: list[str]) -> int:
 
 def answer(name: str, arguments: list[str]) -> int:
     """Predict, embed or explain, and say how it went; the exit code."""
-    from molweight.inference.command import embed_command, explain_command, predict_command
+    from molweight.cli.predict import embed_command, explain_command, predict_command
 
     command = {"predict": predict_command, "embed": embed_command, "explain": explain_command}[name]
     return command(arguments, message)
@@ -64,7 +64,7 @@ def answer(name: str, arguments: list[str]) -> int:
 
 def completion(options: argparse.Namespace) -> int:
     """Print a shell's completion script."""
-    from molweight.inference.options import embed_parser, explain_parser, predict_parser
+    from molweight.cli.predict_options import embed_parser, explain_parser, predict_parser
 
     try:
         from shtab import DIRECTORY, FILE, complete
@@ -80,7 +80,7 @@ def completion(options: argparse.Namespace) -> int:
 
 def convert(options: argparse.Namespace) -> int:
     """Convert a checkpoint and say what was kept."""
-    from molweight.molecules.convert import convert_imagemol, convert_to_imagemol
+    from molweight.models.convert import convert_imagemol, convert_to_imagemol
 
     if options.source.is_dir() or options.source.suffix == ".safetensors":
         count = convert_to_imagemol(options.source, options.destination)
@@ -114,7 +114,7 @@ def report(options: argparse.Namespace) -> int:
 
 def datasets(options: argparse.Namespace) -> int:
     """Print what ``datasets list|show|fetch|verify`` has to say; the highest exit code of its parts."""
-    from molweight.commands.datasets import answers
+    from molweight.cli.datasets import answers
 
     code = 0
     for answer in answers(options):
@@ -134,7 +134,7 @@ def say(text: str) -> None:
 
 def leaderboard(options: argparse.Namespace) -> int:
     """Run a leaderboard or make its tables again; 0, or the highest exit code of its runs."""
-    from molweight.leaderboard.command import run_command, shown
+    from molweight.cli.leaderboard import run_command, shown
     from molweight.utils.signals import Interrupted
 
     log_to_stderr()

@@ -25,9 +25,9 @@ import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
-from molweight.config import load_config
-from molweight.configuration.composition import quoted
-from molweight.configuration.methods import NO_NETWORK
+from molweight.config.composition import quoted
+from molweight.config.image_run import load_config
+from molweight.config.methods import NO_NETWORK
 from molweight.errors import ConfigError, DataError
 from molweight.estimator_inputs import (
     SMILES,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from molweight.commands.run import run_command
-from molweight.config import MODALITY
+from molweight.cli.run import run_command
+from molweight.config.image_run import MODALITY
 
 
 def main(arguments: list[str] | None = None) -> int:

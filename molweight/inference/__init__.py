@@ -7,8 +7,7 @@
 files, pipes and lists), ``pipeline`` (draw, run, one row a molecule), ``prediction``, ``reliability``
 (intervals, nearness to the training molecules), ``embedding`` and
 ``explanation`` (what is computed), ``writers`` (CSV, JSON lines, Parquet, NumPy), ``gallery`` and
-``atom_pictures`` (explanations to look at), ``exporting`` (the model for other programs), ``options`` and
-``command``.
+``atom_pictures`` (explanations to look at), ``exporting`` (the model for other programs).
 """
 
 from __future__ import annotations

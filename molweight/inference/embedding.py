@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from molweight.data.readers import Source
 from molweight.errors import ConfigError, unknown
 from molweight.inference.model import TrainedModel, load_model, with_adapted_backbone
 from molweight.inference.pipeline import predict_batches, whole
 from molweight.inference.requests import Request, requests
-from molweight.molecules.readers import Source
 
 WEIGHTS = ("finetuned", "adapted")
 DTYPE = "float32"  # as the network computes: a number of a text needs no more digits to be read back

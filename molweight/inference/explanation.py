@@ -20,14 +20,14 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from molweight.data.readers import MalformedRow, Source
+from molweight.data.standardise import input_atoms
 from molweight.errors import ConfigError, DataError, unknown
+from molweight.images.render import atom_places
+from molweight.images.transforms import normalised
 from molweight.inference.model import TrainedModel, load_model
 from molweight.inference.pipeline import drawings, pictures_of, status_of
 from molweight.inference.requests import Request, requests
-from molweight.molecules.readers import MalformedRow, Source
-from molweight.molecules.render import atom_places
-from molweight.molecules.standardise import input_atoms
-from molweight.objectives.augment import normalised
 from molweight.utils.pages import svg_address
 
 STEPS = 256  # points on the way from the blank picture; with fewer the sum misses by more (64: a tenth)

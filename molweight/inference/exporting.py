@@ -19,9 +19,9 @@ import torch
 from torch import Tensor, nn
 
 from molweight.errors import ConfigError, DataError
+from molweight.images.drawing import draw_pictures
+from molweight.images.transforms import normalised
 from molweight.inference.model import TrainedModel, load_model
-from molweight.molecules.drawing import draw_pictures
-from molweight.objectives.augment import normalised
 from molweight.utils.files import write_bytes
 
 TOLERANCE = 1e-4  # largest difference from predict's probabilities, or from its values in standard deviations

@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from molweight.data.standardise import Standardisation
 from molweight.errors import ConfigError, DataError
+from molweight.images.render import check_size
+from molweight.images.transforms import MEAN, STD, normalised
 from molweight.inference.card import Card, read_card
-from molweight.molecules.backbone import ResNet18
-from molweight.molecules.model import PictureModel
-from molweight.molecules.render import check_size
-from molweight.molecules.standardise import Standardisation
-from molweight.objectives.augment import MEAN, STD, normalised
+from molweight.models.resnet import ResNet18
+from molweight.models.task_model import PictureModel
 from molweight.training.task import Task
 from molweight.utils.tensor_files import read_tensors
 

@@ -17,12 +17,13 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from molweight.data.readers import MalformedRow
+from molweight.data.results import RenderResult
+from molweight.data.standardise import Standardisation
 from molweight.errors import ConfigError
+from molweight.images.drawing import decompress, draw
+from molweight.images.drawing_processes import CHUNK, draw_all
 from molweight.inference.requests import Request
-from molweight.molecules.drawing import RenderResult, decompress, draw
-from molweight.molecules.drawing_processes import CHUNK, draw_all
-from molweight.molecules.readers import MalformedRow
-from molweight.molecules.standardise import Standardisation
 from molweight.utils.machine import cores
 from molweight.utils.output_columns import ROW, TEXT
 

@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
+from molweight.data.readers import Source
 from molweight.errors import ConfigError
 from molweight.inference.model import TrainedModel, load_model
 from molweight.inference.pipeline import Batch, predict_batches, whole
 from molweight.inference.reliability import Conformal, training_neighbours
 from molweight.inference.requests import Request, requests
-from molweight.molecules.readers import Source
 from molweight.utils.output_columns import ROW, SIMILARITY, STD, TEXT, UNCALIBRATED
 
 

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
+from molweight.data.fingerprints import Neighbours
+from molweight.data.smiles import InvalidSmilesError, canonical
 from molweight.errors import ConfigError, DataError
 from molweight.inference.model import TrainedModel
 from molweight.inference.predictions_file import part_of, read_table, target_columns, too_coarse
-from molweight.molecules.fingerprints import Neighbours
-from molweight.molecules.smiles import InvalidSmilesError, canonical
 from molweight.training.bootstrap import Predictions
 from molweight.training.conformal import check_confidence, class_sets, intervals
 from molweight.utils.files import read_text

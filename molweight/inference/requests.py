@@ -11,9 +11,9 @@ from typing import cast
 
 import pandas as pd
 
+from molweight.data.readers import SMILES_HEADERS, STDIN, MalformedRow, Source
+from molweight.data.table import all_molecules
 from molweight.errors import ConfigError
-from molweight.molecules.readers import SMILES_HEADERS, STDIN, MalformedRow, Source
-from molweight.molecules.table import all_molecules
 
 Request = str | MalformedRow
 """A SMILES string, as it stands in the row, or why the row has none."""

@@ -8,9 +8,9 @@ from typing import Any
 
 import yaml
 
-from molweight.configuration.recipes import RunConfig
+from molweight.config.recipes import RunConfig
 from molweight.errors import ConfigError, MolweightError
-from molweight.stages.run_directory import RunDirectory
+from molweight.methods.run_directory import RunDirectory
 from molweight.utils.files import read_text
 
 SHOWN = 5  # options that differ, in an error's sentence

@@ -5,9 +5,9 @@ from __future__ import annotations
 import signal
 from dataclasses import dataclass
 
-from molweight.configuration.recipes import RunConfig
+from molweight.config.recipes import RunConfig
 from molweight.errors import MolweightError
-from molweight.stages.run_directory import RunDirectory
+from molweight.methods.run_directory import RunDirectory
 from molweight.utils.signals import Interrupted
 
 

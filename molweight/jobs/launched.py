@@ -69,8 +69,8 @@ def ending(folder: Path, number: int) -> dict[str, Any]:
     try:
         import torch  # slow to import, and no business of the launcher
 
-        from molweight.configuration.modality import find_modality
-        from molweight.configuration.run_config import compose_run
+        from molweight.config.modality import find_modality
+        from molweight.config.run_config import compose_run
         from molweight.jobs.job import Job, attempt
 
         jobs = json.loads((folder / JOBS).read_text(encoding="utf-8"))

@@ -20,7 +20,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Generic
 
-from molweight.configuration.composition import quoted
+from molweight.config.composition import quoted
 from molweight.errors import ConfigError
 from molweight.jobs.execution import AnyJob, Begin, Record
 from molweight.jobs.job import Outcome, died

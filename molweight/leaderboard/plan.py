@@ -11,9 +11,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from molweight.configuration.composition import plain
-from molweight.configuration.modality import Modality
-from molweight.configuration.run_config import SECTIONS, compose_run
+from molweight.config.composition import plain
+from molweight.config.modality import Modality
+from molweight.config.run_config import SECTIONS, compose_run
 from molweight.errors import ConfigError, unknown
 from molweight.jobs.job import Job
 

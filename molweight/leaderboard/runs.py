@@ -11,7 +11,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from molweight.configuration.modality import find_modality
+from molweight.config.modality import find_modality
 from molweight.errors import ConfigError, DataError, unknown
 from molweight.jobs.execution import execute
 from molweight.jobs.finished import is_finished
@@ -34,8 +34,8 @@ from molweight.leaderboard.rows import (
 )
 from molweight.leaderboard.summary import summarise
 from molweight.leaderboard.tables import counted, markdown
+from molweight.methods.run_directory import RunDirectory
 from molweight.reporting.markdown import number
-from molweight.stages.run_directory import RunDirectory
 from molweight.utils.files import write_json, write_text
 from molweight.utils.pages import for_notebooks
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from molweight.configuration.methods import NO_PRETRAINING, parse_method
+from molweight.config.methods import NO_PRETRAINING, parse_method
 from molweight.leaderboard.rows import Row, unique
 from molweight.leaderboard.statistics import LEVEL, ROUNDING, Array
 from molweight.reporting.markdown import number, table

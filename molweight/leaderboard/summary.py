@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from molweight.configuration.methods import parse_method
+from molweight.config.methods import parse_method
 from molweight.leaderboard.intervals import bootstrap_intervals
 from molweight.leaderboard.predictions import known_predictions
 from molweight.leaderboard.rows import Row, column, scored, unique

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from molweight.configuration.components import chosen_objectives
-from molweight.configuration.composition import Tree
-from molweight.configuration.methods import NO_NETWORK, Method
-from molweight.configuration.modality import Modality
-from molweight.configuration.recipes import RunConfig
-from molweight.configuration.run_config import compose_run
-from molweight.configuration.schema import build, checked, checked_dropout
+from molweight.config.components import chosen_objectives
+from molweight.config.composition import Tree
+from molweight.config.methods import NO_NETWORK, Method
+from molweight.config.modality import Modality
+from molweight.config.recipes import RunConfig
+from molweight.config.run_config import compose_run
+from molweight.config.schema import build, checked, checked_dropout
 from molweight.errors import ConfigError
 from molweight.nlp.corpus import TextCorpusCard
 from molweight.nlp.objectives.base import TextObjective

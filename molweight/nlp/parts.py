@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from molweight.errors import ConfigError
-from molweight.training.draws import derived_generator
+from molweight.utils.seeds import derived_generator
 
 
 @dataclass(frozen=True, kw_only=True)

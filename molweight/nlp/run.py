@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from molweight.commands.run import run_command
+from molweight.cli.run import run_command
 from molweight.nlp.config import MODALITY
 
 

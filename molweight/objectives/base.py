@@ -9,8 +9,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from molweight.distributed.collectives import averaged
 from molweight.objectives.corpus import UnlabelledMolecules
-from molweight.tapweight.processes import averaged
 from molweight.tapweight.typing import Batch
 from molweight.training.models import BuiltLater, NamedObjectives
 
@@ -47,8 +47,8 @@ class Objective(BuiltLater):
     def loss(self, embeddings: Mapping[str, Tensor], batch: Batch) -> Tensor:
         """The loss, a scalar: a mean over samples, as several processes average it over their shares.
 
-        Where samples meet others of the batch, :func:`molweight.tapweight.processes.whole_batch` brings those
-        of all processes.
+        Where samples meet others of the batch, :func:`molweight.distributed.collectives.whole_batch` brings
+        those of all processes.
 
         Args:
             embeddings: [b, d] by view.

@@ -8,7 +8,7 @@ from sklearn.cluster import MiniBatchKMeans
 from torch import Tensor
 
 from molweight.errors import ConfigError
-from molweight.molecules.pictures import MANY
+from molweight.images.pictures import MANY
 from molweight.objectives.corpus import UnlabelledMolecules
 from molweight.objectives.label_cache import Labels, kept_labels
 from molweight.objectives.labels import LabelObjective

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from molweight.distributed.collectives import whole_batch
 from molweight.errors import ConfigError
 from molweight.objectives.base import Objective
 from molweight.objectives.corpus import UnlabelledMolecules
-from molweight.tapweight.processes import whole_batch
 from molweight.tapweight.typing import Batch
 
 SMOOTH = 1e-8  # keeps the square root differentiable where both views coincide

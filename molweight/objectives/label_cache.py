@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from molweight.molecules.locate import cache_folder
+from molweight.data.locate import cache_folder
 from molweight.utils.files import write_bytes
 
 logger = logging.getLogger(__name__)

@@ -12,23 +12,23 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from molweight.data.corpora import Corpus, load_corpus
+from molweight.data.datasets import MoleculeDataset, load_dataset
+from molweight.data.readers import Source
+from molweight.data.smiles import flat
+from molweight.data.specs import CorpusSpec, DatasetSpec
+from molweight.data.splits.splits import Splits, carve_meta, split
+from molweight.data.standardise import Standardisation
+from molweight.data.summary import scaffold_sets
 from molweight.errors import ConfigError
-from molweight.molecules.backbone import ResNet18, make_backbone, weights_sha256
-from molweight.molecules.corpora import Corpus, load_corpus
-from molweight.molecules.datasets import MoleculeDataset, load_dataset
-from molweight.molecules.forest import forest_predictor
-from molweight.molecules.model import PictureModel
-from molweight.molecules.pictures import Pictures
-from molweight.molecules.readers import Source
-from molweight.molecules.smiles import flat
-from molweight.molecules.specs import CorpusSpec, DatasetSpec
-from molweight.molecules.splits import Splits, carve_meta, split
-from molweight.molecules.standardise import Standardisation
-from molweight.molecules.summary import scaffold_sets
-from molweight.objectives.augment import MEAN, STD, Augmentation, normalised
+from molweight.images.pictures import Pictures
+from molweight.images.transforms import MEAN, STD, Augmentation, normalised
+from molweight.images.views import ViewSet
+from molweight.models.forest import forest_predictor
+from molweight.models.resnet import ResNet18, make_backbone, weights_sha256
+from molweight.models.task_model import PictureModel
 from molweight.objectives.base import Objective, ObjectiveSet
 from molweight.objectives.unlabelled import unlabelled_part
-from molweight.objectives.views import ViewSet
 from molweight.tapweight.typing import Batch
 from molweight.training.draws import Draws
 from molweight.training.models import PretrainingModel

@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from molweight.molecules.corpora import Corpus
-from molweight.molecules.pictures import Pictures
+from molweight.data.corpora import Corpus
+from molweight.images.pictures import Pictures
+from molweight.images.views import ViewSet
 from molweight.objectives.base import ObjectiveSet
 from molweight.objectives.corpus import UnlabelledMolecules
-from molweight.objectives.views import ViewSet
 from molweight.tapweight.typing import Batch
 from molweight.training.draws import Draws
 from molweight.training.setup import nothing

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from molweight.configuration.recipes import RunConfig
+from molweight.config.recipes import RunConfig
+from molweight.distributed.collectives import world_size
+from molweight.distributed.devices import choose_device
+from molweight.methods.steps import Learned
 from molweight.reporting.markdown import label_of, markdown, number
-from molweight.stages.steps import Learned
-from molweight.tapweight.processes import world_size
-from molweight.training.devices import choose_device
 from molweight.training.finetune import Finetuned
 from molweight.training.metrics import Score, score_label
 from molweight.training.setup import Setup

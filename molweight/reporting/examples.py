@@ -105,7 +105,7 @@ def plain_drawing(smiles: str, target: str) -> str:
     """A molecule as SVG; the target plays no part. Empty for what cannot be drawn."""
     from rdkit.Chem.Draw import rdMolDraw2D
 
-    from molweight.molecules.smiles import InvalidSmilesError, parse
+    from molweight.data.smiles import InvalidSmilesError, parse
 
     try:
         mol = parse(smiles)

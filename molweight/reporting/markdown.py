@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from molweight.stages.weight_significance import sentence
+from molweight.methods.weight_significance import sentence
 from molweight.training.metrics import METRICS
 
 SAMPLES = {"molecules": ("molecules", "images"), "text": ("sentences", "sentences")}

@@ -14,37 +14,37 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from molweight.configuration.recipes import RunConfig
+from molweight.config.recipes import RunConfig
+from molweight.distributed.batch_norm import share_statistics
+from molweight.distributed.collectives import is_main_process, world_size
+from molweight.distributed.launch import (
+    broadcast,
+    launched_rank,
+    main_process_first,
+    processes,
+    rank_dir,
+    rank_seed,
+)
 from molweight.errors import DataError, MolweightError
-from molweight.utils.files import write_json, write_text
-from molweight.utils.machine import at_most
 from molweight.inference.predictions_file import save_predictions
+from molweight.methods.finetuning import retrain
+from molweight.methods.one_level import continue_pretraining
+from molweight.methods.random_search import random_search
+from molweight.methods.run_directory import RunDirectory
+from molweight.methods.steps import Learned
+from molweight.methods.three_levels import learn_three_levels
+from molweight.methods.two_levels import learn_two_levels
 from molweight.reporting.content import Report, build_report
 from molweight.reporting.figures import save_weights_plot
 from molweight.reporting.model_card import model_card
 from molweight.reporting.page import try_page
-from molweight.stages.run_directory import RunDirectory
-from molweight.utils.signals import Interrupted, crash_log, interruptible
-from molweight.stages.finetuning import retrain
-from molweight.stages.one_level import continue_pretraining
-from molweight.stages.search import random_search
-from molweight.stages.steps import Learned
-from molweight.stages.three_levels import learn_three_levels
-from molweight.stages.two_levels import learn_two_levels
-from molweight.tapweight.batch_norm import share_statistics
-from molweight.tapweight.processes import is_main_process, world_size
-from molweight.utils.tensor_files import save_tensors
-from molweight.training.distributed import (
-    broadcast,
-    launched_rank,
-    main_process_first,
-    rank_dir,
-    rank_seed,
-    processes,
-)
 from molweight.training.metrics import Score
 from molweight.training.setup import Predictor, Setup
 from molweight.training.task import Predicted
+from molweight.utils.files import write_json, write_text
+from molweight.utils.machine import at_most
+from molweight.utils.signals import Interrupted, crash_log, interruptible
+from molweight.utils.tensor_files import save_tensors
 
 logger = logging.getLogger(__name__)
 

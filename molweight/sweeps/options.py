@@ -14,8 +14,8 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
-from molweight.configuration.composition import Tree, config_dir, explain, in_folder
-from molweight.configuration.run_config import NOT_HASHED
+from molweight.config.composition import Tree, config_dir, explain, in_folder
+from molweight.config.run_config import NOT_HASHED
 from molweight.errors import ConfigError
 
 PLACES = ("hydra.sweep.dir", "hydra.sweep.subdir")

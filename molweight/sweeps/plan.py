@@ -14,9 +14,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from tqdm import tqdm
 
-from molweight.configuration.composition import compose_config, plain
-from molweight.configuration.modality import Modality
-from molweight.configuration.run_config import to_run_config
+from molweight.config.composition import compose_config, plain
+from molweight.config.modality import Modality
+from molweight.config.run_config import to_run_config
 from molweight.errors import ConfigError, MolweightError
 from molweight.jobs.job import Job
 from molweight.jobs.launchers import Launcher, find_launcher

@@ -11,9 +11,9 @@ from molweight.jobs.execution import execute
 from molweight.jobs.finished import is_finished
 from molweight.jobs.job import Job, Outcome
 from molweight.jobs.launching import launch
+from molweight.methods.run_directory import RunDirectory
 from molweight.reporting.markdown import headline, number
 from molweight.reporting.page import try_page
-from molweight.stages.run_directory import RunDirectory
 from molweight.sweeps.plan import Sweep
 from molweight.utils.files import read_json
 from molweight.utils.signals import Interrupted

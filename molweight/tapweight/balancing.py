@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from molweight.distributed.collectives import all_reduce_mean
 from molweight.errors import ConfigError, unknown
-from molweight.tapweight.processes import all_reduce_mean
 from molweight.tapweight.restoring import restore_optimizer
 from molweight.tapweight.typing import Params
 

@@ -21,10 +21,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from molweight.distributed.collectives import all_reduce_mean, of_whole_batch
 from molweight.tapweight.averaging import Averaging, AveragingConfig
 from molweight.tapweight.hypergradient import Hypergradient
 from molweight.tapweight.levels import Pretraining, TrainableModule, WeightLevel
-from molweight.tapweight.processes import all_reduce_mean, of_whole_batch
 from molweight.tapweight.solver import StepRecord, Trainer
 from molweight.tapweight.typing import Batch, Batches, Params, TaskLoss
 

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from molweight.distributed.collectives import world_size
 from molweight.errors import ConfigError, DivergedError, MolweightError
 from molweight.tapweight.loaders import describe
-from molweight.tapweight.processes import world_size
 
 
 def require_modules(encoder: object, head: object, objectives: object) -> None:

@@ -22,6 +22,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from molweight.distributed.collectives import all_reduce_mean
 from molweight.errors import ConfigError
 from molweight.tapweight.directional import ForwardMode
 from molweight.tapweight.dynamics import dynamics_of
@@ -29,7 +30,6 @@ from molweight.tapweight.functional import stateless_call
 from molweight.tapweight.hessian import DoubleBackward
 from molweight.tapweight.inverse import Identity, Inverse
 from molweight.tapweight.levels import Level, Pretraining, ThreeLevels, require_finite
-from molweight.tapweight.processes import all_reduce_mean
 from molweight.tapweight.typing import Batch, Directional, HessianProduct, Params, PureLoss
 from molweight.tapweight.vectors import norm
 

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from molweight.distributed.batch_norm import average_statistics
+from molweight.distributed.collectives import average_gradients, of_whole_batch
 from molweight.errors import DivergedError
-from molweight.tapweight.batch_norm import average_statistics
 from molweight.tapweight.functional import stateless_call
 from molweight.tapweight.objective_weights import ObjectiveWeights
 from molweight.tapweight.precision import Precision
-from molweight.tapweight.processes import average_gradients, of_whole_batch
 from molweight.tapweight.proximal import Proximal
 from molweight.tapweight.typing import Batch, Batches, Params, TaskLoss
 from molweight.tapweight.vectors import axpy, dot

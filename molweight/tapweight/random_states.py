@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from molweight.tapweight.processes import all_gather, rank, world_size
+from molweight.distributed.collectives import all_gather, rank, world_size
 
 
 def random_states(device: torch.device) -> Any:

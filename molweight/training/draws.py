@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+
+from molweight.utils.seeds import derived_seed
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # SplitMix64's step
 MULTIPLIERS = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
@@ -64,17 +64,3 @@ def mixed(bits: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     bits = (bits ^ (bits >> SHIFTS[0])) * MULTIPLIERS[0]
     bits = (bits ^ (bits >> SHIFTS[1])) * MULTIPLIERS[1]
     return bits ^ (bits >> SHIFTS[2])
-
-
-def derived_seed(*key: object) -> int:
-    """64 bits of a key such as (seed, stream, epoch); keys with different parts share nothing."""
-    digest = hashlib.sha256("/".join(map(str, key)).encode()).digest()
-    return int.from_bytes(digest[:8], "little")
-
-
-def derived_generator(*key: object) -> torch.Generator:
-    """A CPU generator seeded by a key.
-
-    Nothing is shared between two keys, so no stream depends on how much another one has drawn.
-    """
-    return torch.Generator().manual_seed(derived_seed(*key) >> 1)

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from molweight.distributed.batch_norm import average_statistics
+from molweight.distributed.collectives import average_gradients, of_leader, of_whole_batch
 from molweight.errors import ConfigError, DivergedError
-from molweight.tapweight.batch_norm import average_statistics
-from molweight.tapweight.processes import average_gradients, of_leader, of_whole_batch
 from molweight.tapweight.typing import Batch, Batches
 from molweight.training.label_task import LabelTask
 from molweight.training.metrics import score_label

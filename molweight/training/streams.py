@@ -12,11 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from molweight.distributed.collectives import shard, world_size
 from molweight.errors import ConfigError, DataError
-from molweight.tapweight.processes import shard, world_size
 from molweight.tapweight.typing import Batch
-from molweight.training.draws import Draws, derived_generator
+from molweight.training.draws import Draws
 from molweight.training.workers import NO_TRANSFER, DeviceTransfer, Workers
+from molweight.utils.seeds import derived_generator
 
 MOST_EPOCHS = 1 << 31  # that a saved position may name
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from molweight.distributed.collectives import averaged
 from molweight.nlp.encoder import TextEncoder
 from molweight.nlp.views import View
-from molweight.tapweight.processes import averaged
 from molweight.tapweight.typing import Batch
 from molweight.training.models import BuiltLater, NamedObjectives
 

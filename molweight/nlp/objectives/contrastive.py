@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from molweight.distributed.collectives import whole_batch
 from molweight.errors import ConfigError
 from molweight.nlp.encoder import TextEncoder
 from molweight.nlp.objectives.base import TextObjective
 from molweight.nlp.views import Clean
-from molweight.tapweight.processes import whole_batch
 from molweight.tapweight.typing import Batch
 
 

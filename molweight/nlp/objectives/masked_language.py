@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from molweight.distributed.collectives import per_process
 from molweight.errors import ConfigError
 from molweight.nlp.encoder import TextEncoder
 from molweight.nlp.objectives.base import TextObjective
 from molweight.nlp.tokens import IGNORED
 from molweight.nlp.views import Masked
-from molweight.tapweight.processes import per_process
 from molweight.tapweight.typing import Batch
 
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional
 
+from molweight.distributed.collectives import per_process
 from molweight.nlp.encoder import TextEncoder
 from molweight.nlp.objectives.base import TextObjective
 from molweight.nlp.tokens import IGNORED
 from molweight.nlp.views import Ordered
-from molweight.tapweight.processes import per_process
 from molweight.tapweight.typing import Batch
 
 

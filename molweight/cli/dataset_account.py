@@ -1,0 +1,164 @@
+"""The account of one data set: where it is from, what became of its rows, how its labels are distributed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from molweight.cli.label_tables import extremes, overview, table
+from molweight.data.checksums import DIFFERS, OK, card_files, compare
+from molweight.data.datasets import MoleculeDataset, load_dataset
+from molweight.data.rows import NO_LABEL, Excluded
+from molweight.data.specs import DatasetSpec
+from molweight.data.summary import Labels, ScaffoldSets, label_summary, scaffold_sets
+from molweight.utils.terminal import columns, described, printable, shortened
+
+MANY = 20  # targets that still fit on a screen beside the rest
+FEW = 5  # rows or targets shown as examples
+SMILES = 70  # characters of a row that is no molecule
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """A data set that was read, and what was counted in it."""
+
+    card: DatasetSpec
+    data: MoleculeDataset
+    files: tuple[Path, ...]
+    labels: Labels
+    """[t]"""
+    scaffolds: ScaffoldSets
+
+    @property
+    def checksum(self) -> str:
+        """``ok``, ``differs`` or ``no checksum known``."""
+        return compare(self.data.sha256, self.card.sha256)
+
+    @property
+    def not_molecules(self) -> list[Excluded]:
+        """The rows that are no molecule, in the order of the file."""
+        return [item for item in self.data.excluded if item.reason != NO_LABEL]
+
+    def content(self) -> dict[str, Any]:
+        """Everything for machines; rows count from 1.
+
+        The counts have the names and meanings of ``report.json``: ``n_invalid`` are all rows that are not
+        used, ``n_unlabelled`` those of them that are a molecule.
+        """
+        data, card = self.data, self.card
+        return {
+            "name": data.name,
+            "description": card.description,
+            "source": card.source,
+            "licence": card.licence,
+            "url": card.url,
+            "files": [str(path.absolute()) for path in self.files],
+            "sha256": data.sha256,
+            "sha256_of_card": card.sha256,
+            "checksum": self.checksum,
+            "task_type": data.task_type,
+            "metric": data.metric,
+            "units": data.units,
+            "classes": data.classes,
+            "read_as": list(data.notes),
+            "n_rows": data.n_rows,
+            "n_molecules": len(data),
+            "n_invalid": data.n_invalid,
+            "n_unlabelled": data.n_unlabelled,
+            "n_duplicates": data.n_duplicates,
+            "n_conflicting": data.n_conflicting,
+            "not_molecules": [asdict(item) | {"row": item.row + 1} for item in self.not_molecules],
+            "scaffolds": asdict(self.scaffolds),
+            "targets": [asdict(item) for item in self.labels],
+        }
+
+    def text(self, *, every_target: bool) -> str:
+        """A page of 80 columns; of more than 20 targets the most extreme ones unless ``every_target``."""
+        blocks = [_heading(self), _origin(self), _counts(self), _examples(self.not_molecules)]
+        if every_target or len(self.labels) <= MANY:
+            blocks.append(table(self.labels))
+        else:
+            blocks += [overview(self.labels), *extremes(self.labels, few=FEW), ["All targets: --all"]]
+        return "\n\n".join("\n".join(block) for block in blocks if block)
+
+
+def account(card: DatasetSpec) -> Account:
+    """Read the data set of a card and count what is in it; nothing is downloaded if its file is here.
+
+    Raises:
+        ConfigError: the card contradicts itself or the labels.
+        DataError: no file, an unreadable file, or nothing to learn from.
+    """
+    data = load_dataset(card)
+    return Account(
+        card=card,
+        data=data,
+        files=card_files(card),
+        labels=label_summary(data),
+        scaffolds=scaffold_sets(data.smiles),
+    )
+
+
+def _heading(found: Account) -> list[str]:
+    """Name and description; the file's name for the user's own table."""
+    if not found.card.files and found.card.builtin is None:
+        assert found.data.path is not None  # a card's data come from files
+        return [printable(found.data.path.name)]
+    return described(f"{found.card.name}: ", found.card.description, indent=len(found.card.name) + 2)
+
+
+def _origin(found: Account) -> list[str]:
+    """Source, licence, task, files and checksum; paths stay on one line, so that they can be copied."""
+    card, data = found.card, found.data
+    known = card.files or card.builtin is not None
+    count = len(data.target_names)
+    units = f" in {data.units}" if data.units else ""
+    verdict = {OK: ["as its card pins it"], DIFFERS: ["not the one that its card pins:", str(card.sha256)]}
+    both = ["of both files, one after the other"] if len(found.files) > 1 else []
+    return [
+        *(described("source", card.source, indent=9) if known else ()),
+        *(described("licence", card.licence, indent=9) if known else ()),
+        *described(
+            "task",
+            f"{data.task_type}, {count:,} target{'s' if count > 1 else ''}{units}, scored by {data.metric}",
+            indent=9,
+        ),
+        *(described("read as", "; ".join(data.notes), indent=9) if data.notes else ()),
+        *(f"file     {printable(path)}" for path in found.files),
+        f"SHA-256  {data.sha256}",
+        *(f"         {line}" for line in [*both, *verdict.get(found.checksum, [found.checksum])]),
+    ]
+
+
+def _counts(found: Account) -> list[str]:
+    """What became of the rows, and into how many scaffold sets the molecules fall."""
+    data, sets = found.data, found.scaffolds
+    largest = shortened(sets.largest_scaffold, 40) or "acyclic molecules"
+    return columns(
+        [
+            ("rows", data.n_rows, ""),
+            ("  not a molecule", len(found.not_molecules), ""),
+            ("  without label", data.n_unlabelled, ""),
+            ("  used", len(data), ""),
+            ("duplicates", data.n_duplicates, "used rows whose molecule stood in an earlier one"),
+            ("  conflicting", data.n_conflicting, "of them with another label than before"),
+            ("scaffold sets", sets.sets, "chirality kept; acyclic molecules form one set"),
+            ("  largest", sets.largest, largest),
+            ("acyclic molecules", sets.acyclic, ""),
+        ],
+        align="<><",
+    )
+
+
+def _examples(invalid: Sequence[Excluded]) -> list[str]:
+    """The first rows that are no molecule, each with its reason."""
+    if not invalid:
+        return []
+    first = f"the first {FEW} of {len(invalid):,}" if len(invalid) > FEW else "all of them"
+    lines = [f"rows that are not a molecule ({first})"]
+    for item in invalid[:FEW]:
+        lines += described(f"  row {item.row + 1}: ", item.reason, indent=len(f"  row {item.row + 1}: "))
+        lines.append(f"    '{shortened(item.input, SMILES)}'")
+    return lines

@@ -1,0 +1,148 @@
+"""``python -m molweight.run [OPTION=VALUE …]`` and its like: one run, or several with ``--multirun``."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+import sys
+
+import hydra
+from omegaconf import DictConfig
+
+from molweight.cli.endings import exit_code, message
+from molweight.config.composition import compose_config, config_dir, spelled_out
+from molweight.config.modality import Modality
+from molweight.config.run_config import to_run_config
+from molweight.distributed.launch import LeaderFailedError, asked_for, launched_rank
+from molweight.errors import ConfigError, MolweightError
+from molweight.reporting.content import Report
+from molweight.reporting.markdown import headline, number
+from molweight.runs.experiment import run_experiment
+from molweight.sweeps.options import asks_for_sweep
+from molweight.sweeps.plan import plan_sweep
+from molweight.sweeps.sweep import run_sweep
+from molweight.sweeps.table import table
+from molweight.utils.machine import version_line
+from molweight.utils.signals import Interrupted
+from molweight.utils.terminal import INDENT, log_to_stderr, printable, printable_lines
+
+FOREIGN = ("--config", "-cp", "-cn", "-cd", "--experimental-rerun")
+"""Beginnings of Hydra's options that read configurations, or a pickle of one, from elsewhere."""
+
+
+def run_command(modality: Modality, arguments: list[str] | None = None) -> int:
+    """Compose, run, print the result; the exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    log_to_stderr()
+    logging.getLogger("molweight").setLevel(logging.WARNING if launched_rank() else logging.INFO)
+    if "--version" in arguments:  # Hydra would tell its own
+        print(version_line())
+        return 0
+    tree = modality.tree
+    try:
+        refuse_foreign(arguments)
+    except ConfigError as error:
+        tell(f"molweight: {error}")
+        return error.exit_code
+    if asks_for_sweep(arguments):
+        return exit_code(lambda: sweep_command(modality, arguments))
+    options = spelled_out(arguments, tree)
+    command = f"{tree.command} {shlex.join(arguments)}".strip()
+    code = 0
+
+    @hydra.main(config_path=str(config_dir()), config_name=tree.primary, version_base="1.3")
+    def job(config: DictConfig) -> None:
+        nonlocal code
+        code = one_run(config, modality, command)
+
+    try:
+        if not any(option.startswith("-") for option in options):  # --help, --cfg: Hydra's own
+            compose_config(arguments, tree)  # Hydra would print its own sentence and exit with 1
+    except MolweightError as error:
+        tell(f"molweight: {error}")
+        return error.exit_code
+    sys.argv = [sys.argv[0], *options]
+    job()
+    return code
+
+
+def refuse_foreign(arguments: list[str]) -> None:
+    """Refuse configuration files from elsewhere: Hydra would instantiate what they name, before any check.
+
+    Raises:
+        ConfigError: naming the option.
+    """
+    for argument in arguments:
+        if argument.startswith(FOREIGN) or argument.lstrip("+~").startswith("hydra.searchpath"):
+            raise ConfigError(
+                f"{argument.partition('=')[0]} is refused: a configuration file from elsewhere could run "
+                "code; give what it says as options, key=value"
+            )
+
+
+def one_run(config: DictConfig, modality: Modality, command: str) -> int:
+    """Run one composed configuration; the exit code."""
+    try:
+        run = to_run_config(config, modality)
+        tell(f"run directory: {run.run_dir}")
+        report = run_experiment(run, progress=True, command=command)
+    except LeaderFailedError as error:
+        return error.exit_code  # it has said why
+    except MolweightError as error:
+        message(error, name=f"molweight (process {launched_rank()})" if launched_rank() else "molweight")
+        return error.exit_code
+    except Interrupted as error:
+        tell(f"molweight: {error}; run it again with run_dir={run.run_dir} to continue")
+        return error.exit_code
+    except KeyboardInterrupt:
+        tell("molweight: interrupted")
+        return 130
+    if launched_rank():
+        return 0
+    print(printable_lines(closing_lines(report)))
+    page = run.run_dir / "report.html"
+    print(printable(f"report: {page if page.exists() else page.with_suffix('.md')}"))
+    return 0
+
+
+def tell(sentence: str) -> None:
+    """Print for people, in one of several processes."""
+    if not launched_rank():
+        print(printable_lines(sentence, indent=INDENT), file=sys.stderr)
+
+
+def sweep_command(modality: Modality, arguments: list[str]) -> int:
+    """Run every combination of the values that are listed; 0, or the highest exit code of the jobs.
+
+    Raises:
+        MolweightError: before the first job starts.
+    """
+
+    def say(line: str) -> None:
+        print(printable(line), flush=True)
+
+    if asked_for() > 1:
+        raise ConfigError("a sweep runs several runs by itself: start it without torchrun")
+    sweep = plan_sweep(modality, arguments, progress=True)
+    endings = run_sweep(sweep, say=say, progress=True)
+    print(table(endings))
+    return endings.exit_code
+
+
+def closing_lines(report: Report) -> str:
+    """The result for the terminal: scores, and a bar for every weight."""
+    content = report.content
+    validation = f" (validation {number(content['valid'])})" if content["test_evaluations"] else ""
+    widest = max(map(len, report.weights), default=0)
+    most = max(report.weights.values(), default=1.0)
+    bars = [
+        f"  {name:<{widest}}  {weight:.3f}  {'█' * max(1, round(30 * weight / most))}"
+        for name, weight in sorted(report.weights.items(), key=lambda item: -item[1])
+    ]
+    return "\n".join(
+        [
+            "",
+            f"{content['dataset']}: {headline(content)}{validation}, {content['seconds']:.0f} s",
+            *(["weights:", *bars] if bars else []),
+        ]
+    )

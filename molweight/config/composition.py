@@ -1,0 +1,205 @@
+"""Hydra's composition of the YAML files, with errors that name the nearest option."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from molweight.config.literal import literal
+from molweight.errors import NO_SMILES, ConfigError, unknown
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tree:
+    """The configuration files of one command.
+
+    Args:
+        primary: stem of the file that holds the defaults.
+        command: that they belong to.
+        folder: of the groups that are not shared, below the configuration folder; empty: none.
+        files: groups that take a file instead of a name, to the choice that reads it.
+        others: groups that take any name, to the choice that resolves those without a file of their own.
+        schema: sections, to the dotted names of their dataclasses, which say what is text.
+    """
+
+    primary: str
+    command: str
+    folder: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
+    others: Mapping[str, str] = field(default_factory=dict)
+    schema: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def groups(self) -> list[str]:
+        """The groups in its own folder."""
+        return [path.name for path in (config_dir() / self.folder).iterdir() if path.is_dir()]
+
+    def group(self, name: str) -> str:
+        """Where Hydra finds a group."""
+        return f"{self.folder}/{name}" if self.folder and name in self.groups else name
+
+    def options(self, group: str) -> list[str]:
+        """The names in a group."""
+        return options(self.group(group))
+
+
+MOLECULES = Tree(
+    primary="config",
+    command="python -m molweight.run",
+    files={"dataset": "csv", "corpus": "file", "split": "file"},
+    schema={
+        "dataset": "molweight.data.specs.DatasetSpec",
+        "corpus": "molweight.data.specs.CorpusSpec",
+        "split": "molweight.objectives.setup.SplitConfig",
+        "backbone": "molweight.objectives.setup.BackboneConfig",
+    },
+)
+
+
+def config_dir() -> Path:
+    """The folder of YAML files: inside an installed package, or beside it in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "configs"
+    return installed if installed.is_dir() else package.parent / "configs"
+
+
+def compose_config(overrides: Sequence[str], tree: Tree = MOLECULES, *, whole: bool = False) -> DictConfig:
+    """Hydra's composition, with its errors turned into ours.
+
+    Args:
+        overrides: options of a command.
+        tree: its files.
+        whole: with the part that configures Hydra itself.
+
+    Raises:
+        ConfigError: as :func:`load_config`.
+    """
+    arguments = spelled_out(overrides, tree)
+    previous = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(config_dir()), version_base="1.3"):
+            return compose(tree.primary, overrides=arguments, return_hydra_config=whole)
+    except (HydraException, OmegaConfBaseException, ValueError) as error:  # ValueError: dataset=null
+        raise ConfigError(explain(error, arguments, tree)) from error
+    except (TypeError, AttributeError, LookupError, AssertionError) as error:  # Hydra on dataset=[1,2]
+        listed = [one for one in overrides if one.partition("=")[2].startswith(("[", "{"))]
+        blamed = f" ({' '.join(listed)})" if listed else ""
+        raise ConfigError(
+            f"the options cannot be combined{blamed}: a group takes one name. {type(error).__name__}: {error}"
+        ) from error
+    finally:
+        if previous is not None:
+            GlobalHydra.instance().hydra = previous
+
+
+def spelled_out(overrides: Sequence[str], tree: Tree = MOLECULES) -> list[str]:
+    """``dataset=my.csv``, ``split=deepchem:ButinaSplitter``, … as Hydra needs them."""
+    result = []
+    for override in overrides:
+        group, _, value = override.partition("=")
+        if group in tree.files and is_file_name(value):
+            result += [f"{tree.group(group)}={tree.files[group]}", f"{group}.path={quoted(value)}"]
+        elif group in tree.others and value not in ("", "null", *tree.options(group)) and "," not in value:
+            result += [f"{tree.group(group)}={tree.others[group]}", f"{group}.name={quoted(value)}"]
+        elif group == "split" and value.startswith("deepchem:") and "split" in tree.files:
+            result += ["split=deepchem", f"split.kind={quoted(value)}"]
+        elif group == "method" and value.startswith("tapweight:"):
+            result += [override, f"hypergradient={value.removeprefix('tapweight:')}"]
+        else:
+            result.append(in_folder(override, tree))
+    return result
+
+
+def in_folder(override: str, tree: Tree) -> str:
+    """An override with text in quotes; its group, if it is one, is named with the folder that holds it."""
+    override = literal(override, tree.schema)
+    found = re.match(r"([+~]*)(\w+)(?=[=@]|$)", override)
+    if found is None or not tree.folder:
+        return override
+    return found.group(1) + tree.group(found.group(2)) + override[found.end() :]
+
+
+def is_file_name(value: str) -> bool:
+    """Whether ``dataset=value`` names a file rather than a card."""
+    return bool(Path(value).suffix) or "/" in value
+
+
+def quoted(value: str) -> str:
+    """A string that Hydra's grammar reads as one value."""
+    escaped = re.sub(r"(\\*)'", r"\1\1\'", value)  # a backslash escapes quotes only
+    trailing = len(escaped) - len(escaped.rstrip("\\"))
+    return "'" + escaped + "\\" * trailing + "'"
+
+
+def plain(value: str) -> str:
+    """A value as Hydra reads it: quoted only where its grammar needs that."""
+    return value if re.fullmatch(r"[\w.:/-]+", value) else quoted(value)
+
+
+def explain(error: Exception, overrides: Sequence[str], tree: Tree = MOLECULES) -> str:
+    """Hydra's complaint as a sentence with the nearest name."""
+    text = str(error)
+    if found := re.search(r"(?:In '[^']*': )?Could not find '([\w/@.]+)/([^'/]*)'", text):
+        group, name = found.groups()
+        group = group.split("@")[0].removeprefix(f"{tree.folder}/")
+        sentence = unknown(group, name, tree.options(group))
+        if tree is MOLECULES and group in ("dataset", "corpus") and "Did you mean" not in sentence:
+            from molweight.data.smiles import advice  # RDKit, which text does without
+
+            sentence = sentence.removesuffix(".") + advice(name)
+        return sentence
+    if found := re.search(r"Could not override '([^']+)'", text):
+        key, full = found.group(1), re.search(r"full_key: (\S+)", str(error.__cause__))
+        if full and full.group(1).startswith(f"{key}."):  # dataset.aliases={a: 5}: the unknown one is inside
+            key = full.group(1)
+        if "=" not in key:
+            return unknown_key(key, tree)
+    if found := re.search(r"Key '([^']+)' (?:is not in struct|not in)", text):
+        keys = [override.partition("=")[0] for override in overrides]
+        return unknown_key(next((key for key in keys if key.endswith(found.group(1))), found.group(1)), tree)
+    nameless = next((o for o in overrides if o.startswith("=")), None)
+    if nameless is not None or type(error).__name__ == "OverrideParseException":
+        first = f"{nameless!r} has no key" if nameless is not None else text.splitlines()[0].strip()
+        return (
+            f"an argument could not be read ({first}). Options look like key=value; a value with special "
+            f"characters needs two pairs of quotes: \"dataset.path='my file.csv'\". {NO_SMILES}"
+        )
+    return " ".join(text.split())
+
+
+def options(group: str) -> list[str]:
+    """The names in a group of configuration files."""
+    return [file.stem for file in (config_dir() / group).glob("*.yaml")]
+
+
+def unknown_key(key: str, tree: Tree = MOLECULES) -> str:
+    """The sentence for a key that does not exist."""
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        known = sorted(flat_keys(OmegaConf.to_container(compose(tree.primary), resolve=False)))
+    key = key.removeprefix(f"{tree.folder}/")
+    close = difflib.get_close_matches(key, [*known, *tree.groups], n=1, cutoff=0.5)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    if key.lower() == "smiles":
+        hint = f" {NO_SMILES}."
+    return f"unknown option {key!r}.{hint} See all options with: {tree.command} --cfg job"
+
+
+def flat_keys(tree: Any, prefix: str = "") -> list[str]:
+    """Dotted names of all keys of nested dictionaries."""
+    if not isinstance(tree, dict):
+        return []
+    found = []
+    for key, value in tree.items():
+        found += [f"{prefix}{key}", *flat_keys(value, f"{prefix}{key}.")]
+    return found

@@ -1,0 +1,128 @@
+"""The configuration of ``python -m molweight.run``: molecules as typed recipes."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from dataclasses import replace
+from typing import Any
+
+from molweight.config.components import chosen_objectives
+from molweight.config.composition import MOLECULES
+from molweight.config.methods import Method
+from molweight.config.modality import Modality
+from molweight.config.named_cards import dataset_card
+from molweight.config.recipes import RunConfig
+from molweight.config.run_config import compose_run
+from molweight.config.schema import build, checked, checked_dropout
+from molweight.data.specs import CorpusSpec, DatasetSpec
+from molweight.data.standardise import Standardisation
+from molweight.errors import ConfigError
+from molweight.images.transforms import Augmentation
+from molweight.objectives.base import Objective
+from molweight.objectives.setup import BackboneConfig, ImageConfig, SplitConfig
+
+
+def load_config(*overrides: str) -> RunConfig:
+    """The configuration of ``python -m molweight.run OVERRIDES``.
+
+    Raises:
+        ConfigError: unknown key or group, value of the wrong type, options that contradict each other.
+
+    >>> config = load_config("dataset=esol", "learn.steps=200", "run_dir=runs/mine")
+    >>> config.learn.steps, str(config.method)
+    (200, 'tapweight')
+    >>> load_config("dataset=esoll")
+    Traceback (most recent call last):
+    molweight.errors.ConfigError: unknown dataset 'esoll'. Did you mean 'esol'? Known: bace, ...
+    """
+    return compose_run(MODALITY, *overrides)
+
+
+def with_objectives(config: RunConfig, *added: Objective) -> RunConfig:
+    """The configuration with objectives of your own beside its own ones.
+
+    Args:
+        config: of a run that pretrains.
+        added: each with a name of its own; new ones for every run, as they keep their heads and targets.
+
+    Returns:
+        With a hash that knows the source and the plain attributes of what was added, so that another run is
+        not continued by mistake.
+
+    Raises:
+        ConfigError: it is no objective, its name is taken, or the method has no use for it.
+    """
+    samples = config.samples
+    if not isinstance(samples, ImageConfig):
+        raise ConfigError(f"objectives of pictures are for molecules, and this is a run on {config.modality}")
+    if not config.method.pretrains or config.method.name in ("single", "fixed"):
+        raise ConfigError(f"method={config.method} takes no further objectives")
+    names = [one.name for one in samples.objectives]
+    digest, lines = hashlib.sha256(config.hash.encode()), []
+    for one in added:
+        if not isinstance(one, Objective):
+            raise ConfigError(f"expected an objective (molweight.objectives.base.Objective), got {one!r}")
+        if one.name in names:
+            raise ConfigError(f"there is an objective {one.name!r} already: {', '.join(names)}")
+        names.append(one.name)
+        plain = {k: v for k, v in vars(one).items() if isinstance(v, int | float | str | tuple)}
+        try:
+            source = inspect.getsource(type(one))
+        except (OSError, TypeError):  # typed into an interpreter
+            source = type(one).__qualname__
+        digest.update(repr((one.name, source, sorted(plain.items()))).encode())
+        lines.append(f"# with the objective {one.name}, {type(one).__module__}.{type(one).__qualname__}\n")
+    return replace(
+        config,
+        samples=replace(samples, objectives=[*samples.objectives, *added]),
+        text=config.text + "".join(lines),
+        hash=digest.hexdigest(),
+    )
+
+
+def to_image_recipe(tree: dict[str, Any], method: Method) -> ImageConfig:
+    """Everything that turns molecules into a setup, typed and checked."""
+    finetune = tree["finetune"]
+    dropout = checked_dropout(finetune.get("dropout"))
+    corpus = build(CorpusSpec, tree["corpus"], "corpus")
+    backbone = build(BackboneConfig, tree["backbone"], "backbone")
+    check_views(tree["views"])
+    return ImageConfig(
+        dataset=build(DatasetSpec, tree["dataset"], "dataset"),
+        corpus=corpus,
+        held_out=[dataset_card(name) for name in corpus.exclude],
+        standardise=build(Standardisation, tree["standardise"], "standardise"),
+        split=build(SplitConfig, tree["split"], "split"),
+        backbone=backbone if method.name != "scratch" else replace(backbone, init="random"),
+        objectives=chosen_objectives(tree["objectives"], method, Objective),
+        views=tree["views"],
+        augment=build(Augmentation, tree["augment"], "augment"),
+        finetune_augment=checked(finetune.get("augment"), bool, "finetune.augment"),
+        dropout=dropout,
+        protocol=tree["protocol"],
+        meta_fraction=checked(tree["meta_fraction"], float, "meta_fraction"),
+        seed=checked(tree["seed"], int, "seed"),
+    )
+
+
+def check_views(views: Any) -> None:
+    """Raise :class:`ConfigError` for a view whose options are no numbers."""
+    if not isinstance(views, dict):
+        raise ConfigError(f"views must be a group of options, got {views!r}")
+    for view, options in views.items():
+        if not isinstance(options, dict):
+            raise ConfigError(f"views.{view} must be a group of options, got {options!r}")
+        for key, value in options.items():
+            checked(value, float, f"views.{view}.{key}")
+
+
+MODALITY = Modality(
+    name="molecules",
+    tree=MOLECULES,
+    data="dataset",
+    sections=("dataset", "corpus", "split", "views", "augment", "standardise"),
+    finetune=("augment", "dropout"),
+    smallest="objectives=tapt_min",
+    samples=to_image_recipe,
+)

@@ -1,0 +1,51 @@
+"""What the command line needs to know about one kind of samples: molecules, or text."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from molweight.config.composition import Tree
+from molweight.config.methods import Method
+from molweight.errors import unknown
+from molweight.training.setup import SetupConfig
+
+HOMES = {"molecules": "molweight.config.image_run", "text": "molweight.nlp.config"}
+"""Where each ``MODALITY`` is; imported when asked for: one needs RDKit, the other transformers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Modality:
+    """One kind of samples.
+
+    Args:
+        name: key of :data:`HOMES`.
+        tree: of its configuration files.
+        data: the option that names the data set.
+        sections: of the configuration, besides those that every modality has.
+        finetune: options of the section ``finetune`` that are its own.
+        smallest: the option that chooses the fewest objectives.
+        samples: ``(configuration, method) -> recipe`` of the setup, everything in it checked.
+    """
+
+    name: str
+    tree: Tree
+    data: str
+    sections: tuple[str, ...]
+    finetune: tuple[str, ...]
+    smallest: str
+    samples: Callable[[dict[str, Any], Method], SetupConfig]
+
+
+def find_modality(name: str) -> Modality:
+    """The modality of a name.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if name not in HOMES:
+        raise ValueError(unknown("modality", name, HOMES))
+    found: Modality = importlib.import_module(HOMES[name]).MODALITY
+    return found

@@ -1,0 +1,167 @@
+"""Every option with its default, values and explanation, from the classes and YAML files that define it."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import types
+import typing
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import OmegaConf
+
+from molweight.config.composition import compose_config, config_dir, plain
+from molweight.config.explanations import field_texts, head_comment, summary, yaml_comments
+from molweight.config.methods import OPTIONAL, PLAIN, WITH_ARGUMENT
+from molweight.config.modality import Modality
+from molweight.config.recipes import RunConfig
+from molweight.training.optimisers import OptimiserConfig
+
+KINDS = {bool: "`true`, `false`", int: "whole number", float: "number", str: "text", Path: "path"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """One option.
+
+    Args:
+        name: dotted, as on the command line.
+        default: as one would type it.
+        values: a type, or the names to choose from, in Markdown.
+        text: its explanation, in Markdown.
+        owner: the class that it is a field of; None for one that stands in YAML alone.
+    """
+
+    name: str
+    default: str
+    values: str
+    text: str
+    owner: type | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """A group of options: what it is, the names to choose from, and its options.
+
+    Args:
+        name: of the group; empty for the options outside of all groups.
+        text: one sentence.
+        names: to the explanation of each, the default first.
+        options: in the order of their definition.
+    """
+
+    name: str
+    text: str
+    names: Mapping[str, str]
+    options: Sequence[Option]
+
+
+def sections(modality: Modality) -> list[Section]:
+    """Everything that a command's configuration consists of."""
+    tree, source = modality.tree, (config_dir() / f"{modality.tree.primary}.yaml").read_text(encoding="utf-8")
+    own_data = [f"{name}={tree.files[name]}" for name in (modality.data,) if name in tree.files]
+    values: Any = OmegaConf.to_container(compose_config(own_data, tree), resolve=False)
+    classes, comments = section_classes(modality), yaml_comments(source)
+    first = {
+        key: name
+        for one in yaml.safe_load(source)["defaults"]
+        if one != "_self_"
+        for key, name in one.items()
+    }
+    found, alone = [], []
+    for name, value in values.items():
+        group = tree.group(name)
+        names = group_names(group, first[group]) if group in first else {}
+        if isinstance(value, dict):
+            options = [] if name == "objectives" else [*walk(name, value, classes.get(name), comments)]
+            text = summary(classes[name]) if is_dataclass(classes.get(name)) else comments.get(name, "")
+            found.append(Section(name=name, text=text, names=names, options=options))
+        elif not names:
+            alone.append(leaf(name, value, classes.get(name), comments.get(name, "")))
+    presets = group_names(tree.group("experiment"), None)
+    found.append(
+        Section(name="experiment", text="Several options under one name.", names=presets, options=())
+    )
+    return [Section(name="", text="", names={}, options=alone), *found]
+
+
+def section_classes(modality: Modality) -> dict[str, Any]:
+    """The types of a configuration's sections, and of its options outside of all sections."""
+    recipe = typing.get_type_hints(modality.samples)["return"]
+    classes: dict[str, Any] = typing.get_type_hints(RunConfig) | typing.get_type_hints(recipe)
+    for name, dotted in modality.tree.schema.items():
+        module, _, cls = dotted.rpartition(".")
+        classes[name] = getattr(importlib.import_module(module), cls)
+    return classes
+
+
+def group_names(group: str, default: str | None) -> dict[str, str]:
+    """The names in a group of configuration files, the default first, and what each is."""
+    names = {}
+    for file in sorted(
+        (config_dir() / group).glob("*.yaml"), key=lambda one: (one.stem != default, one.stem)
+    ):
+        text = file.read_text(encoding="utf-8")
+        names[file.stem] = yaml.safe_load(text).get("description") or head_comment(text)
+    return names
+
+
+def walk(path: str, value: Mapping[str, Any], cls: Any, comments: Mapping[str, str]) -> Iterator[Option]:
+    """The options below a dotted name: the fields of a class, and what stands in YAML besides."""
+    owner: type[Any] | None = cls if is_dataclass(cls) and isinstance(cls, type) else None
+    hints, texts = (typing.get_type_hints(owner), field_texts(owner)) if owner else ({}, {})
+    defaults = {one.name: one.default for one in fields(owner)} if owner else {}
+    for key in [*defaults, *(key for key in value if key not in defaults)]:
+        name, hint, default = f"{path}.{key}", hints.get(key), value.get(key, defaults.get(key))
+        if isinstance(default, dict) and "_target_" not in default and (is_dataclass(hint) or hint is None):
+            yield from walk(name, default, hint, comments)
+        elif key != "name" or owner is OptimiserConfig:  # that of a group is chosen, not typed
+            yield leaf(name, default, hint, texts.get(key) or comments.get(name, ""), owner)
+
+
+def leaf(name: str, default: Any, hint: Any, text: str, owner: type | None = None) -> Option:
+    """An option that has no others below it."""
+    if name == "method":
+        known = [*PLAIN, *(f"{one}:…" for one in (WITH_ARGUMENT | OPTIONAL))]
+        return Option(name=name, default=code(default), values=listed(known), text=text)
+    return Option(
+        name=name, default=code(default), values=kind(hint or type(default)), text=text, owner=owner
+    )
+
+
+def kind(hint: Any) -> str:
+    """What values a type has."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return ", ".join([*(kind(one) for one in arguments if one is not type(None)), "`null`"])
+    if origin is typing.Literal:
+        return listed(arguments)
+    if origin is Sequence:
+        return f"list of {kind(arguments[0])}s".replace("texts", "text")
+    return "mapping" if origin is Mapping else KINDS.get(hint, "[a part](#parts-of-a-hypergradient)")
+
+
+def code(value: Any) -> str:
+    """A default as one would type it; a part as a call."""
+    if isinstance(value, dict) and "_target_" in value:
+        arguments = ", ".join(f"{key}={typed(one)}" for key, one in value.items() if key != "_target_")
+        return f"`{value['_target_'].rpartition('.')[2]}({arguments})`"
+    return f"`{typed(value)}`"
+
+
+def typed(value: Any) -> str:
+    """A value in Hydra's grammar."""
+    if isinstance(value, list | tuple):
+        return f"[{','.join(plain(one) if isinstance(one, str) else typed(one) for one in value)}]"
+    if value is None or isinstance(value, bool):
+        return str(value).lower() if value is not None else "null"
+    return re.sub(r"\$\{now:[^}]*\}", "<time>", str(value))
+
+
+def listed(values: Iterable[object]) -> str:
+    """Names in Markdown."""
+    return ", ".join(f"`{one}`" for one in values)

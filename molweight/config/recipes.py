@@ -1,0 +1,157 @@
+"""The choices of a run as typed recipes; :mod:`molweight.config.run_config` fills them in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from molweight.config.methods import Method
+from molweight.errors import ConfigError
+from molweight.tapweight.averaging import AveragingConfig
+from molweight.tapweight.hypergradient import Hypergradient
+from molweight.tapweight.proximal import Proximal, Reduction, make_proximal
+from molweight.tapweight.solver import Unroll
+from molweight.training.finetune import FinetuneConfig
+from molweight.training.optimisers import OptimiserConfig
+from molweight.training.setup import SetupConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchSizes:
+    """Samples in a batch of each level.
+
+    Args:
+        pretrain: unlabelled samples in a batch of level 1, >= 2.
+        finetune: training samples in a batch of level 2, >= 2.
+        weights: validation samples in a batch of level 3, >= 2.
+    """
+
+    pretrain: int
+    finetune: int
+    weights: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProximalConfig:
+    """The term that ties level 2's backbone to level 1's; see :mod:`molweight.tapweight.proximal`.
+
+    Args:
+        kind: ``l2``, ``smooth_l1``, ``l1`` or, for text, ``l1_encoder``.
+        gamma: strength; None takes the published one of the task's kind.
+        reduction: ``sum`` or ``mean`` over the backbone's parameters.
+        beta: where ``smooth_l1`` turns from squares to absolute values.
+    """
+
+    kind: str
+    gamma: float | None
+    reduction: Reduction
+    beta: float
+
+    def __post_init__(self) -> None:
+        if self.gamma is not None and not self.gamma > 0:
+            raise ConfigError(f"learn.proximal.gamma must be > 0 or null, got {self.gamma}")
+        self.build(1.0)
+
+    def build(self, published: float) -> Proximal:
+        """The term, of the published strength where none is set."""
+        gamma = published if self.gamma is None else self.gamma
+        return make_proximal(self.kind, gamma=gamma, reduction=self.reduction, beta=self.beta)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearnConfig:
+    """How the weights are learned.
+
+    Args:
+        steps: outer steps; each of them updates the weights once the burn-in is over.
+        burn_in: fraction of the steps, [0, 1), in which the weights do not change: heads that are new beside
+            a pretrained backbone give them directions that later updates contradict.
+        unroll: lower-level steps for each.
+        batch_size: of each level.
+        accumulate: validation batches averaged for each update of the weights.
+        averaging: of the hypergradients of several.
+        update: how the weights move: along the gradient of their softmax logits, or by exponentiated
+            gradient.
+        proximal: the term between levels 1 and 2.
+        checkpoint_every: outer steps between two checkpoints.
+        pretrain, finetune, weights: optimisers of the three levels.
+    """
+
+    steps: int
+    burn_in: float
+    unroll: Unroll
+    batch_size: BatchSizes
+    accumulate: int
+    averaging: AveragingConfig
+    update: Literal["softmax", "exponentiated"]
+    proximal: ProximalConfig
+    checkpoint_every: int
+    pretrain: OptimiserConfig
+    finetune: OptimiserConfig
+    weights: OptimiserConfig
+
+    def __post_init__(self) -> None:
+        sizes = (self.batch_size.pretrain, self.batch_size.finetune, self.batch_size.weights)
+        if min(self.steps, self.checkpoint_every, self.accumulate) < 1 or min(sizes) < 2:
+            raise ConfigError(
+                "learn needs steps >= 1, checkpoint_every >= 1, accumulate >= 1 and batch sizes >= 2, got "
+                f"{self.steps}, {self.checkpoint_every}, {self.accumulate} and {sizes}"
+            )
+        if not 0 <= self.burn_in < 1:
+            raise ConfigError(f"learn.burn_in must be a fraction of the steps in [0, 1), got {self.burn_in}")
+
+    @property
+    def burn_in_steps(self) -> int:
+        """Steps of the burn-in; the last step always learns."""
+        return min(round(self.burn_in * self.steps), self.steps - 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchConfig:
+    """``method=random_search``.
+
+    Args:
+        trials: weightings that are tried, >= 1; the first is the equal one, the others are drawn at random.
+        share: divide ``learn.steps`` among the trials, for the budget of a single run; otherwise each takes
+            all.
+    """
+
+    trials: int
+    share: bool
+
+    def __post_init__(self) -> None:
+        if self.trials < 1:
+            raise ConfigError(f"search.trials must be >= 1, got {self.trials}")
+
+    def steps(self, total: int) -> int:
+        """Outer steps of one trial."""
+        return max(1, total // self.trials) if self.share else total
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """One run, with every choice made and checked."""
+
+    modality: str
+    samples: SetupConfig
+    learn: LearnConfig
+    search: SearchConfig
+    finetune: FinetuneConfig
+    hypergradient: Hypergradient
+    hypergradient_name: str
+    method: Method
+    solver: str
+    protocol: str
+    seed: int
+    device: str
+    sync_batchnorm: bool
+    precision: str
+    threads: int | None
+    workers: int | None
+    run_dir: Path
+    pretraining_cache: Path | None
+    text: str
+    """The resolved configuration as YAML."""
+    hash: str
+    """Of everything that decides the result."""

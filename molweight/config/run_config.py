@@ -1,0 +1,182 @@
+"""A run as typed recipes: everything that a command line can choose, checked before work starts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+from molweight.config.components import component
+from molweight.config.composition import compose_config
+from molweight.config.methods import Method, parse_method, read_weights
+from molweight.config.modality import Modality
+from molweight.config.recipes import LearnConfig, RunConfig, SearchConfig
+from molweight.config.schema import build, checked
+from molweight.errors import ConfigError, unknown
+from molweight.tapweight.balancing import BALANCES, GRAMIAN
+from molweight.tapweight.directional import CentralDifference, ForwardMode
+from molweight.tapweight.engines import SOLVERS
+from molweight.tapweight.hessian import DoubleBackward, GradientDifference
+from molweight.tapweight.hypergradient import Hypergradient
+from molweight.tapweight.inverse import Inverse
+from molweight.tapweight.precision import PRECISIONS
+from molweight.training.finetune import FinetuneConfig
+
+PROTOCOLS = ("paper", "strict")
+SECTIONS = (
+    *("backbone", "objectives", "hypergradient", "learn", "search", "finetune", "method", "solver"),
+    *(
+        "protocol",
+        "meta_fraction",
+        "seed",
+        "device",
+        "precision",
+        "sync_batchnorm",
+        "threads",
+        "workers",
+        "run_dir",
+        "pretraining_cache",
+    ),
+)
+"""Of every configuration; a modality has more."""
+LARGEST_SEED = 2**32 - 1  # NumPy's and scikit-learn's
+PARTS: dict[str, tuple[tuple[type, ...], str]] = {  # of a hypergradient
+    "finetune": ((Inverse,), "an inverse Hessian"),
+    "pretrain": ((Inverse,), "an inverse Hessian"),
+    "directional": ((ForwardMode, CentralDifference), "a directional derivative"),
+    "hessian": ((DoubleBackward, GradientDifference), "a Hessian product"),
+}
+NUMBERS = {"batch_fraction": float, "directional_batches": int}  # of a hypergradient
+SINCE = {"precision": "float32", "sync_batchnorm": True}  # newer than some runs' hashes, which stay valid
+NOT_HASHED = ("run_dir", "pretraining_cache", "device", "threads", "workers")  # where and how fast, not what
+
+
+def compose_run(modality: Modality, *overrides: str) -> RunConfig:
+    """The configuration of a modality's command with these options.
+
+    Raises:
+        ConfigError: unknown key or group, value of the wrong type, options that contradict each other.
+    """
+    return to_run_config(compose_config(overrides, modality.tree), modality)
+
+
+def to_run_config(config: DictConfig, modality: Modality) -> RunConfig:
+    """Typed and checked recipes from a composed configuration."""
+    try:
+        tree: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        raise ConfigError(f"{error.full_key or 'an option'} has no value (???): give it one") from error
+    except OmegaConfBaseException as error:
+        raise ConfigError(" ".join(str(error).split())) from error
+    tree = {key: value for key, value in tree.items() if key not in ("hydra", "experiment")}
+    check_choices(tree, modality)
+    hypergradient = dict(tree["hypergradient"])
+    name = hypergradient.pop("name", "custom")
+    learn = build(LearnConfig, tree["learn"], "learn")
+    method = to_method(tree, name)
+    if method.name == "tapweight" and not learn.proximal.build(1.0).ties:
+        raise ConfigError(
+            f"learn.proximal.kind={learn.proximal.kind} gives the weights no gradient: its mixed derivative "
+            "is zero almost everywhere. Use l2 or smooth_l1, or method=equal"
+        )
+    if tree["precision"] == "float16" and method.name in BALANCES:
+        raise ConfigError(
+            f"precision=float16 scales losses, which method={method} would follow: use precision=bfloat16"
+        )
+    samples = modality.samples(tree, method)
+    objectives = [objective.name for objective in samples.objectives]
+    cache = checked(tree["pretraining_cache"], str | None, "pretraining_cache")
+    hashed = {
+        key: value
+        for key, value in tree.items()
+        if key not in NOT_HASHED and not (key in SINCE and value == SINCE[key])
+    }
+    if method.name in GRAMIAN:
+        method.balance(objectives)  # a missing package is found before any work
+    if method.name == "fixed":  # the file's content decides, and a wrong one is refused here
+        hashed["weights"] = read_weights(Path(method.argument), objectives)
+    finetune = {key: value for key, value in tree["finetune"].items() if key not in modality.finetune}
+    return RunConfig(
+        modality=modality.name,
+        samples=samples,
+        learn=learn,
+        search=build(SearchConfig, tree["search"], "search"),
+        finetune=build(FinetuneConfig, finetune, "finetune"),
+        hypergradient=to_hypergradient(hypergradient),
+        hypergradient_name=name,
+        method=method,
+        solver=tree["solver"],
+        protocol=tree["protocol"],
+        seed=tree["seed"],
+        device=tree["device"],
+        sync_batchnorm=tree["sync_batchnorm"],
+        precision=tree["precision"],
+        threads=tree["threads"],
+        workers=tree["workers"],
+        run_dir=Path(tree["run_dir"]),
+        pretraining_cache=Path(cache).expanduser() if cache else None,
+        text=yaml.safe_dump(tree, sort_keys=False, allow_unicode=True),
+        hash=hashlib.sha256(json.dumps(hashed, sort_keys=True).encode()).hexdigest(),
+    )
+
+
+def to_method(tree: dict[str, Any], hypergradient: str) -> Method:
+    """The method; ``tapweight:<preset>`` insists on that hypergradient."""
+    method = parse_method(tree["method"])
+    if method.name == "tapweight" and method.argument not in ("", hypergradient):
+        raise ConfigError(
+            f"method={method} asks for hypergradient={method.argument}, but hypergradient={hypergradient} "
+            "was chosen: leave one of the two out"
+        )
+    return method
+
+
+def to_hypergradient(options: dict[str, Any]) -> Hypergradient:
+    """Its parts are components, each of the kind that its place asks for; the rest are numbers."""
+    parts: dict[str, Any] = {}
+    for key, value in options.items():
+        where = f"hypergradient.{key}"
+        if key not in Hypergradient.__dataclass_fields__:
+            raise ConfigError(unknown("option in hypergradient", key, Hypergradient.__dataclass_fields__))
+        if key in NUMBERS:
+            parts[key] = checked(value, NUMBERS[key], where)
+            continue
+        parts[key] = component(value, where)
+        kinds, what = PARTS[key]
+        if not isinstance(parts[key], kinds):
+            raise ConfigError(f"{where} must be {what}, got {value['_target_']}")
+    return Hypergradient(**parts)
+
+
+def check_choices(tree: dict[str, Any], modality: Modality) -> None:
+    """Raise :class:`ConfigError` for an option outside the sections, or of an impossible value."""
+    sections = (*SECTIONS, *modality.sections)
+    for key in tree:
+        if key not in sections:
+            raise ConfigError(unknown("option", key, sections))
+    if missing := [key for key in sections if key not in tree]:
+        raise ConfigError(f"the configuration needs {', '.join(missing)}")
+    for key in ("objectives", "hypergradient", "finetune"):
+        if not isinstance(tree[key], dict):
+            raise ConfigError(f"{key} must be a group of options, got {tree[key]!r}")
+    if not tree["objectives"]:
+        raise ConfigError(f"objectives names nothing to pretrain on; {modality.smallest} is the least")
+    for key, known in (("solver", SOLVERS), ("protocol", PROTOCOLS), ("precision", tuple(PRECISIONS))):
+        if tree[key] not in known:
+            raise ConfigError(unknown(key, tree[key], known))
+    tree["sync_batchnorm"] = checked(tree["sync_batchnorm"], bool, "sync_batchnorm")
+    for key in ("device", "run_dir"):
+        tree[key] = checked(tree[key], str, key)
+    if not 0 <= checked(tree["seed"], int, "seed") <= LARGEST_SEED:
+        raise ConfigError(f"seed must be between 0 and {LARGEST_SEED}, got {tree['seed']}")
+    if not 0 < checked(tree["meta_fraction"], float, "meta_fraction") < 1:
+        raise ConfigError(f"meta_fraction must be between 0 and 1, got {tree['meta_fraction']}")
+    for key, least in (("threads", 1), ("workers", 0)):
+        value = checked(tree[key], int | None, key)
+        if value is not None and value < least:
+            raise ConfigError(f"{key} must be >= {least} or null, got {value}")

@@ -1,0 +1,1 @@
+"""Molecules as data: tables, spelling, data sets, corpora, downloads and splits."""

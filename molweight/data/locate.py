@@ -1,0 +1,110 @@
+"""Where the file of a data set is: the user's path, a folder of data sets, the cache, or its address."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from molweight.data.download import download
+from molweight.data.smiles import advice
+from molweight.data.specs import DatasetSpec
+from molweight.errors import ConfigError, DataError
+
+FOLDER_VARIABLE = "MOLWEIGHT_DATASETS"
+CACHE_VARIABLE = "MOLWEIGHT_CACHE"
+
+
+def cache_folder() -> Path:
+    """``$MOLWEIGHT_CACHE``, else ``$XDG_CACHE_HOME/molweight``, else ``~/.cache/molweight``."""
+    if own := os.environ.get(CACHE_VARIABLE):
+        return Path(own).expanduser()
+    shared = os.environ.get("XDG_CACHE_HOME")
+    return (Path(shared) if shared else Path.home() / ".cache") / "molweight"
+
+
+def dataset_folders(folder: Path | None = None) -> list[Path]:
+    """The folders to search, first one first: ``folder`` alone, or the environment's, then ``./datasets``.
+
+    Raises:
+        DataError: the folder that was asked for does not exist.
+    """
+    named = folder or os.environ.get(FOLDER_VARIABLE)
+    if not named:
+        return [Path("datasets")]
+    chosen = Path(named).expanduser()
+    if not chosen.is_dir():
+        origin = "the folder of data sets" if folder else f"${FOLDER_VARIABLE}"
+        raise DataError(f"{origin} is {chosen}, which is not a folder: create it or correct the name")
+    return [chosen] if folder else [chosen, Path("datasets")]
+
+
+def locate(card: DatasetSpec, *, folder: Path | None = None) -> Path:
+    """The file of a data set, downloaded into the cache if the card pins its checksum.
+
+    Order: the places of :func:`find`, then the card's address.
+
+    Raises:
+        ConfigError: the card names neither a path nor files.
+        DataError: not found, and nothing that could be downloaded and verified.
+    """
+    found = find(card, folder=folder)
+    if found is not None:
+        return found
+    if card.url is not None and card.sha256 is not None:
+        return download(card.url, cached(card.url), sha256=card.sha256, progress=True)
+    raise DataError(_advice(card, dataset_folders(folder)[0]))
+
+
+def cached(url: str) -> Path:
+    """Where the file at an address ends up when it is downloaded.
+
+    Raises:
+        DataError: the address names no file.
+    """
+    name = url.rsplit("/", 1)[-1]
+    if name in ("", ".", "..") or "\\" in name:
+        raise DataError(f"{url!r} does not end in the name of a file: correct dataset.url")
+    return cache_folder() / "datasets" / name
+
+
+def find(card: DatasetSpec, *, folder: Path | None = None) -> Path | None:
+    """The file of a data set if it is on this machine, else None.
+
+    Order: ``card.path``; ``<folder>/<file>`` and ``<folder>/<name>/<file>`` in each of
+    :func:`dataset_folders`; ``<cache>/datasets/<file>``.
+
+    Raises:
+        ConfigError: the card names neither a path nor files.
+        DataError: ``card.path`` or a folder that was asked for does not exist.
+    """
+    if card.path is not None:
+        path = Path(card.path).expanduser()
+        if not path.is_file():
+            raise DataError(
+                f"dataset.path={card.path} is not a file: correct the path (from {Path.cwd()})"
+                f"{advice(str(card.path))}"
+            )
+        return path
+    if not card.files:
+        raise ConfigError(
+            f"dataset={card.name} needs a file: pass dataset.path=<table with SMILES and labels>"
+        )
+    places = [place for base in dataset_folders(folder) for place in (base, base / card.name)]
+    for place in [*places, cache_folder() / "datasets"]:
+        for file in card.files:
+            if (place / file).is_file():
+                return place / file
+    return None
+
+
+def _advice(card: DatasetSpec, folder: Path) -> str:
+    """The sentence for a data set that is not here and that must not be downloaded unchecked."""
+    where = f"get it from {card.url}" if card.url else "get it from its source"
+    name = card.url.rsplit("/", 1)[-1] if card.url else ""
+    file = name if name in card.files else card.files[0]  # a name without .gz would not be unpacked
+    return (
+        f"data set {card.name!r} is not here, and no checksum is pinned, so it is not downloaded: "
+        f"{where} and put it at {(folder / file).absolute()} (or in the folder "
+        f"that ${FOLDER_VARIABLE} names), or pass dataset.path=<file>, or pass dataset.sha256=<checksum> "
+        "to have it downloaded and verified"
+    )

@@ -1,0 +1,1 @@
+"""Which molecules train, which choose, which are tested."""

@@ -1,0 +1,243 @@
+"""From a table to one SMILES string and one row of numbers per molecule, or a sentence that says why not."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pandas as pd
+from rdkit import Chem
+
+from molweight.data.columns import check_unique, find_smiles_column, label_columns, listed
+from molweight.data.label_cells import LabelCells, LabelColumn
+from molweight.data.labels import LabelReader, Target, UnusableColumn
+from molweight.data.readers import (
+    Cell,
+    MalformedRow,
+    Rows,
+    Source,
+    all_fitting,
+    open_rows,
+    open_table,
+    title,
+)
+from molweight.data.sdf import UNREADABLE
+from molweight.data.smiles import InvalidSmilesError, smiles_of
+from molweight.errors import DataError
+
+REMEMBERED = 10_000  # spellings of labels; a table of zeros and ones needs two
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledTable:
+    """The molecules and labels of a table, and how it was read.
+
+    Args:
+        frame: column ``smiles`` (text as it stands in the table), then one float64 column per target, under
+            the target's own name, NaN where the label is missing. One row per data row, in file order; the
+            index ``line`` is the line of the file (Parquet, SDF: the record).
+        task_type: ``classification`` or ``regression``.
+        smiles_column: the name of the column in the table.
+        classes: by target, what 0 and 1 stand for where the table has other words for them.
+        notes: what was guessed, a short sentence each.
+    """
+
+    frame: pd.DataFrame
+    task_type: str
+    smiles_column: str = "smiles"
+    classes: dict[str, tuple[str, str]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def read_table(
+    source: Source,
+    *,
+    smiles_column: str | None = None,
+    targets: Sequence[str] | None = None,
+    smiles_aliases: Sequence[str] = (),
+    aliases: Mapping[str, Sequence[str]] | None = None,
+    ignore: Sequence[str] = (),
+    task_type: str | None = None,
+    missing_values: Sequence[str] | None = None,
+) -> LabelledTable:
+    """The SMILES strings and labels of a molecule table.
+
+    Args:
+        source: see :func:`molweight.data.readers.open_rows`; a cell with an RDKit molecule counts as its
+            SMILES. Memory holds what is returned, never the file.
+        smiles_column: name of the column with SMILES; without an exact match case is ignored, then
+            ``smiles_aliases`` are tried. None takes the one column with a usual name.
+        targets: names of the label columns; None takes every column that can hold labels, and is neither
+            ignored nor an identifier; an empty list reads the molecules alone.
+        smiles_aliases: other names for the SMILES column.
+        aliases: target name to its other names.
+        ignore: columns that are not targets when ``targets`` is None.
+        task_type: ``classification`` insists on two classes, ``regression`` on numbers; None tells from the
+            labels: two different values, whatever they are, are classes.
+        missing_values: texts or numbers that stand for a missing label, besides the usual ones; an empty
+            list accepts numbers such as -999 as they are.
+
+    Raises:
+        DataError: see the message; it names file, column and row.
+    """
+    table = title(source)
+    opened = open_table(source)
+    names, rows = opened.names, all_fitting(table, opened.rows)
+    option = "dataset.smiles_column"
+    smiles_at = find_smiles_column(table, names, named=smiles_column, option=option, aliases=smiles_aliases)
+    columns = label_columns(table, names, smiles_at, targets=targets, aliases=aliases or {}, ignore=ignore)
+    lines, smiles, values, words = _collect(rows, smiles_at, columns, LabelCells(missing_values or ()))
+    if not smiles:
+        raise DataError(f"{table} has a header but no rows: expected one molecule per row")
+    reader = LabelReader(
+        table=table,
+        lines=lines,
+        task_type=task_type,
+        refuse_stand_ins=missing_values is None,
+        chosen=targets is not None,
+    )
+    labels, unused, mixed = _targets(reader, words, values)
+    kinds = {target.kind for target in labels.values()}
+    kind = task_type or ("regression" if "regression" in kinds else "classification")
+    classes = {name: target.classes for name, target in labels.items() if target.classes is not None}
+    if targets is None:
+        unused |= {name: "dataset.ignore" for name in names if name in ignore}
+    guesses = {
+        f"SMILES in {names[smiles_at]!r}": smiles_column is None,
+        f"{'targets' if len(labels) > 1 else 'target'} {listed(labels, most=5)}": targets is None,
+        "not used " + ", ".join(f"{name!r} ({reason})" for name, reason in unused.items()): bool(unused),
+        f"{kind}{f', also of {listed(mixed)}' if mixed else ''}": bool(labels) and task_type is None,
+        **{f"in {name!r} 0 is {zero!r} and 1 is {one!r}": True for name, (zero, one) in classes.items()},
+    }
+    return LabelledTable(
+        frame=_frame(smiles, lines, labels),
+        task_type=kind,
+        smiles_column=names[smiles_at],
+        classes=classes,
+        notes=(*opened.notes, *(note for note, guessed in guesses.items() if guessed)),
+    )
+
+
+def all_molecules(
+    source: Source, name: str | None, *, kind: str | None = None, preferred: Sequence[str] = ()
+) -> Iterator[str | MalformedRow]:
+    """What every row of a table has for a molecule, as it passes by: no row is left out.
+
+    Args:
+        source, kind: see :func:`molweight.data.readers.open_table`.
+        name: of the column with SMILES; without an exact match case is ignored. None takes the first of
+            ``preferred`` that is there, else the one column with a usual name. A table of one column needs no
+            name.
+        preferred: columns that models were trained on.
+
+    Raises:
+        DataError: at once where there is no such column, or more than one; at its row where a file is
+            damaged.
+    """
+    opened = open_table(source, kind=kind)
+    names, at = opened.names, 0
+    if len(names) > 1:
+        option = "--smiles-column"
+        at = find_smiles_column(title(source), names, named=name, option=option, preferred=preferred)
+    check_unique(title(source), names, [at])
+    return (cells if isinstance(cells, MalformedRow) else _smiles(cells[at]) for _, cells in opened.rows)
+
+
+def smiles_column(source: Source, name: str | None) -> Iterator[str]:
+    """The SMILES strings of a table, as they pass by: nothing is held in memory.
+
+    Args:
+        source: see :func:`molweight.data.readers.open_rows`.
+        name: of the column; without an exact match case is ignored. None takes the one column with a usual
+            name.
+
+    Raises:
+        DataError: see the message; at the first string, or where the file is damaged.
+    """
+    names, rows = open_rows(source)
+    at = find_smiles_column(title(source), names, named=name, option="corpus.smiles_column")
+    check_unique(title(source), names, [at])
+    return (_smiles(cells[at]) for _, cells in rows)
+
+
+def _collect(
+    rows: Rows, smiles_at: int, columns: Mapping[str, int], label_cells: LabelCells
+) -> tuple[np.ndarray, list[str], np.ndarray, list[LabelColumn]]:
+    """Lines [n], SMILES, numbers [n, t] and the words of all rows; equal cells are parsed once."""
+    lines, smiles, values = array("q"), list[str](), array("d")
+    words = [LabelColumn(name) for name in columns]
+    places = list(zip(columns.values(), words, strict=True))
+    known: dict[str, float] = {}
+    for row, (line, cells) in enumerate(rows):
+        lines.append(line)
+        smiles.append(_smiles(cells[smiles_at]))
+        for at, column in places:
+            cell = cells[at]
+            value = known.get(cell) if isinstance(cell, str) else None
+            if value is None:
+                try:
+                    value = label_cells.value(cell)
+                except ValueError:
+                    column.add_word(row, line, cell)
+                    value = np.nan
+                else:
+                    if isinstance(cell, str) and len(known) < REMEMBERED:
+                        known[cell] = value
+            values.append(value)
+    return np.array(lines), smiles, np.array(values).reshape(len(lines), len(columns)), words
+
+
+def _targets(
+    reader: LabelReader, words: Sequence[LabelColumn], values: np.ndarray
+) -> tuple[dict[str, Target], dict[str, str], list[str]]:
+    """The labels of every column that has some, why the others are not used, classes taken for quantities.
+
+    A run learns one kind: beside quantities, two classes are learned as numbers.
+
+    Raises:
+        DataError: there is nothing to learn from.
+    """
+    labels: dict[str, Target] = {}
+    unused: dict[str, str] = {}
+    for place, column in enumerate(words):
+        try:
+            labels[column.name] = reader.target(column, values[:, place])
+        except UnusableColumn as reason:
+            unused[column.name] = str(reason)
+    if words and not labels:
+        each = "; ".join(f"{name!r} ({reason})" for name, reason in unused.items())
+        raise DataError(
+            f"{reader.table} has no column that is certain to hold labels: {each}. Name one with "
+            f"dataset.targets=[{next(iter(unused))}]"
+        )
+    if words and all(np.isnan(target.values).all() for target in labels.values()):
+        raise DataError(
+            f"{reader.table}: every label in {listed(labels)} is missing, so there is nothing to learn; "
+            "check dataset.targets"
+        )
+    if {"classification", "regression"} <= {target.kind for target in labels.values()}:
+        classes = [name for name, target in labels.items() if target.kind == "classification"]
+        labels, unused, _ = _targets(replace(reader, task_type="regression"), words, values)
+        return labels, unused, [name for name in classes if name in labels]
+    return labels, unused, []
+
+
+def _frame(smiles: list[str], lines: np.ndarray, labels: Mapping[str, Target]) -> pd.DataFrame:
+    """The table that :class:`LabelledTable` describes."""
+    values = [target.values for target in labels.values()]
+    stacked = np.stack(values, axis=1) if values else np.empty((len(lines), 0))
+    frame = pd.DataFrame(stacked, columns=pd.Index(list(labels)), index=pd.Index(lines, name="line"))
+    frame.insert(0, "smiles", pd.Series(smiles, index=frame.index, dtype=object), allow_duplicates=True)
+    return frame
+
+
+def _smiles(cell: Cell) -> str:
+    """The SMILES in a cell; what is neither text nor a molecule is none."""
+    if isinstance(cell, Chem.Mol):
+        try:
+            return smiles_of(cell)
+        except InvalidSmilesError:
+            return UNREADABLE
+    return cell if isinstance(cell, str) else ""

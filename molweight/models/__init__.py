@@ -1,0 +1,1 @@
+"""Networks that look at pictures, their shipped weights, and the baseline without a network."""

@@ -1,1 +1,0 @@
-"""Molecules: parsing, drawing, data sets, splits, and the network that looks at the pictures."""

@@ -1,0 +1,132 @@
+"""The command line: what ten wrong inputs say, and with which exit code they end."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from smallest import SMALLEST
+
+from molweight.run import main
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def molweight(*arguments, cwd, **environment):
+    """Run ``python -m molweight.run`` as a user does; its exit code, standard output and error."""
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment}
+    done = subprocess.run(
+        [sys.executable, "-m", "molweight.run", *arguments],
+        cwd=cwd,
+        env=variables,
+        capture_output=True,
+        text=True,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def table(path, rows, header="smiles,y"):
+    path.write_text("\n".join([header, *rows]) + "\n")
+    return f"dataset={path}"
+
+
+GOOD = [f"{'C' * n}O,{n / 10}" for n in range(1, 41)]
+
+
+def wrong(name, folder):
+    """Arguments of a wrong input, its exit code, and words that its sentence must hold."""
+    rows = list(GOOD)
+    if name == "unknown dataset":
+        return ["dataset=tox22"], 2, ["unknown dataset 'tox22'", "'tox21'"]
+    if name == "misspelt key":
+        return ["learn.setps=3"], 2, ["unknown option 'learn.setps'", "'learn.steps'"]
+    if name == "misspelt group":
+        return ["bakbone=tiny"], 2, ["unknown option 'bakbone'", "'backbone'"]
+    if name == "every smiles bad":
+        return [table(folder / "d.csv", ["C1CC,1.0", "hello,2.0", "C(,3.0"])], 5, ["d.csv", "row"]
+    if name == "all labels missing":
+        return [table(folder / "d.csv", [f"{'C' * n}O," for n in range(1, 20)])], 5, ["label"]
+    if name == "one-class target":
+        return [table(folder / "d.csv", [f"{'C' * n}O,1" for n in range(1, 20)])], 5, ["'y'", "1"]
+    if name == "text in a numeric column":
+        rows[6] = "CCCCCCCO,high"
+        return [table(folder / "d.csv", rows)], 5, ["'y'", "row 7", "'high'", "number"]
+    if name == "empty file":
+        (folder / "d.csv").write_text("")
+        return [f"dataset={folder}/d.csv"], 5, ["d.csv", "empty"]
+    if name == "missing file":
+        return ["dataset=no/such.csv"], 5, ["such.csv"]
+    if name == "seed for a seedless split":
+        return ["split.seed=1"], 2, ["scaffold", "seed", "random_scaffold"]
+    if name == "k too large":
+        return ["corpus=task", "objectives=tapweight"], 2, ["clusters_1000", "fifth", "k="]
+    if name == "missing checkpoint":
+        return ["backbone.init=gone.safetensors"], 5, ["gone.safetensors", "backbone.init=random"]
+    if name == "no weights named":
+        return ["backbone=resnet18"], 2, ["backbone.init=random"]
+    if name == "smiles on the command line":
+        return ["CC(=O)O"], 2, ["could not be read", "SMILES"]
+    raise KeyError(name)
+
+
+NAMES = (
+    "unknown dataset",
+    "misspelt key",
+    "misspelt group",
+    "every smiles bad",
+    "all labels missing",
+    "one-class target",
+    "text in a numeric column",
+    "empty file",
+    "missing file",
+    "seed for a seedless split",
+    "k too large",
+    "missing checkpoint",
+    "no weights named",
+    "smiles on the command line",
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_wrong_input_ends_with_one_sentence_and_its_exit_code(name, tmp_path, monkeypatch, capsys):
+    arguments, code, words = wrong(name, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["molweight.run"])
+    found = main([*arguments, "run_dir=run"])
+    errors = capsys.readouterr().err
+    sentence = next((line for line in errors.splitlines() if line.startswith("molweight: ")), "")
+    assert found == code, errors
+    assert all(word in sentence for word in words), sentence
+    assert "Traceback" not in errors
+
+
+def test_the_exit_code_reaches_the_shell(tmp_path):
+    code, out, errors = molweight("dataset=tox22", cwd=tmp_path)
+    assert (code, out) == (2, "") and errors.startswith("molweight: unknown dataset 'tox22'")
+    assert len(errors.splitlines()) == 1
+
+
+def test_a_bad_row_is_named_and_the_run_goes_on(tmp_path):
+    rows = list(GOOD)
+    rows[6] = "CCCC(CCO,0.7"
+    code, out, errors = molweight(
+        *SMALLEST, table(tmp_path / "my data.csv", rows), "run_dir=run", "split=random", cwd=tmp_path
+    )
+    assert code == 0, errors
+    assert "40 rows (1 invalid" in errors
+    assert "test RMSE" in out and "weights:" in out
+    listed = (tmp_path / "run" / "excluded.csv").read_text().splitlines()
+    assert listed[1].startswith("7,CCCC(CCO,invalid")
+    assert "\r" not in errors, "no progress bar without a terminal"
+    assert "Warning" not in errors
+
+
+def test_help_and_configuration_are_shown(tmp_path):
+    code, out, _ = molweight("--cfg", "job", "dataset=esol", cwd=tmp_path)
+    assert code == 0 and "name: esol" in out
+    code, out, _ = molweight("--help", cwd=tmp_path)
+    assert code == 0 and "dataset" in out and "tox21" in out
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,68 @@
+"""The test that tells learned weights from noise."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import false_discovery_control, wilcoxon
+
+from molweight.methods.weight_significance import as_dict, sentence, weight_significance
+
+NAMES = ("a", "b", "c")
+
+
+def records(values):
+    return [{"hypergradient": dict(zip(NAMES, row, strict=True))} for row in values.tolist()]
+
+
+def noise(count, seed):
+    return np.random.default_rng(seed).standard_t(2, size=(count, 3))  # heavy tails
+
+
+def test_pure_noise_is_called_noise():
+    called = sum(
+        any(one.clear for one in weight_significance(records(noise(50, seed))).values())
+        for seed in range(200)
+    )
+    assert called <= 20, "5 % of 200 runs, by chance"
+    words = sentence(as_dict(weight_significance(records(noise(50, 0)))), 50)
+    assert words.startswith("**The weights did not separate from noise**") and "50 updates" in words
+
+
+def test_a_push_is_seen_and_its_direction_is_that_of_descent():
+    values = noise(50, 1)
+    values[:, 0] += 2.0
+    values[:, 1] -= 2.0
+    found = weight_significance(records(values))
+    assert found["a"].direction == "down" and found["b"].direction == "up"
+    assert found["a"].clear and found["b"].clear and not found["c"].clear
+    words = sentence(as_dict(found), 50)
+    assert "raised b and lowered a" in words and "weight of c did not separate" in words
+
+
+def test_p_values_are_those_of_holm():
+    values = noise(40, 2) + np.array([0.6, 0.3, 0.0])
+    raw = np.array([wilcoxon(column).pvalue for column in values.T])
+    found = np.array([one.p for one in weight_significance(records(values)).values()])
+    order = np.argsort(raw)
+    expected, largest = np.empty(3), 0.0
+    for rank, index in enumerate(order):
+        largest = max(largest, (3 - rank) * raw[index])
+        expected[index] = min(largest, 1.0)
+    np.testing.assert_allclose(found, expected)
+    assert (found >= false_discovery_control(raw) - 1e-12).all(), "Holm is stricter than Benjamini-Hochberg"
+
+
+@pytest.mark.parametrize("values", [noise(9, 0), np.zeros((50, 3))], ids=["too few", "equal weights"])
+def test_nothing_is_said_where_nothing_can_be_known(values):
+    assert weight_significance(records(values)) == {} and sentence({}, 50) == ""
+
+
+def test_too_few_updates_are_a_sentence():
+    assert "After 9 updates nothing can be said" in sentence({}, 9)
+
+
+def test_steps_of_the_burn_in_are_passed_over():
+    pushed = records(noise(50, 1) + np.array([2.0, -2.0, 0.0]))
+    assert weight_significance([{"hypergradient": {}}] * 20 + pushed) == weight_significance(pushed)
+    assert weight_significance([{"hypergradient": {}}] * 50) == {}

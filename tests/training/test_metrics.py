@@ -1,0 +1,96 @@
+"""Metrics against their definitions and scikit-learn, and where they do not exist."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from sklearn import metrics as sk
+
+from molweight.training.metrics import METRICS, score
+
+NAN = math.nan
+
+
+def by_hand(metric, truth, predicted):
+    """Each metric from its definition, over pairs."""
+    pairs = list(zip(truth, predicted, strict=True))
+    if metric == "rmse":
+        return math.sqrt(sum((t - p) ** 2 for t, p in pairs) / len(pairs))
+    if metric == "mae":
+        return sum(abs(t - p) for t, p in pairs) / len(pairs)
+    if metric == "roc_auc":  # probability that a positive is ranked above a negative, ties half
+        positive, negative = ([p for t, p in pairs if t == c] for c in (1, 0))
+        wins = [(p > n) + 0.5 * (p == n) for p in positive for n in negative]
+        return sum(wins) / len(wins)
+    ranked = [t for t, _ in sorted(pairs, key=lambda pair: -pair[1])]  # no ties below
+    return sum(sum(ranked[: i + 1]) / (i + 1) for i, t in enumerate(ranked) if t) / sum(ranked)
+
+
+SKLEARN = {
+    "roc_auc": sk.roc_auc_score,
+    "average_precision": sk.average_precision_score,
+    "rmse": lambda t, p: sk.mean_squared_error(t, p) ** 0.5,
+    "mae": sk.mean_absolute_error,
+}
+
+
+@pytest.mark.parametrize("metric", ["average_precision", "mae", "rmse", "roc_auc"])
+def test_every_metric_is_its_definition_over_the_known_labels(metric):
+    rng = np.random.default_rng(5)
+    predictions = rng.permutation(60).reshape(30, 2) / 60
+    truth = rng.standard_normal((30, 2))
+    if METRICS[metric].kind == "classification":
+        truth = (truth > 0).astype(float)
+    truth[rng.random((30, 2)) < 0.3] = NAN
+    found = score(metric, torch.tensor(predictions), torch.tensor(truth), ("a", "b"))
+    for j, name in enumerate(("a", "b")):
+        known = ~np.isnan(truth[:, j])
+        assert 5 < known.sum() < 30
+        t, p = truth[known, j], predictions[known, j]
+        assert found.per_task[name] == pytest.approx(by_hand(metric, t.tolist(), p.tolist()), rel=1e-12)
+        assert found.per_task[name] == pytest.approx(SKLEARN[metric](t, p), rel=1e-12)
+    assert found.value == pytest.approx(sum(found.per_task.values()) / 2, rel=1e-12)
+    assert found.undefined == ()
+
+
+@pytest.mark.parametrize("metric", ["roc_auc", "average_precision"])
+def test_targets_of_one_class_are_nan_and_left_out_of_the_mean(metric):
+    truth = torch.tensor([[1.0, 1.0, 0.0, NAN, 1.0], [0.0, 1.0, 0.0, NAN, NAN]])
+    predictions = torch.tensor([[0.9] * 5, [0.1] * 5])
+    found = score(metric, predictions, truth, tuple("abcde"))
+    assert found.per_task["a"] == 1 and found.value == 1
+    assert found.undefined == ("b", "c", "d", "e")
+
+
+def test_no_target_is_defined():
+    found = score("roc_auc", torch.rand(3, 1), torch.ones(3, 1), ("a",))
+    assert math.isnan(found.value) and found.undefined == ("a",)
+
+
+@pytest.mark.parametrize("metric", ["rmse", "mae"])
+def test_one_label_defines_an_error_and_none_does_not(metric):
+    truth = torch.tensor([[2.0, NAN], [NAN, NAN]])
+    found = score(metric, torch.tensor([[5.0, 0.0], [100.0, 0.0]]), truth, ("a", "b"))
+    assert found.per_task["a"] == 3 and found.value == 3 and found.undefined == ("b",)
+
+
+def test_names_must_match_the_targets():
+    with pytest.raises(ValueError, match="zip"):
+        score("mae", torch.zeros(2, 2), torch.zeros(2, 2), ("a",))
+
+
+def test_directions():
+    better_when_larger = {name for name, metric in METRICS.items() if metric.higher_is_better}
+    assert set(METRICS) - better_when_larger == {"rmse", "mae"}
+
+
+def test_every_metric_but_those_of_text_can_be_asked_for_by_a_data_set():
+    from molweight.data.specs import METRICS as OFFERED
+
+    glue = {"accuracy", "f1_accuracy", "matthews", "pearson_spearman"}  # tests/training/test_label_task.py
+    assert {name: m.kind for name, m in METRICS.items() if name not in glue} == {
+        n: k for k, names in OFFERED.items() for n in names
+    }
