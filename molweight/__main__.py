@@ -86,10 +86,10 @@ def convert(options: argparse.Namespace) -> int:
         count = convert_to_imagemol(options.source, options.destination)
         say(f"{options.destination}: {count} tensors of the backbone, for ImageMol's finetune.py --resume")
         return 0
-    found = convert_imagemol(options.source, options.destination)
+    counts = convert_imagemol(options.source, options.destination)
     say(
-        f"{options.destination}: {found['tensors']} tensors of the backbone "
-        f"({found['heads']} of the pretraining heads left behind)"
+        f"{options.destination}: {counts['tensors']} tensors of the backbone "
+        f"({counts['heads']} of the pretraining heads left behind)"
     )
     return 0
 

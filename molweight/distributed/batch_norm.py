@@ -34,8 +34,8 @@ class SharedBatchNorm(_BatchNorm):
         center, variance = statistics_of_all(*own_statistics(wide.detach()))
         self.update_running_stats(center, variance, world_size() * x.numel() // x.shape[1])
         if self.affine:
-            found: Tensor = Normalised.apply(wide, self.weight, self.bias, center, variance, self.eps)
-            return found.to(x.dtype)
+            normalised: Tensor = Normalised.apply(wide, self.weight, self.bias, center, variance, self.eps)
+            return normalised.to(x.dtype)
         return in_tensor_operations(wide, None, None, self.eps).to(x.dtype)
 
     @torch.no_grad()
@@ -75,8 +75,10 @@ def in_tensor_operations(x: Tensor, weight: Tensor | None, bias: Tensor | None, 
     """The normalised share, as operations that can be differentiated as often as wanted."""
     over, shape = [0, *range(2, x.dim())], (1, -1, *([1] * (x.dim() - 2)))
     center, variance = statistics_of_all(x.mean(over), x.var(over, correction=0))
-    found = (x - center.view(shape)) * (variance + eps).rsqrt().view(shape)
-    return found if weight is None or bias is None else found * weight.view(shape) + bias.view(shape)
+    normalised = (x - center.view(shape)) * (variance + eps).rsqrt().view(shape)
+    return (
+        normalised if weight is None or bias is None else normalised * weight.view(shape) + bias.view(shape)
+    )
 
 
 class Normalised(torch.autograd.Function):
@@ -103,8 +105,13 @@ class Normalised(torch.autograd.Function):
         if torch.is_grad_enabled():  # a graph of the derivative is asked for
             wanted = [t for t, needed in zip((x, weight, bias), ctx.needs_input_grad, strict=False) if needed]
             out = in_tensor_operations(x, weight, bias, ctx.eps)
-            found = iter(torch.autograd.grad(out, wanted, gradients[0], create_graph=True))
-            return *(next(found) if needed else None for needed in ctx.needs_input_grad[:3]), None, None, None
+            gradient = iter(torch.autograd.grad(out, wanted, gradients[0], create_graph=True))
+            return (
+                *(next(gradient) if needed else None for needed in ctx.needs_input_grad[:3]),
+                None,
+                None,
+                None,
+            )
         scale = (variance + ctx.eps).rsqrt()
         straight, by_weight, by_bias = torch.ops.aten.native_batch_norm_backward(
             gradients[0], x, weight, center, variance, center, scale, False, ctx.eps, [True, True, True]
@@ -122,17 +129,17 @@ class Normalised(torch.autograd.Function):
         over, shape = [0, *range(2, x.dim())], (1, -1, *([1] * (x.dim() - 2)))
         scale = (variance + ctx.eps).rsqrt()
         normal = (x - center.view(shape)) * scale.view(shape)
-        found = torch.zeros_like(x)
+        tangent = torch.zeros_like(x)
         if moved is not None:
             # the mean of (x - center) is zero over all, so center's own motion leaves the variance alone
-            own = torch.stack([moved.mean(over), 2 * ((x - center.view(shape)) * moved).mean(over)])
-            center_moved, variance_moved = all_gather(own).mean(dim=0)
+            moments = torch.stack([moved.mean(over), 2 * ((x - center.view(shape)) * moved).mean(over)])
+            center_moved, variance_moved = all_gather(moments).mean(dim=0)
             relative = -0.5 * scale.square() * variance_moved
-            found = (moved - center_moved.view(shape)) * scale.view(shape) + normal * relative.view(shape)
-            found = found * weight.view(shape)
+            tangent = (moved - center_moved.view(shape)) * scale.view(shape) + normal * relative.view(shape)
+            tangent = tangent * weight.view(shape)
         if by_weight is not None:
-            found = found + normal * by_weight.view(shape)
-        return found if by_bias is None else found + by_bias.view(shape)
+            tangent = tangent + normal * by_weight.view(shape)
+        return tangent if by_bias is None else tangent + by_bias.view(shape)
 
 
 def share_statistics(module: nn.Module) -> None:
@@ -145,10 +152,10 @@ def share_statistics(module: nn.Module) -> None:
 
 def shared(layer: _BatchNorm) -> SharedBatchNorm:
     """A layer's parameters and buffers in a :class:`SharedBatchNorm`."""
-    made = SharedBatchNorm(layer.num_features, eps=layer.eps, momentum=layer.momentum)
-    made.affine, made.track_running_stats = layer.affine, layer.track_running_stats
-    made._parameters, made._buffers = layer._parameters, layer._buffers
-    return made.train(layer.training)
+    layer_of_all = SharedBatchNorm(layer.num_features, eps=layer.eps, momentum=layer.momentum)
+    layer_of_all.affine, layer_of_all.track_running_stats = layer.affine, layer.track_running_stats
+    layer_of_all._parameters, layer_of_all._buffers = layer._parameters, layer._buffers
+    return layer_of_all.train(layer.training)
 
 
 def average_statistics(module: nn.Module) -> None:
@@ -159,6 +166,6 @@ def average_statistics(module: nn.Module) -> None:
     if world_size() == 1:
         return
     layers = [m for m in module.modules() if isinstance(m, _BatchNorm) and not isinstance(m, SharedBatchNorm)]
-    own = [b for m in layers for b in (m.running_mean, m.running_var) if b is not None]
-    for buffer, value in zip(own, all_reduce_mean(tuple(own)), strict=True):
+    buffers = [b for m in layers for b in (m.running_mean, m.running_var) if b is not None]
+    for buffer, value in zip(buffers, all_reduce_mean(tuple(buffers)), strict=True):
         buffer.copy_(value)

@@ -44,8 +44,8 @@ def is_main_process() -> bool:
 
 def all_gather(x: Tensor) -> Tensor:
     """A tensor of every process, [W, …] by rank; differentiable as often as wanted, in both modes."""
-    found: Tensor = Gathered.apply(x) if world_size() > 1 else x[None]
-    return found
+    gathered: Tensor = Gathered.apply(x) if world_size() > 1 else x[None]
+    return gathered
 
 
 def averaged(x: Tensor) -> Tensor:
@@ -192,27 +192,29 @@ class SumOfOwn(torch.autograd.Function):
 
 
 def _bit_sum(x: Tensor) -> Tensor:
-    """A scalar that tells tensors apart whose bits differ, places included; int64 arithmetic wraps."""
+    """A scalar that tells tensors apart whose bits differ, positions included; int64 arithmetic wraps."""
     flat = x.detach().reshape(-1)
     bits = flat.view(torch.int32) if flat.element_size() % 4 == 0 else flat
-    places = torch.arange(len(bits), device=bits.device) % 8191 + 1  # a prime: layers are no multiples of it
-    return (bits.long() * places).sum()
+    positions = (
+        torch.arange(len(bits), device=bits.device) % 8191 + 1
+    )  # a prime: layers are no multiples of it
+    return (bits.long() * positions).sum()
 
 
 def _all_gather(x: Tensor) -> Tensor:
-    own = x.detach().contiguous()
-    found = own.new_empty((world_size(), *own.shape))
+    share = x.detach().contiguous()
+    gathered = share.new_empty((world_size(), *share.shape))
     with _others():
-        dist.all_gather(list(found.unbind()), own)
-    return found
+        dist.all_gather(list(gathered.unbind()), share)
+    return gathered
 
 
 def _sum_of_own(x: Tensor) -> Tensor:
     sent = x.detach().contiguous()
-    found = torch.empty_like(sent)
+    received = torch.empty_like(sent)
     with _others():
-        dist.all_to_all_single(found, sent)
-    return functools.reduce(torch.add, found.unbind())
+        dist.all_to_all_single(received, sent)
+    return functools.reduce(torch.add, received.unbind())
 
 
 @contextmanager

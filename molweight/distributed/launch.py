@@ -65,12 +65,12 @@ def processes(device: str) -> Iterator[torch.device]:
         return
     if not dist.is_available():
         raise ConfigError("this build of torch has no torch.distributed: run without torchrun")
-    own = rank_device(device)
-    if own.type == "cuda":
-        torch.cuda.set_device(own)
-    dist.init_process_group("nccl" if own.type == "cuda" else "gloo", timeout=PATIENCE)
+    chosen = rank_device(device)
+    if chosen.type == "cuda":
+        torch.cuda.set_device(chosen)
+    dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo", timeout=PATIENCE)
     try:
-        yield own
+        yield chosen
     finally:
         with suppress(RuntimeError):  # the others may be gone
             dist.destroy_process_group()
@@ -89,21 +89,21 @@ def rank_device(name: str) -> torch.device:
         raise ConfigError(
             f"device={name} cannot serve {asked_for()} processes: use device=cuda or device=cpu"
         )
-    place, found = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
-    if place >= found:
+    local_rank, gpus = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    if local_rank >= gpus:
         raise ConfigError(
-            f"{asked_for()} processes were started and this machine has {found} GPUs: lower "
+            f"{asked_for()} processes were started and this machine has {gpus} GPUs: lower "
             "--nproc_per_node, or use device=cpu"
         )
-    return torch.device("cuda", place)
+    return torch.device("cuda", local_rank)
 
 
 def broadcast(value: str) -> str:
     """A text of the process that leads."""
-    found = [value]
+    box = [value]
     if world_size() > 1:
-        dist.broadcast_object_list(found, src=0)
-    return found[0]
+        dist.broadcast_object_list(box, src=0)
+    return box[0]
 
 
 @contextmanager

@@ -55,4 +55,4 @@ def resampled_means(
         return {}
     values = bootstrap(rows[0]["metric"], [predictions[row["run"]] for row in known], resamples=resamples)
     each = {name: [row["method"] == name for row in known] for name in methods}
-    return {name: mean_over_runs(values[own]) for name, own in each.items() if any(own)}
+    return {name: mean_over_runs(values[rows_of]) for name, rows_of in each.items() if any(rows_of)}

@@ -31,24 +31,24 @@ def single_objective_anova(rows: Sequence[Row]) -> list[dict[str, Any]]:
     Args:
         rows: of runs with a score.
     """
-    found = []
+    analyses = []
     for dataset in unique(row["dataset"] for row in rows):
-        own = [row for row in rows if row["dataset"] == dataset]
-        values, seeds = by_objective(own)
+        rows_of_set = [row for row in rows if row["dataset"] == dataset]
+        values, seeds = by_objective(rows_of_set)
         if len(values) < FEWEST or len(seeds) < 2:
             continue
         effect = objective_effect(values)
-        found.append(
+        analyses.append(
             {
                 "dataset": dataset,
                 "objectives": len(values),
                 "seeds": seeds,
                 **effect,
-                "valid_test": valid_against_test(own),
-                "runs": len(pretrained(own)),
+                "valid_test": valid_against_test(rows_of_set),
+                "runs": len(pretrained(rows_of_set)),
             }
         )
-    return found
+    return analyses
 
 
 def by_objective(rows: Sequence[Row]) -> tuple[Array, list[int]]:
@@ -57,8 +57,8 @@ def by_objective(rows: Sequence[Row]) -> tuple[Array, list[int]]:
     for row in rows:
         if row["method"].startswith(SINGLE):
             scores.setdefault(row["method"], {})[row["seed"]] = row["test"]
-    seeds = sorted(set.intersection(*(set(own) for own in scores.values()))) if scores else []
-    values = np.array([[own[seed] for seed in seeds] for own in scores.values()], dtype=np.float64)
+    seeds = sorted(set.intersection(*(set(by_seed) for by_seed in scores.values()))) if scores else []
+    values = np.array([[by_seed[seed] for seed in seeds] for by_seed in scores.values()], dtype=np.float64)
     return values, seeds
 
 
@@ -95,23 +95,23 @@ def valid_against_test(rows: Sequence[Row]) -> float:
     return float(stats.spearmanr(*zip(*pairs, strict=True)).statistic)
 
 
-def anova_section(found: Sequence[dict[str, Any]]) -> list[str]:
+def anova_section(analyses: Sequence[dict[str, Any]]) -> list[str]:
     """The section of the page; nothing without entries."""
-    if not found:
+    if not analyses:
         return []
     rows = [
         (
-            one["dataset"],
-            f"{one['objectives']} × {len(one['seeds'])}",
-            number(one["between"]),
-            number(one["within"]),
-            number(one["p"]),
-            f"{one['valid_test']:+.2f} ({one['runs']})",
+            analysis["dataset"],
+            f"{analysis['objectives']} × {len(analysis['seeds'])}",
+            number(analysis["between"]),
+            number(analysis["within"]),
+            number(analysis["p"]),
+            f"{analysis['valid_test']:+.2f} ({analysis['runs']})",
         )
-        for one in found
+        for analysis in analyses
     ]
     head = ("data set", "objectives × seeds", "between", "within", "p", "validation and test")
-    alike = sum(not one["p"] < LEVEL for one in found)
+    alike = sum(not analysis["p"] < LEVEL for analysis in analyses)
     return [
         "## Is there anything to learn?",
         "",
@@ -120,7 +120,7 @@ def anova_section(found: Sequence[dict[str, Any]]) -> list[str]:
         "The single objectives are the corners of all weightings. *between*: standard deviation of their "
         "mean test scores; *within*: that of one run once objective and seed are known; p: that all of them "
         "are alike, from a two-way analysis of variance. "
-        f"In {alike} of {len(found)} data sets the choice of the objective is not told from noise. "
+        f"In {alike} of {len(analyses)} data sets the choice of the objective is not told from noise. "
         "*validation and test*: Spearman's correlation of both scores over all runs with continued "
         "pretraining (their number); where it is not positive, what helps validation need not help the test.",
     ]

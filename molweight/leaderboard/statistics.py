@@ -236,12 +236,12 @@ def cliques(average: Array, difference: float) -> list[tuple[int, int]]:
     Returns:
         First and last index of each group of two or more; none lies inside another.
     """
-    found: list[tuple[int, int]] = []
+    groups: list[tuple[int, int]] = []
     for first in range(len(average)):
         last = max(i for i in range(first, len(average)) if average[i] - average[first] < difference)
-        if last > first and (not found or last > found[-1][1]):
-            found.append((first, last))
-    return found
+        if last > first and (not groups or last > groups[-1][1]):
+            groups.append((first, last))
+    return groups
 
 
 def agreement(weights: Array) -> float:

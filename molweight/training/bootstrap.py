@@ -67,11 +67,11 @@ def bootstrap(metric: str, runs: Sequence[Predictions], *, resamples: int, seed:
     everyone = np.unique(np.concatenate([run.rows for run in runs]))
     if len(everyone) < 2:
         return np.full((len(runs), resamples), math.nan)
-    places = [np.searchsorted(everyone, run.rows) for run in runs]
+    positions = [np.searchsorted(everyone, run.rows) for run in runs]
     chunks = [
         [
-            resampled(metric, run.y_true, run.ranked, counts[:, place])
-            for run, place in zip(runs, places, strict=True)
+            resampled(metric, run.y_true, run.ranked, counts[:, position])
+            for run, position in zip(runs, positions, strict=True)
         ]
         for counts in draws(len(everyone), resamples, seed)
     ]
@@ -145,8 +145,8 @@ def counted_roc_auc(y_true: Array, predicted: Array, counts: Array) -> Array:
 def counted_average_precision(y_true: Array, predicted: Array, counts: Array) -> Array:
     """Average precision [b]: precision at every distinct score, weighted by the positives there."""
     positive, negative = (part[:, ::-1] for part in _by_score(y_true, predicted, counts))
-    found, seen = np.cumsum(positive, axis=1), np.cumsum(positive + negative, axis=1)
-    precision = np.divide(found, seen, out=np.zeros_like(found), where=seen > 0)
+    true_positives, seen = np.cumsum(positive, axis=1), np.cumsum(positive + negative, axis=1)
+    precision = np.divide(true_positives, seen, out=np.zeros_like(true_positives), where=seen > 0)
     value = _ratio((positive * precision).sum(axis=1), positive.sum(axis=1))
     return np.where(negative.sum(axis=1) > 0, value, math.nan)
 

@@ -46,8 +46,8 @@ def fit_one(logits: np.ndarray, labels: np.ndarray) -> float:
         return float(np.mean(np.logaddexp(0.0, scaled) - labels * scaled))
 
     limit = math.log(RANGE)
-    found = minimize_scalar(cross_entropy, bounds=(-limit, limit), method="bounded", options={"xatol": 1e-6})
-    return math.exp(found.x)
+    best = minimize_scalar(cross_entropy, bounds=(-limit, limit), method="bounded", options={"xatol": 1e-6})
+    return math.exp(best.x)
 
 
 def scaled(probability: Array, temperature: float) -> Array:
@@ -56,17 +56,17 @@ def scaled(probability: Array, temperature: float) -> Array:
     >>> scaled(np.array([0.5, 0.9]), 2.0).round(3).tolist()
     [0.5, 0.75]
     """
-    found: Array = expit(logit(np.clip(probability, SATURATED, 1 - SATURATED)) / temperature)
-    return found
+    rescaled: Array = expit(logit(np.clip(probability, SATURATED, 1 - SATURATED)) / temperature)
+    return rescaled
 
 
 def reliability(y_true: Array, probability: Array, bins: int = 10) -> list[tuple[float, float, int]]:
     """Mean probability, share of positives and count of every bin that is not empty."""
-    places = np.minimum((probability * bins).astype(int), bins - 1)
+    bin_of = np.minimum((probability * bins).astype(int), bins - 1)
     return [
-        (float(probability[own].mean()), float(y_true[own].mean()), int(own.sum()))
-        for own in (places == place for place in range(bins))
-        if own.any()
+        (float(probability[in_bin].mean()), float(y_true[in_bin].mean()), int(in_bin.sum()))
+        for in_bin in (bin_of == index for index in range(bins))
+        if in_bin.any()
     ]
 
 
@@ -78,5 +78,5 @@ def calibration_error(y_true: Array, probability: Array, bins: int = 10) -> floa
     >>> round(calibration_error(np.array([0.0, 1.0, 1.0, 1.0]), np.array([0.8, 0.8, 0.8, 0.8])), 3)
     0.05
     """
-    found = reliability(y_true, probability, bins)
-    return sum(count * abs(mean - share) for mean, share, count in found) / max(len(y_true), 1)
+    curve = reliability(y_true, probability, bins)
+    return sum(count * abs(mean - share) for mean, share, count in curve) / max(len(y_true), 1)

@@ -51,13 +51,13 @@ def class_sets(predicted: Array, y_true: Array, new: Array, confidence: float) -
     Returns:
         1 where the class is in the set, else 0, [b, 2]; both where n is too small for the confidence.
     """
-    found = np.ones((len(new), 2))
+    in_set = np.ones((len(new), 2))
     for label in (0, 1):
-        own = y_true == label
-        scores = np.sort(nonconformity(predicted[own], label))
+        of_class = y_true == label
+        scores = np.sort(nonconformity(predicted[of_class], label))
         as_strange = len(scores) - np.searchsorted(scores, nonconformity(new, label), side="left")
-        found[:, label] = as_strange + 1 + ROUNDING >= (1 - confidence) * (len(scores) + 1)  # the p value
-    return found
+        in_set[:, label] = as_strange + 1 + ROUNDING >= (1 - confidence) * (len(scores) + 1)  # the p value
+    return in_set
 
 
 def nonconformity(probability: Array, label: int) -> Array:
@@ -65,12 +65,12 @@ def nonconformity(probability: Array, label: int) -> Array:
     return probability if label == 0 else 1 - probability
 
 
-def covered(y_true: Array, found: Array, *, classification: bool) -> tuple[float, float]:
+def covered(y_true: Array, predicted_sets: Array, *, classification: bool) -> tuple[float, float]:
     """How often the truth lay inside, and how much was inside.
 
     Args:
         y_true: [n], NaN where missing.
-        found: of :func:`intervals` or :func:`class_sets`, [n, 2].
+        predicted_sets: of :func:`intervals` or :func:`class_sets`, [n, 2].
         classification: which of the two.
 
     Returns:
@@ -81,14 +81,14 @@ def covered(y_true: Array, found: Array, *, classification: bool) -> tuple[float
     (0.5, 2.0)
     """
     known = ~np.isnan(y_true)
-    y_true, found = y_true[known], found[known]
+    y_true, predicted_sets = y_true[known], predicted_sets[known]
     if not len(y_true):
         return np.nan, np.nan
     if classification:
-        inside = found[np.arange(len(y_true)), y_true.astype(int)] > 0
-        return float(inside.mean()), float(found.sum(1).mean())
-    inside = (found[:, 0] <= y_true) & (y_true <= found[:, 1])
-    return float(inside.mean()), float((found[:, 1] - found[:, 0]).mean())
+        inside = predicted_sets[np.arange(len(y_true)), y_true.astype(int)] > 0
+        return float(inside.mean()), float(predicted_sets.sum(1).mean())
+    inside = (predicted_sets[:, 0] <= y_true) & (y_true <= predicted_sets[:, 1])
+    return float(inside.mean()), float((predicted_sets[:, 1] - predicted_sets[:, 0]).mean())
 
 
 def check_confidence(confidence: float) -> None:
