@@ -70,10 +70,11 @@ def cosines(task: tuple[Setting, int, Sequence[str]]) -> dict[str, float]:
     torch.set_num_threads(1)
     levels = problem(setting, seed)
     exact = truth(levels, setting)
+    batches = {level.name: level.next_batch() for level in (levels.pretrain, levels.finetune)}
     found = {}
     for name in names:
         loss = levels.weights.loss(levels.weights.batches.next())
-        gradient = estimator(name, setting)(levels, loss)
+        gradient = estimator(name, setting)(levels, batches, loss)
         found[name] = torch.cosine_similarity(gradient, exact, dim=0).item()
     return found
 

@@ -114,6 +114,17 @@ def levels_of(
     return ThreeLevels(pretrain=pretrain, finetune=finetune, weights=weights)
 
 
+def lower_batches(levels: ThreeLevels) -> dict[str, Batch]:
+    """The next batch of both lower levels, as an update of the weights needs them."""
+    return {level.name: level.next_batch() for level in (levels.pretrain, levels.finetune)}
+
+
+def hypergradient_of(levels: ThreeLevels, how: Any, batches: dict[str, Batch] | None = None) -> Tensor:
+    """The hypergradient on the next batches, [k]."""
+    batches = batches or lower_batches(levels)
+    return how(levels, batches, levels.weights.loss(levels.weights.next_batch()))
+
+
 class SmallNet(nn.Module):
     """Two convolutions with BatchNorm and dropout: pixels [b, 3, 16, 16] -> [b, 8]."""
 

@@ -11,14 +11,13 @@ from __future__ import annotations
 import importlib.metadata
 import logging
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 from torch import Tensor
 
-from molweight.tapweight.averaging import AveragingConfig
-from molweight.tapweight.hypergradient import Hypergradient
-from molweight.tapweight.levels import Level, ThreeLevels
-from molweight.tapweight.solver import Solver, Unroll
+from molweight.tapweight.levels import Level
+from molweight.tapweight.solver import Solver
 from molweight.tapweight.typing import Batch
 
 PRODUCT = "molweight"  # our name in Betty's table of products
@@ -38,20 +37,15 @@ class BettySolver(Solver):
 
     engine = "betty"
 
-    def __init__(
-        self,
-        levels: ThreeLevels,
-        hypergradient: Hypergradient,
-        *,
-        unroll: Unroll | None = None,
-        averaging: AveragingConfig | None = None,
-        burn_in: int = 0,
-    ) -> None:
-        super().__init__(levels, hypergradient, unroll=unroll, averaging=averaging, burn_in=burn_in)
-        self._engine = _make_engine(self)
+    @cached_property
+    def _engine(self) -> Any:
+        """Betty's engine over the levels."""
+        return _make_engine(self)
 
-    def advance(self) -> None:
-        """As many leaf steps as one update of the weights needs."""
+    def advance(self, *, learns: bool = True) -> None:
+        """As many leaf steps as one update of the weights needs; without one, the native loop."""
+        if not learns:
+            return super().advance(learns=False)
         self._engine.train()
         for _ in range(self.unroll.every):
             self._engine.global_step += 1
@@ -117,10 +111,13 @@ def _make_engine(solver: BettySolver) -> Any:
 
 
 def _product(vector: Sequence[Tensor], curr: Any, prev: Any, sync: bool) -> tuple[Tensor, ...] | None:
-    """Betty's signature: carry ``vector`` from problem ``curr`` to ``prev``; the last hop sets gradients."""
+    """Betty's signature: carry ``vector`` from problem ``curr`` to ``prev``; the last hop sets gradients.
+
+    Betty keeps the last batch of a problem as ``cur_batch``.
+    """
     solver: BettySolver = curr.solver
     if not sync:
-        return solver.hypergradient.vjp_level2(solver.levels, tuple(vector))
-    gradient = solver.hypergradient.vjp_level1(solver.levels, tuple(vector))
+        return solver.hypergradient.vjp_level2(solver.levels, curr.cur_batch, tuple(vector))
+    gradient = solver.hypergradient.vjp_level1(solver.levels.pretrain, curr.cur_batch, tuple(vector))
     prev.set_grads(prev.trainable_parameters(), [solver.average_hypergradient(gradient)])
     return None

@@ -14,19 +14,17 @@ with theta the shared backbone, the objectives' heads and the task's head, H the
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from molweight.distributed.collectives import all_reduce_mean, of_whole_batch
-from molweight.tapweight.averaging import Averaging, AveragingConfig
+from molweight.tapweight.averaging import AveragingConfig
 from molweight.tapweight.hypergradient import Hypergradient
-from molweight.tapweight.levels import Pretraining, TrainableModule, WeightLevel
-from molweight.tapweight.solver import StepRecord, Trainer
-from molweight.tapweight.typing import Batch, Batches, Params, TaskLoss
+from molweight.tapweight.levels import Pretraining, WeightLevel
+from molweight.tapweight.solver import WeightLearner
+from molweight.tapweight.typing import Batch, Batches, LevelBatches, Params, StateDict, TaskLoss
 
 UNLABELLED, LABELLED = "unlabelled/", "labelled/"  # which batch a tensor of a joint batch is from
 
@@ -75,11 +73,11 @@ class ZippedLoaders:
             for name, value in stream.next().items()
         }
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> StateDict:
         """The positions in both."""
         return {source: stream.state_dict() for source, stream in self.streams.items()}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: StateDict) -> None:
         """Continue at saved positions."""
         for source, stream in self.streams.items():
             stream.load_state_dict(state[source])
@@ -99,7 +97,7 @@ class JointLevel(Pretraining):
         return losses[:-1]
 
 
-class Bilevel(Trainer):
+class Bilevel(WeightLearner):
     """Runs the two levels.
 
     Args:
@@ -121,55 +119,22 @@ class Bilevel(Trainer):
         averaging: AveragingConfig | None = None,
         burn_in: int = 0,
     ) -> None:
-        self.burn_in = burn_in
-        self.joint, self.weights, self.hypergradient, self.every = joint, weights, hypergradient, every
-        self.averaging = Averaging(len(joint.mixture.names), averaging)
+        super().__init__((joint,), weights, hypergradient, averaging=averaging, burn_in=burn_in)
+        self.joint, self.every = joint, every
+
+    def run_lower_levels(self) -> LevelBatches:
+        """``every`` steps of the joint level."""
+        batches = {}
+        for _ in range(self.every):
+            batches["pretrain"] = self.joint.train_step()
+        return batches
+
+    def compute_hypergradient(self, batches: LevelBatches, loss: Tensor) -> Tensor:
+        """Through the joint level."""
+        v: Params = torch.autograd.grad(loss, self.joint.parameters, materialize_grads=True)
+        return self.hypergradient.vjp_level1(self.joint, batches["pretrain"], all_reduce_mean(v))
 
     @property
-    def trained(self) -> tuple[TrainableModule, ...]:
-        """Both levels."""
-        return (self.joint, self.weights)
-
-    def step(self) -> StepRecord:
-        """``every`` lower-level steps and, after the burn-in, one update of the weights."""
-        start = time.perf_counter()
-        joint, mixture = self.joint, self.joint.mixture
-        joint.module.train()
-        for _ in range(self.every):
-            joint.train_step()
-        learns = self.count >= self.burn_in
-        gradient = self.reweight() if learns else None
-        self.count += 1
-        return StepRecord(
-            step=self.count,
-            weights=mixture.named(mixture.weights()),
-            losses=mixture.named(joint.objective_losses(joint.losses)),
-            hypergradient={} if gradient is None else mixture.named(gradient),
-            snr=self.averaging.snr if learns else None,
-            finetune_loss=joint.losses[-1].item(),
-            validation_loss=self.weights.value if learns else None,
-            seconds=time.perf_counter() - start,
-        )
-
-    def reweight(self) -> Tensor:
-        """One update of the mixture's logits; their gradient [k]."""
-        gradient = self.gradient()
-        self.joint.mixture.logits.grad = self.averaging.add(gradient)
-        self.weights.optimizer_step()
-        self.weights.zero_grad()
-        return gradient
-
-    def gradient(self) -> Tensor:
-        """The gradient [k] of the validation loss with respect to the logits."""
-        loss = self.weights.loss(self.weights.next_batch())
-        v: Params = torch.autograd.grad(loss, self.joint.parameters, materialize_grads=True)
-        return self.hypergradient.through_level(self.joint, all_reduce_mean(v)).detach()
-
-    def state_dict(self) -> dict[str, Any]:
-        """As :meth:`Trainer.state_dict`, with the average of the hypergradients."""
-        return super().state_dict() | {"averaging": self.averaging.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """As :meth:`Trainer.load_state_dict`."""
-        super().load_state_dict(state)
-        self.averaging.load_state_dict(state["averaging"])
+    def finetune_loss(self) -> float:
+        """The task's loss within the joint one."""
+        return self.joint.losses[-1].item()

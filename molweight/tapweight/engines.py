@@ -7,7 +7,7 @@ from molweight.tapweight.averaging import AveragingConfig
 from molweight.tapweight.betty_solver import BettySolver, find_betty
 from molweight.tapweight.hypergradient import Hypergradient
 from molweight.tapweight.levels import ThreeLevels
-from molweight.tapweight.solver import NativeSolver, Solver, Unroll
+from molweight.tapweight.solver import Solver, Unroll
 
 SOLVERS = ("auto", "betty", "native")
 
@@ -31,14 +31,11 @@ def make_solver(
     """
     if name not in SOLVERS:
         raise ConfigError(unknown("solver", name, SOLVERS))
-    found = find_betty()
-    if name == "betty" and found is None:
+    version = find_betty()
+    if name == "betty" and version is None:
         raise ConfigError(
             "solver=betty needs Betty 0.2: pip install --no-deps --ignore-requires-python "
             "betty-ml==0.2.1, or use solver=native, which does the same arithmetic"
         )
-    if name == "native" or found is None or not learn:
-        return NativeSolver(
-            levels, hypergradient, unroll=unroll, averaging=averaging, burn_in=burn_in, learn=learn
-        )
-    return BettySolver(levels, hypergradient, unroll=unroll, averaging=averaging, burn_in=burn_in)
+    solver = Solver if name == "native" or version is None or not learn else BettySolver
+    return solver(levels, hypergradient, unroll=unroll, averaging=averaging, burn_in=burn_in, learn=learn)

@@ -30,7 +30,7 @@ from molweight.tapweight.functional import stateless_call
 from molweight.tapweight.hessian import DoubleBackward
 from molweight.tapweight.inverse import Identity, Inverse
 from molweight.tapweight.levels import Level, Pretraining, ThreeLevels, require_finite
-from molweight.tapweight.typing import Batch, Directional, HessianProduct, Params, PureLoss
+from molweight.tapweight.typing import Batch, Directional, HessianProduct, LevelBatches, Params, PureLoss
 from molweight.tapweight.vectors import norm
 
 SMALLEST_BATCH = 2  # BatchNorm in training mode needs two samples
@@ -65,12 +65,13 @@ class Hypergradient:
                 f"hypergradient.directional_batches must be 0 or more, got {self.directional_batches}"
             )
 
-    def __call__(self, levels: ThreeLevels, loss: Tensor) -> Tensor:
+    def __call__(self, levels: ThreeLevels, batches: LevelBatches, loss: Tensor) -> Tensor:
         """The gradient of the validation loss with respect to the logits, divided by ``2 gamma``.
 
         Args:
-            levels: the current parameters and batches; left bitwise unchanged, but for the position in
-                level 1's stream where ``directional_batches`` are drawn from it.
+            levels: the current parameters; left bitwise unchanged, but for the position in level 1's stream
+                where ``directional_batches`` are drawn from it.
+            batches: of levels 1 and 2, ``pretrain`` and ``finetune``.
             loss: level 3's loss, with its graph to omega.
 
         Returns:
@@ -80,11 +81,12 @@ class Hypergradient:
             DivergedError: the result is not finite.
         """
         v = torch.autograd.grad(loss, levels.finetune.parameters)
-        return self.vjp_level1(levels, self.vjp_level2(levels, v))
+        u = self.vjp_level2(levels, batches["finetune"], v)
+        return self.vjp_level1(levels.pretrain, batches["pretrain"], u)
 
-    def vjp_level2(self, levels: ThreeLevels, v: Params) -> Params:
+    def vjp_level2(self, levels: ThreeLevels, batch: Batch, v: Params) -> Params:
         """``u`` from ``v``: a direction of omega to one of theta, zero on the objective heads."""
-        level, batch, v = levels.finetune, self.part(levels.finetune.batch), all_reduce_mean(v)
+        level, batch, v = levels.finetune, self.part(batch), all_reduce_mean(v)
 
         def loss(parameters: Params) -> Tensor:
             return level.total(stateless_call(level.module, batch, parameters), batch, parameters)
@@ -95,13 +97,9 @@ class Hypergradient:
         by_anchor = {id(p): d for p, d in zip(level.anchor, direction, strict=True)}
         return tuple(by_anchor.get(id(p), torch.zeros_like(p)) for p in levels.pretrain.parameters)
 
-    def vjp_level1(self, levels: ThreeLevels, u: Params) -> Tensor:
-        """The gradient of the logits [k] from ``u``."""
-        return self.through_level(levels.pretrain, u)
-
-    def through_level(self, level: Pretraining, u: Params) -> Tensor:
-        """The gradient of the logits [k] from a direction ``u`` of the level that they weigh."""
-        batch = self.part(level.batch)
+    def vjp_level1(self, level: Pretraining, batch: Batch, u: Params) -> Tensor:
+        """The gradient of the logits [k] from ``u``, a direction of the level that they weigh."""
+        batch = self.part(batch)
 
         def losses(parameters: Params, batch: Batch = batch) -> Tensor:
             return stateless_call(level.module, batch, parameters)

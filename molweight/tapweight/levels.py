@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -19,7 +20,8 @@ from molweight.tapweight.functional import stateless_call
 from molweight.tapweight.objective_weights import ObjectiveWeights
 from molweight.tapweight.precision import Precision
 from molweight.tapweight.proximal import Proximal
-from molweight.tapweight.typing import Batch, Batches, Params, TaskLoss
+from molweight.tapweight.restoring import restore_optimizer, restore_schedule
+from molweight.tapweight.typing import Batch, Batches, Params, StateDict, TaskLoss
 from molweight.tapweight.vectors import axpy, dot
 
 
@@ -44,7 +46,6 @@ class TrainableModule(ABC):
     scheduler: LRScheduler | None = None
     clip: float | None = None
     precision: Precision = field(default_factory=Precision)
-    batch: Batch = field(default_factory=dict)  # the batch in use, kept for the hypergradient
 
     @abstractmethod
     def compute_gradients(self, batch: Batch) -> None:
@@ -56,9 +57,8 @@ class TrainableModule(ABC):
         return tuple(p for p in self.module.parameters() if p.requires_grad)
 
     def next_batch(self) -> Batch:
-        """Take the next batch and keep it for products that come later in the step."""
-        self.batch = self.batches.next()
-        return self.batch
+        """The next batch of its stream."""
+        return self.batches.next()
 
     def optimizer_step(self) -> None:
         """Average the gradients over the processes, clip, update the parameters, advance the schedule.
@@ -79,16 +79,48 @@ class TrainableModule(ABC):
         if made and self.scheduler is not None:
             self.scheduler.step()
 
+    def state_dict(self) -> StateDict:
+        """What its next step depends on: parameters, optimiser, schedule, position in the stream, scale."""
+        return {
+            "module": dict(self.module.state_dict()),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": None if self.scheduler is None else self.scheduler.state_dict(),
+            "batches": self.batches.state_dict(),
+            "precision": self.precision.state_dict(),
+        }
+
+    def load_state_dict(self, state: StateDict) -> None:
+        """Continue where :meth:`state_dict` was taken.
+
+        Raises:
+            ValueError: it was taken from another level.
+        """
+        self.module.load_state_dict(state["module"])
+        restore_optimizer(self.optimizer, state["optimizer"])
+        if self.scheduler is not None:
+            restore_schedule(self.scheduler, state["scheduler"])
+        self.batches.load_state_dict(state["batches"])
+        self.precision.load_state_dict(state["precision"])
+
     def zero_grad(self) -> None:
         """Forget the gradients."""
         for parameter in self.parameters:
             parameter.grad = None
 
-    def train_step(self) -> None:
-        """One step: draw, differentiate, update."""
-        self.compute_gradients(self.next_batch())
+    def train_step(self, compute_gradients: Callable[[Batch], None] | None = None) -> Batch:
+        """One step: the next batch, its gradients, an update. Every level is trained by this.
+
+        Args:
+            compute_gradients: instead of the level's own :meth:`compute_gradients`.
+
+        Returns:
+            The batch, for derivatives that are taken on it later.
+        """
+        batch = self.next_batch()
+        (compute_gradients or self.compute_gradients)(batch)
         self.optimizer_step()
         self.zero_grad()
+        return batch
 
 
 @dataclass(kw_only=True)
@@ -220,8 +252,7 @@ class WeightLevel(Level):
         if self.accumulate == 1:
             return super().next_batch()
         drawn = [self.batches.next() for _ in range(self.accumulate)]  # of any shapes, so not one tensor
-        self.batch = {f"{i}/{name}": value for i, one in enumerate(drawn) for name, value in one.items()}
-        return self.batch
+        return {f"{i}/{name}": value for i, one in enumerate(drawn) for name, value in one.items()}
 
     def loss(self, batch: Batch) -> Tensor:
         """The validation loss of omega; its BatchNorm statistics and the random state stay as they are."""

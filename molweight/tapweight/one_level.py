@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 
 import torch
@@ -65,30 +64,22 @@ class OneLevel(Trainer):
     """
 
     def __init__(self, level: BalancedPretraining, *, every: int) -> None:
+        super().__init__(level)
         self.level, self.every = level, every
+        self.weights = torch.zeros(len(level.names))  # their mean over an outer step, [k]
 
-    @property
-    def trained(self) -> tuple[TrainableModule, ...]:
-        """Pretraining."""
-        return (self.level,)
-
-    def step(self) -> StepRecord:
-        """``every`` level-1 steps; the record holds the mean of their weights."""
-        start = time.perf_counter()
-        level = self.level
-        level.module.train()
-        total = torch.zeros(len(level.names))
+    def advance(self, *, learns: bool = False) -> None:
+        """``every`` level-1 steps."""
+        self.weights.zero_()
         for _ in range(self.every):
-            level.train_step()
-            total += level.weights.cpu() / self.every
-        self.count += 1
+            self.level.train_step()
+            self.weights += self.level.weights.cpu() / self.every
+
+    def record(self, *, learns: bool, seconds: float) -> StepRecord:
+        """The mean of the weights, and the last losses."""
         return StepRecord(
             step=self.count,
-            weights=dict(zip(level.names, total.tolist(), strict=True)),
-            losses=dict(zip(level.names, level.losses.tolist(), strict=True)),
-            hypergradient={},
-            snr=None,
-            finetune_loss=None,
-            validation_loss=None,
-            seconds=time.perf_counter() - start,
+            weights=dict(zip(self.level.names, self.weights.tolist(), strict=True)),
+            losses=dict(zip(self.level.names, self.level.losses.tolist(), strict=True)),
+            seconds=seconds,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
 import torch
@@ -13,9 +13,10 @@ from torch import Tensor
 from molweight.errors import ConfigError
 from molweight.tapweight.averaging import Averaging, AveragingConfig
 from molweight.tapweight.hypergradient import Hypergradient
-from molweight.tapweight.levels import ThreeLevels, TrainableModule
+from molweight.tapweight.levels import Pretraining, ThreeLevels, TrainableModule, WeightLevel
 from molweight.tapweight.random_states import random_states, set_random_states
-from molweight.tapweight.restoring import require_layout, restore_optimizer, restore_schedule
+from molweight.tapweight.restoring import require_layout
+from molweight.tapweight.typing import Batch, LevelBatches, StateDict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,10 +57,10 @@ class StepRecord:
     step: int
     weights: dict[str, float]
     losses: dict[str, float]
-    hypergradient: dict[str, float]
-    snr: float | None
-    finetune_loss: float | None
-    validation_loss: float | None
+    hypergradient: dict[str, float] = field(default_factory=dict)
+    snr: float | None = None
+    finetune_loss: float | None = None
+    validation_loss: float | None = None
     seconds: float
 
     def as_dict(self) -> dict[str, Any]:
@@ -68,47 +69,60 @@ class StepRecord:
 
 
 class Trainer(ABC):
-    """Something that is trained step by step and can be continued from any of them."""
+    """Something that is trained step by step and can be continued from any of them.
+
+    A subclass says what a step does (:meth:`advance`) and what is recorded of it (:meth:`record`).
+
+    Args:
+        trained: all that is trained.
+    """
 
     engine: ClassVar[str] = "native"
-    count: int = 0  # outer steps done
 
-    @property
-    @abstractmethod
-    def trained(self) -> tuple[TrainableModule, ...]:
-        """All that is trained."""
+    def __init__(self, *trained: TrainableModule) -> None:
+        self.trained = trained
+        self.count = 0  # outer steps done
 
     @property
     def device(self) -> torch.device:
         """Where it is trained."""
         return self.trained[0].parameters[0].device
 
-    @abstractmethod
+    @property
+    def learns(self) -> bool:
+        """Whether the next outer step updates the weights of the objectives by a hypergradient."""
+        return False
+
     def step(self) -> StepRecord:
         """One outer step.
 
         Raises:
             DivergedError: a loss or a gradient was not finite; the update it belongs to was not made.
         """
+        start, learns = time.perf_counter(), self.learns
+        for level in self.trained:
+            level.module.train()
+        self.advance(learns=learns)
+        self.count += 1
+        return self.record(learns=learns, seconds=time.perf_counter() - start)
 
-    def state_dict(self) -> dict[str, Any]:
+    @abstractmethod
+    def advance(self, *, learns: bool) -> None:
+        """The steps of the levels that make up an outer step."""
+
+    @abstractmethod
+    def record(self, *, learns: bool, seconds: float) -> StepRecord:
+        """What the outer step that has just been made did."""
+
+    def state_dict(self) -> StateDict:
         """Everything the next step depends on: models, optimisers, schedules, streams, random state."""
         return {
             "count": self.count,
             "random": random_states(self.device),
-            "levels": {
-                level.name: {
-                    "module": dict(level.module.state_dict()),
-                    "optimizer": level.optimizer.state_dict(),
-                    "scheduler": None if level.scheduler is None else level.scheduler.state_dict(),
-                    "batches": level.batches.state_dict(),
-                    "precision": level.precision.state_dict(),
-                }
-                for level in self.trained
-            },
+            "levels": {level.name: level.state_dict() for level in self.trained},
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: StateDict) -> None:
         """Continue where :meth:`state_dict` was taken, between two outer steps.
 
         Raises:
@@ -117,26 +131,116 @@ class Trainer(ABC):
         require_layout(state, self.state_dict())
         self.count = state["count"]
         for level in self.trained:
-            saved = state["levels"][level.name]
-            level.module.load_state_dict(saved["module"])
-            restore_optimizer(level.optimizer, saved["optimizer"])
-            if level.scheduler is not None:
-                restore_schedule(level.scheduler, saved["scheduler"])
-            level.batches.load_state_dict(saved["batches"])
-            level.precision.load_state_dict(saved["precision"])
+            level.load_state_dict(state["levels"][level.name])
         set_random_states(state["random"], self.device)
 
 
-class Solver(Trainer):
-    """Runs three levels; every engine does the same arithmetic in the same order.
+class WeightLearner(Trainer):
+    """Lower levels, and the weights of the objectives, which follow the hypergradient.
+
+    A subclass runs its lower levels and computes the hypergradient on the batches that they used.
+
+    Args:
+        lower: the levels below the weights; the first one trains the objectives.
+        weights: the level above them.
+        hypergradient: how the gradient of the weights is computed.
+        averaging: of the hypergradients; None uses each as it comes.
+        burn_in: outer steps at the start in which the weights wait for the heads of the lower levels.
+        learn: False holds the weights where they are: the same steps without level 3.
+    """
+
+    def __init__(
+        self,
+        lower: tuple[Pretraining, *tuple[TrainableModule, ...]],
+        weights: WeightLevel,
+        hypergradient: Hypergradient,
+        *,
+        averaging: AveragingConfig | None,
+        burn_in: int,
+        learn: bool = True,
+    ) -> None:
+        super().__init__(*lower, weights)
+        self.pretrain, self.weights, self.hypergradient = lower[0], weights, hypergradient
+        self.averaging = Averaging(len(self.pretrain.mixture.names), averaging)
+        self.burn_in, self.learn = burn_in, learn
+        self.gradient = torch.zeros_like(self.pretrain.mixture.logits)  # the last hypergradient, [k]
+
+    @property
+    def learns(self) -> bool:
+        """Whether the burn-in is over, and there is something to learn."""
+        return self.learn and self.count >= self.burn_in
+
+    @property
+    @abstractmethod
+    def finetune_loss(self) -> float:
+        """The task's loss at the last lower-level step."""
+
+    @abstractmethod
+    def run_lower_levels(self) -> LevelBatches:
+        """The lower-level steps that precede an update of the weights; the last batch of every level."""
+
+    @abstractmethod
+    def compute_hypergradient(self, batches: LevelBatches, loss: Tensor) -> Tensor:
+        """The gradient [k] of the validation loss with respect to the logits."""
+
+    def advance(self, *, learns: bool = True) -> None:
+        """The lower levels and, after the burn-in, one update of the weights."""
+        batches = self.run_lower_levels()
+        if learns:
+            self.update_weights(batches)
+
+    def update_weights(self, batches: LevelBatches) -> None:
+        """One update of the mixture's logits.
+
+        Args:
+            batches: the last ones of the lower levels.
+        """
+
+        def compute_gradients(batch: Batch) -> None:
+            gradient = self.compute_hypergradient(batches, self.weights.loss(batch))
+            self.pretrain.mixture.logits.grad = self.average_hypergradient(gradient)
+
+        self.weights.train_step(compute_gradients)
+
+    def average_hypergradient(self, gradient: Tensor) -> Tensor:
+        """The direction [k] that the weights follow once this hypergradient [k] is taken in."""
+        self.gradient = gradient.detach().clone()
+        return self.averaging.add(self.gradient)
+
+    def record(self, *, learns: bool, seconds: float) -> StepRecord:
+        """The weights, the losses and, where the weights were updated, the hypergradient."""
+        pretrain, mixture = self.pretrain, self.pretrain.mixture
+        return StepRecord(
+            step=self.count,
+            weights=mixture.named(mixture.weights()),
+            losses=mixture.named(pretrain.objective_losses(pretrain.losses)),
+            hypergradient=mixture.named(self.gradient) if learns else {},
+            snr=self.averaging.snr if learns else None,
+            finetune_loss=self.finetune_loss,
+            validation_loss=self.weights.value if learns else None,
+            seconds=seconds,
+        )
+
+    def state_dict(self) -> StateDict:
+        """As :meth:`Trainer.state_dict`, with the average of the hypergradients."""
+        return super().state_dict() | {"averaging": self.averaging.state_dict()}
+
+    def load_state_dict(self, state: StateDict) -> None:
+        """As :meth:`Trainer.load_state_dict`."""
+        super().load_state_dict(state)
+        self.averaging.load_state_dict(state["averaging"])
+
+
+class Solver(WeightLearner):
+    """Runs three levels; every engine does the same arithmetic in the same order. This is ``native``.
 
     Args:
         levels: the chained problem; advanced in place.
         hypergradient: how level 3's gradient is computed.
         unroll: the number of lower-level steps.
-        averaging: of the hypergradients; None uses each as it comes.
-        burn_in: outer steps at the start in which the weights wait for the heads of levels 1 and 2.
-        learn: False holds the weights where they are: the same steps without level 3.
+        averaging: see :class:`WeightLearner`, as for the others.
+        burn_in: outer steps in which the weights wait.
+        learn: False leaves level 3 out.
     """
 
     def __init__(
@@ -149,79 +253,26 @@ class Solver(Trainer):
         burn_in: int = 0,
         learn: bool = True,
     ) -> None:
-        self.levels = levels
-        self.hypergradient = hypergradient
-        self.unroll = unroll or Unroll()
-        self.averaging = Averaging(len(levels.mixture.names), averaging)
-        self.burn_in, self.learn = burn_in, learn
-        self.gradient = torch.zeros_like(levels.mixture.logits)  # the last hypergradient, [k]
+        lower = (levels.pretrain, levels.finetune)
+        super().__init__(
+            lower, levels.weights, hypergradient, averaging=averaging, burn_in=burn_in, learn=learn
+        )
+        self.levels, self.unroll = levels, unroll or Unroll()
 
-    @abstractmethod
-    def advance(self) -> None:
-        """The lower-level steps and one update of the weights."""
-
-    def run_lower_levels(self) -> None:
+    def run_lower_levels(self) -> LevelBatches:
         """``unroll.finetune`` times ``unroll.pretrain`` level-1 steps and one level-2 step."""
+        levels, batches = self.levels, {}
         for _ in range(self.unroll.finetune):
             for _ in range(self.unroll.pretrain):
-                self.levels.pretrain.train_step()
-            self.levels.finetune.train_step()
+                batches["pretrain"] = levels.pretrain.train_step()
+            batches["finetune"] = levels.finetune.train_step()
+        return batches
 
-    def average_hypergradient(self, gradient: Tensor) -> Tensor:
-        """The direction [k] that the weights follow once this hypergradient [k] is taken in."""
-        self.gradient = gradient.detach().clone()
-        return self.averaging.add(self.gradient)
-
-    def step(self) -> StepRecord:
-        """The lower-level steps and, after the burn-in, one update of the weights."""
-        start = time.perf_counter()
-        for level in (self.levels.pretrain, self.levels.finetune):
-            level.module.train()
-        learns = self.learn and self.count >= self.burn_in
-        if learns:
-            self.advance()
-        else:
-            self.run_lower_levels()
-        self.count += 1
-        mixture = self.levels.mixture
-        return StepRecord(
-            step=self.count,
-            weights=mixture.named(mixture.weights()),
-            losses=mixture.named(self.levels.pretrain.losses),
-            hypergradient=mixture.named(self.gradient) if learns else {},
-            snr=self.averaging.snr if learns else None,
-            finetune_loss=self.levels.finetune.value,
-            validation_loss=self.levels.weights.value if learns else None,
-            seconds=time.perf_counter() - start,
-        )
-
-    def state_dict(self) -> dict[str, Any]:
-        """As :meth:`Trainer.state_dict`, with the average of the hypergradients."""
-        return super().state_dict() | {"averaging": self.averaging.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """As :meth:`Trainer.load_state_dict`."""
-        super().load_state_dict(state)
-        self.averaging.load_state_dict(state["averaging"])
+    def compute_hypergradient(self, batches: LevelBatches, loss: Tensor) -> Tensor:
+        """Through both lower levels."""
+        return self.hypergradient(self.levels, batches, loss)
 
     @property
-    def trained(self) -> tuple[TrainableModule, ...]:
-        """Pretraining, finetuning and weights."""
-        return (self.levels.pretrain, self.levels.finetune, self.levels.weights)
-
-
-class NativeSolver(Solver):
-    """The loop, written out."""
-
-    def advance(self) -> None:
-        """The lower levels, then level 3."""
-        self.run_lower_levels()
-        self.reweight()
-
-    def reweight(self) -> None:
-        """One update of the mixture's logits."""
-        level = self.levels.weights
-        loss = level.loss(level.next_batch())
-        self.levels.mixture.logits.grad = self.average_hypergradient(self.hypergradient(self.levels, loss))
-        level.optimizer_step()
-        level.zero_grad()
+    def finetune_loss(self) -> float:
+        """Level 2's last loss, with the proximal term."""
+        return self.levels.finetune.value

@@ -13,6 +13,12 @@ Params = tuple[Tensor, ...]
 Batch = Mapping[str, Tensor]
 """Named tensors whose first dimension is the batch."""
 
+LevelBatches = Mapping[str, Batch]
+"""The last batch of every lower level, by the level's name."""
+
+StateDict = dict[str, Any]
+"""What ``torch.save`` writes of an object: nested containers of tensors and plain values."""
+
 MatVec = Callable[[Params], Params]
 """Multiplies a direction by a symmetric matrix, here a Hessian."""
 
@@ -42,8 +48,8 @@ class Batches(Protocol):
     def next(self) -> Batch:
         """The next batch."""
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> StateDict:
         """The position in the stream, as plain numbers."""
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: StateDict) -> None:
         """Continue at a saved position."""

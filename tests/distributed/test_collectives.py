@@ -36,7 +36,7 @@ from molweight.tapweight.horizon import TruncatedInverse
 from molweight.tapweight.hypergradient import Hypergradient
 from molweight.tapweight.inverse import ConjugateGradient
 from molweight.tapweight.random_states import random_states, set_random_states
-from tests.problems import network_problem
+from tests.problems import hypergradient_of, network_problem
 from tests.several_processes import in_processes
 
 EXACT = {"rtol": 1e-9, "atol": 1e-12}  # float64, sums in another order
@@ -118,14 +118,17 @@ ESTIMATORS = {
 }
 
 
+def trained_batches(levels):
+    """What a step of both lower levels was made on."""
+    return {level.name: level.train_step() for level in (levels.pretrain, levels.finetune)}
+
+
 @finding
 def hypergradients():
     found = {}
     for name, estimator in ESTIMATORS.items():
         levels = shared_problem()
-        levels.pretrain.train_step()
-        levels.finetune.train_step()
-        found[name] = estimator(levels, levels.weights.loss(levels.weights.next_batch()))
+        found[name] = hypergradient_of(levels, estimator, trained_batches(levels))
     return found
 
 
@@ -153,9 +156,7 @@ def betty_engine():
 def accumulated_validation():
     levels = shared_problem()
     levels.weights.accumulate = 2
-    levels.pretrain.train_step()
-    levels.finetune.train_step()
-    return ESTIMATORS["identity"](levels, levels.weights.loss(levels.weights.next_batch()))
+    return hypergradient_of(levels, ESTIMATORS["identity"], trained_batches(levels))
 
 
 @finding

@@ -42,7 +42,7 @@ from molweight.reporting.content import Report
 from molweight.reporting.page import render
 from molweight.run import main
 from molweight.tapweight.hypergradient import Hypergradient
-from molweight.tapweight.solver import NativeSolver
+from molweight.tapweight.solver import Solver
 from molweight.training.checkpoint import load_checkpoint, save_checkpoint
 from molweight.training.optimisers import OptimiserConfig
 from molweight.utils.tensor_files import load_tensors
@@ -204,15 +204,15 @@ FORGERIES = {
 
 @pytest.mark.parametrize("what", FORGERIES)
 def test_a_forged_checkpoint_is_a_sentence(tmp_path, what):
-    solver = NativeSolver(network_problem(), Hypergradient())
+    solver = Solver(network_problem(), Hypergradient())
     solver.step()
     directory = RunDirectory(tmp_path)
     directory.append_record({"step": 1})
     save_checkpoint(directory.checkpoints, 1, solver.state_dict())
-    resume(NativeSolver(network_problem(), Hypergradient()), directory)  # as it is, it fits
+    resume(Solver(network_problem(), Hypergradient()), directory)  # as it is, it fits
     forged(directory.checkpoints, FORGERIES[what])
     with pytest.raises(DataError, match=r"none of this run|is damaged") as error:
-        resume(NativeSolver(network_problem(), Hypergradient()), directory)
+        resume(Solver(network_problem(), Hypergradient()), directory)
     assert "to start over" in str(error.value)
 
 
@@ -246,7 +246,7 @@ def test_no_value_of_a_checkpoint_ends_in_a_traceback(tmp_path, optimiser, every
         levels = network_problem()
         for level in (levels.pretrain, levels.finetune, levels.weights):
             level.optimizer, level.scheduler = recipe.build(level.parameters, steps=9)
-        return NativeSolver(levels, Hypergradient())
+        return Solver(levels, Hypergradient())
 
     solver = fresh()
     solver.step()

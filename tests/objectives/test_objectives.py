@@ -8,7 +8,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 from pictures import COUNT, attached, backbone, batch_of, component, model_of, molecules
-from problems import Cycle, levels_of
+from problems import Cycle, levels_of, lower_batches
 
 from molweight.config.composition import config_dir
 from molweight.errors import ConfigError
@@ -116,13 +116,12 @@ def test_its_weight_receives_a_hypergradient(objective):
         names=theta.objectives.names,
         gamma=1e-2,
     )
-    for level in (levels.pretrain, levels.finetune):
-        level.next_batch()
+    batches = lower_batches(levels)
     with torch.no_grad():  # away from the corner where both weights are equal
         levels.mixture.logits.copy_(torch.tensor([0.2, -0.1]))
-    batch = levels.pretrain.batch
+    batch = batches["pretrain"]
     v = torch.autograd.grad(levels.weights.loss(levels.weights.next_batch()), levels.finetune.parameters)
-    u = Hypergradient().vjp_level2(levels, v)
+    u = Hypergradient().vjp_level2(levels, batches["finetune"], v)
     point = tuple(p.detach() for p in theta.parameters())
     s = ForwardMode()(lambda p: stateless_call(theta, batch, p), point, u)
     gradients = torch.autograd.grad(

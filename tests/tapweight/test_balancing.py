@@ -19,7 +19,7 @@ from molweight.tapweight.balancing import (
     make_balance,
 )
 from molweight.tapweight.one_level import Balanced, BalancedPretraining, OneLevel
-from molweight.tapweight.solver import NativeSolver
+from molweight.tapweight.solver import Solver
 
 
 class TwoHeads(nn.Module):
@@ -221,4 +221,4 @@ def test_a_loss_that_is_not_finite_stops_before_the_update() -> None:
     with pytest.raises(DivergedError, match="objective 'a' has the loss inf"):
         stopped.step()
     assert all(torch.equal(p, q) for p, q in zip(stopped.level.parameters, before, strict=True))
-    assert NativeSolver.engine == stopped.engine
+    assert Solver.engine == stopped.engine

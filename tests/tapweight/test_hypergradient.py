@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 import torch
-from problems import Cycle, Point, Quadratics, levels_of, network_problem
+from problems import (
+    Cycle,
+    Point,
+    Quadratics,
+    hypergradient_of,
+    levels_of,
+    lower_batches,
+    network_problem,
+)
 
 from molweight.errors import ConfigError
 from molweight.tapweight.directional import CentralDifference, ForwardMode
@@ -72,26 +80,19 @@ def test_exact_inverses_give_the_gradient_of_the_nested_optimum(seed, condition,
         levels.mixture.logits.copy_(torch.tensor([0.3, -0.2, 0.9, 0.0]).double())
     truth = solve_exactly(levels, matrices, gamma)
     exact = ConjugateGradient(iterations=20 * D, damping=0.0, tolerance=1e-14)
-    for level in (levels.pretrain, levels.finetune):
-        level.next_batch()
-    found = Hypergradient(finetune=exact, pretrain=exact)(
-        levels, levels.weights.loss(levels.weights.next_batch())
-    )
+    found = hypergradient_of(levels, Hypergradient(finetune=exact, pretrain=exact))
     torch.testing.assert_close(2 * gamma * found, truth, rtol=1e-6, atol=1e-6 * truth.abs().max().item())
 
 
 def test_identity_is_the_published_formula():
     gamma = 0.1
     levels, (A, b, _, _, V, v) = quadratic_problem(0, 10.0, gamma)
-    for level in (levels.pretrain, levels.finetune):
-        level.next_batch()
     theta, omega = levels.pretrain.module.point.detach(), levels.finetune.module.point.detach()
     s = (torch.einsum("kij,j->ki", A, theta) - b) @ (V @ omega - v)
     weights = torch.full((K,), 1 / K, dtype=torch.float64)
     expected = -(torch.diag(weights) - torch.outer(weights, weights)) @ s
     for directional in (ForwardMode(), CentralDifference()):
-        loss = levels.weights.loss(levels.weights.next_batch())
-        found = Hypergradient(directional=directional)(levels, loss)
+        found = hypergradient_of(levels, Hypergradient(directional=directional))
         torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-8)
 
 
@@ -177,47 +178,43 @@ def test_gradient_differences_approach_the_exact_product(central, tolerance):
 def test_a_batch_fraction_uses_the_first_samples():
     levels = network_problem(4, torch.float64)
     hypergradient = Hypergradient(batch_fraction=0.5)
-    batch = levels.pretrain.next_batch()
+    batches = lower_batches(levels)
+    batch = batches["pretrain"]
     part = hypergradient.part(batch)
     assert {len(v) for v in part.values()} == {6} and torch.equal(part["pixels"], batch["pixels"][:6])
     assert {len(v) for v in Hypergradient(batch_fraction=0.01).part(batch).values()} == {2}
     assert {len(v) for v in Hypergradient(batch_fraction=0.45).part(batch).values()} == {6}  # 5.4, rounded up
-    levels.finetune.next_batch()
-    found = hypergradient(levels, levels.weights.loss(levels.weights.next_batch()))
-    whole, levels.pretrain.batch = levels.pretrain.batch, part
-    levels.finetune.batch = hypergradient.part(levels.finetune.batch)
-    torch.testing.assert_close(
-        Hypergradient()(levels, levels.weights.loss(levels.weights.batch)), found, rtol=1e-9, atol=1e-12
-    )
-    levels.pretrain.batch = whole
-    assert not torch.allclose(Hypergradient()(levels, levels.weights.loss(levels.weights.batch)), found)
+    valid = levels.weights.next_batch()
+    found = hypergradient(levels, batches, levels.weights.loss(valid))
+    parts = {name: hypergradient.part(batch) for name, batch in batches.items()}
+    of_parts = Hypergradient()(levels, parts, levels.weights.loss(valid))
+    torch.testing.assert_close(of_parts, found, rtol=1e-9, atol=1e-12)
+    whole = Hypergradient()(levels, parts | {"pretrain": batch}, levels.weights.loss(valid))
+    assert not torch.allclose(whole, found)
 
 
 def test_fresh_batches_are_averaged_and_taken_from_the_stream():
     levels = network_problem(4, torch.float64)
-    levels.pretrain.next_batch(), levels.finetune.next_batch()
-    loss = levels.weights.loss(levels.weights.next_batch())
-    batches, own = levels.pretrain.batches, levels.pretrain.batch
-    position = batches.state_dict()
-    found = Hypergradient(directional_batches=2)(levels, loss)
-    after = batches.state_dict()
-    batches.load_state_dict(position)
-    single = []
-    for _ in range(2):
-        levels.pretrain.batch = batches.next()
-        single.append(Hypergradient()(levels, levels.weights.loss(levels.weights.batch)))
+    used, valid, stream = lower_batches(levels), levels.weights.next_batch(), levels.pretrain.batches
+
+    def hypergradient(batches, **options):
+        return Hypergradient(**options)(levels, batches, levels.weights.loss(valid))
+
+    position = stream.state_dict()
+    found = hypergradient(used, directional_batches=2)
+    after = stream.state_dict()
+    stream.load_state_dict(position)
+    single = [hypergradient(used | {"pretrain": stream.next()}) for _ in range(2)]
     torch.testing.assert_close(found, torch.stack(single).mean(dim=0), rtol=1e-9, atol=1e-12)
-    assert batches.state_dict() == after != position
-    levels.pretrain.batch = own
-    one_used = Hypergradient()(levels, levels.weights.loss(levels.weights.batch))
+    assert stream.state_dict() == after != position
+    one_used = hypergradient(used)
     assert not torch.allclose(one_used, found)
 
 
 def test_directions_of_the_heads_are_zero_and_the_backbone_gets_v():
     levels = network_problem(0)
-    levels.finetune.next_batch()
     v = tuple(torch.randn_like(p) for p in levels.finetune.parameters)
-    u = Hypergradient().vjp_level2(levels, v)
+    u = Hypergradient().vjp_level2(levels, levels.finetune.next_batch(), v)
     named = dict(zip([n for n, _ in levels.pretrain.module.named_parameters()], u, strict=True))
     assert all(torch.equal(d, torch.zeros_like(d)) for n, d in named.items() if not n.startswith("backbone"))
     mine = dict(zip([n for n, _ in levels.finetune.module.named_parameters()], v, strict=True))

@@ -12,7 +12,7 @@ from molweight.tapweight.engines import make_solver
 from molweight.tapweight.hypergradient import Hypergradient
 from molweight.tapweight.inverse import ConjugateGradient
 from molweight.tapweight.precision import Precision
-from tests.problems import network_problem
+from tests.problems import hypergradient_of, network_problem
 
 HALVES = ["bfloat16", "float16"]
 ESTIMATOR = Hypergradient(finetune=ConjugateGradient())
@@ -48,9 +48,7 @@ def test_losses_and_gradients_are_those_of_float32_but_for_rounding(precision, n
 @pytest.mark.parametrize("precision", HALVES)
 def test_the_hypergradient_is_computed_in_float32(precision):
     rough, exact = problem(precision), problem("float32")
-    for levels in (rough, exact):
-        levels.pretrain.next_batch(), levels.finetune.next_batch()
-    found = [ESTIMATOR(levels, levels.weights.loss(levels.weights.next_batch())) for levels in (rough, exact)]
+    found = [hypergradient_of(levels, ESTIMATOR) for levels in (rough, exact)]
     assert torch.equal(*found)
 
 

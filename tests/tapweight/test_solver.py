@@ -7,7 +7,7 @@ import math
 
 import pytest
 import torch
-from problems import network_problem
+from problems import lower_batches, network_problem
 
 from molweight.errors import ConfigError, DivergedError
 from molweight.tapweight.averaging import AveragingConfig
@@ -18,7 +18,7 @@ from molweight.tapweight.hessian import GradientDifference
 from molweight.tapweight.horizon import TruncatedInverse
 from molweight.tapweight.hypergradient import Hypergradient
 from molweight.tapweight.inverse import ConjugateGradient, Neumann
-from molweight.tapweight.solver import NativeSolver, Unroll
+from molweight.tapweight.solver import Solver, Unroll
 
 PRESETS = {
     "paper": Hypergradient(directional=CentralDifference()),
@@ -73,10 +73,11 @@ def test_both_engines_agree_bit_for_bit(dtype, preset, unroll):
 @pytest.mark.parametrize("preset", sorted(PRESETS))
 def test_level_three_leaves_the_models_and_the_random_state_alone(preset):
     levels = network_problem(1)
-    solver = NativeSolver(levels, PRESETS[preset])
+    solver = Solver(levels, PRESETS[preset])
     solver.step()
+    batches = lower_batches(levels)
     before, random_state = state(levels), torch.get_rng_state()
-    solver.reweight()
+    solver.update_weights(batches)
     after = state(levels)
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed <= {"lambda", "weights.logits", "weights.0.momentum_buffer"} and "lambda" in changed
@@ -87,7 +88,7 @@ def test_level_three_leaves_the_models_and_the_random_state_alone(preset):
 @pytest.mark.parametrize("level", ["pretrain", "finetune", "weights"])
 def test_a_loss_that_is_not_finite_stops_before_its_update(level):
     levels = network_problem(2)
-    solver = NativeSolver(levels, PRESETS["forward"])
+    solver = Solver(levels, PRESETS["forward"])
     solver.step()
     poisoned = getattr(levels, level)
     poisoned.batches.batches = [
@@ -131,14 +132,14 @@ def test_in_the_burn_in_the_weights_wait_and_then_learn_as_without_one(engine):
 
 def test_a_burn_in_goes_on_where_it_was_interrupted():
     torch.manual_seed(11)
-    whole = NativeSolver(network_problem(3), PRESETS["paper"], burn_in=3)
+    whole = Solver(network_problem(3), PRESETS["paper"], burn_in=3)
     records = [whole.step() for _ in range(5)]
     torch.manual_seed(11)
-    half = NativeSolver(network_problem(3), PRESETS["paper"], burn_in=3)
+    half = Solver(network_problem(3), PRESETS["paper"], burn_in=3)
     for _ in range(2):
         half.step()
     state = half.state_dict()
-    rest = NativeSolver(network_problem(3), PRESETS["paper"], burn_in=3)
+    rest = Solver(network_problem(3), PRESETS["paper"], burn_in=3)
     rest.load_state_dict(state)
     again = [rest.step() for _ in range(3)]
     assert [r.weights for r in again] == [r.weights for r in records[2:]]
@@ -204,10 +205,10 @@ def test_level_three_changes_nothing_when_it_fails(monkeypatch, engine, preset, 
     reached, before = [], {}
     product = Hypergradient.vjp_level2
 
-    def armed(self, levels, v):
+    def armed(self, levels, batch, v):
         reached.append(Bomb(getattr(levels, level).module, monkeypatch, after, what))
         before.update(state(levels), random=torch.get_rng_state(), sums=copy.deepcopy(solver.averaging.sums))
-        return product(self, levels, v)
+        return product(self, levels, batch, v)
 
     monkeypatch.setattr(Hypergradient, "vjp_level2", armed)
     try:
@@ -240,7 +241,7 @@ def test_averages_accumulation_and_first_order_products_agree_between_engines(en
     assert records[0].snr is None and all(record.snr > 0 for record in records[1:])
     reference = network_problem(3, clip=1.0)
     reference.weights.accumulate = 2
-    native = NativeSolver(reference, chosen, unroll=Unroll(every=4, pretrain=2), averaging=AveragingConfig())
+    native = Solver(reference, chosen, unroll=Unroll(every=4, pretrain=2), averaging=AveragingConfig())
     expected = [native.step() for _ in range(6)]
     assert [r.weights for r in records] == [r.weights for r in expected]
     assert [r.hypergradient for r in records] == [r.hypergradient for r in expected]
@@ -270,11 +271,11 @@ def test_state_holds_the_average():
         found = [solver.step().as_dict() for _ in range(3)]
         return [{k: v for k, v in record.items() if k != "seconds"} for record in found]
 
-    first = NativeSolver(network_problem(6), Hypergradient(), averaging=AveragingConfig())
+    first = Solver(network_problem(6), Hypergradient(), averaging=AveragingConfig())
     for _ in range(3):
         first.step()
     saved = copy.deepcopy(first.state_dict())
     expected = following(first)
-    second = NativeSolver(network_problem(6), Hypergradient(), averaging=AveragingConfig())
+    second = Solver(network_problem(6), Hypergradient(), averaging=AveragingConfig())
     second.load_state_dict(saved)
     assert following(second) == expected

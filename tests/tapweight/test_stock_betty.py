@@ -10,7 +10,7 @@ from benchmarks.stock_betty import advance, stock_engine
 from molweight.tapweight.directional import CentralDifference, ForwardMode
 from molweight.tapweight.hypergradient import Hypergradient
 from molweight.tapweight.proximal import SmoothL1
-from molweight.tapweight.solver import NativeSolver, Unroll
+from molweight.tapweight.solver import Solver, Unroll
 
 
 class Recorder:
@@ -47,7 +47,7 @@ def test_the_published_estimator_is_bettys_darts(unroll, directional):
     # The same difference gives the same digits; next to none, what is exact.
     radius, rtol = (0.01, 1e-9) if isinstance(directional, CentralDifference) else (1e-6, 1e-4)
     advance(stock_engine(stock, unroll=unroll, radius=radius), unroll)
-    solver = NativeSolver(ours, Hypergradient(directional=directional), unroll=unroll)
+    solver = Solver(ours, Hypergradient(directional=directional), unroll=unroll)
     solver.advance()
     betty = stock.weights.optimizer.gradient
     assert betty.abs().max() > 1e-6
@@ -60,7 +60,7 @@ def test_the_smooth_l1_term_passes_on_what_bettys_differences_see():
     for levels in (stock, ours):
         levels.finetune.proximal = term
     advance(stock_engine(stock, radius=1e-6))
-    NativeSolver(ours, Hypergradient()).advance()
+    Solver(ours, Hypergradient()).advance()
     betty = stock.weights.optimizer.gradient
     torch.testing.assert_close(
         term.gamma / term.beta * ours.weights.optimizer.gradient, betty, rtol=1e-3, atol=1e-7
