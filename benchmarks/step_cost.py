@@ -192,7 +192,7 @@ def directional_cost(rounds: int) -> list[tuple[int, float, float]]:
     """(K, seconds of the K exact derivatives, ratio to K = 5), encoder shared."""
     _, levels = variant("plain", False)
     batch = levels.pretrain.next_batch()
-    backbone, view = levels.pretrain.module.backbone, batch["view/plain"]
+    backbone, view = levels.pretrain.module.backbone, batch["views"]["plain"]
     seconds: dict[int, list[float]] = {k: [] for k in COUNTS}
     problems = {}
     for k in COUNTS:

@@ -52,8 +52,8 @@ def batch_of(objectives: ObjectiveSet, positions: Tensor | None = None, seed: in
     """A batch of the molecules above, with every view and target that the objectives ask for."""
     positions = torch.arange(COUNT) if positions is None else positions
     views = ViewSet(objectives.views, Augmentation())
-    made = views(pictures()[positions], Draws(seed, samples=positions)) | objectives.targets(positions)
-    return dict(with_normal_pictures(made))
+    pixels, targets = views(pictures()[positions], Draws(seed, samples=positions))
+    return dict(with_normal_pictures({"views": pixels, **targets, **objectives.targets(positions)}))
 
 
 def model_of(*objectives: Objective, seed: int = 0) -> PretrainingModel:

@@ -186,8 +186,8 @@ class ViewSet:
         self.views = [VIEWS[name](**options.get(name, {})) for name in VIEWS if name in wanted]
         self.augment = augment
 
-    def __call__(self, pictures: Tensor, draws: Draws) -> dict[str, Tensor]:
-        """Every view, uint8 [b, 3, H, W] under ``view/<name>``, and the views' targets.
+    def __call__(self, pictures: Tensor, draws: Draws) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Every view by name, uint8 [b, 3, H, W], and the views' targets.
 
         Args:
             pictures: uint8 [b, 3, H, W]; not changed.
@@ -196,4 +196,6 @@ class ViewSet:
         made: dict[str, Tensor] = {}
         for view in self.views:
             made |= view.make(pictures, made, self.augment, draws.of(view.name))
-        return {(f"view/{name}" if name in VIEWS else name): value for name, value in made.items()}
+        names = {view.name for view in self.views}
+        targets = {name: value for name, value in made.items() if name not in names}
+        return {name: made[name] for name in made if name in names}, targets

@@ -35,16 +35,15 @@ class TextEncoder(nn.Module):
         """The encoder."""
         return getattr(self, self.prefix)
 
-    def forward(self, batch: Batch, view: str = "") -> Tensor:
+    def forward(self, batch: Batch) -> Tensor:
         """Hidden states, [b, l, d].
 
         Args:
             batch: with ``ids`` and ``mask`` [b, l] int64, and ``types`` where the encoder has token types.
-            view: prefix of their names.
         """
-        inputs = {"input_ids": batch[f"{view}ids"], "attention_mask": batch[f"{view}mask"]}
-        if f"{view}types" in batch:
-            inputs["token_type_ids"] = batch[f"{view}types"]
+        inputs = {"input_ids": batch["ids"], "attention_mask": batch["mask"]}
+        if "types" in batch:
+            inputs["token_type_ids"] = batch["types"]
         states: Tensor = self.model(**inputs).last_hidden_state
         return states
 

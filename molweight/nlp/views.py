@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from molweight.nlp.tokens import IGNORED, Layout, TokenStore, padded
+from molweight.tapweight.batches import nest
 from molweight.tapweight.typing import Batch
 from molweight.training.draws import Draws
 
@@ -86,9 +87,6 @@ def single(words: np.ndarray, layout: Layout) -> np.ndarray:
 def make_batch(
     views: dict[str, View], store: TokenStore, layout: Layout, positions: Tensor, draws: Draws
 ) -> Batch:
-    """All views of some sentences, under ``<view>/<name>``."""
+    """All views of some sentences, nested by the name of the view."""
     words = store.sequences(positions)
-    found: dict[str, Tensor] = {}
-    for name, view in views.items():
-        found |= {f"{name}/{key}": value for key, value in view(words, layout, draws.of(name)).items()}
-    return found
+    return nest({name: view(words, layout, draws.of(name)) for name, view in views.items()})

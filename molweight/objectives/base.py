@@ -11,8 +11,11 @@ from torch import Tensor, nn
 
 from molweight.distributed.collectives import averaged
 from molweight.objectives.corpus import UnlabelledMolecules
+from molweight.tapweight.batches import inner
 from molweight.tapweight.typing import Batch
 from molweight.training.models import BuiltLater, NamedObjectives
+
+VIEWS = "views"  # the pictures' views within a batch
 
 
 class Objective(BuiltLater):
@@ -52,7 +55,7 @@ class Objective(BuiltLater):
 
         Args:
             embeddings: [b, d] by view.
-            batch: the views' pixels and all targets.
+            batch: all targets by name, and the views' pixels, ``batch["views"]["plain"]``.
         """
 
 
@@ -83,7 +86,8 @@ class ObjectiveSet(NamedObjectives[Objective, nn.Module]):
 
         Args:
             backbone: pixels [b, 3, H, W] -> embeddings [b, d].
-            batch: from the views and :meth:`targets`.
+            batch: the views' pixels under ``views``, and :meth:`targets`.
         """
-        embeddings = {view: backbone(batch[f"view/{view}"]) for view in self.views}
+        views = inner(batch, VIEWS)
+        embeddings = {view: backbone(views[view]) for view in self.views}
         return averaged(torch.stack([objective.loss(embeddings, batch) for objective in self.objectives]))

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from molweight.errors import ConfigError
-from molweight.objectives.base import Objective
+from molweight.objectives.base import VIEWS, Objective
 from molweight.objectives.corpus import UnlabelledMolecules
+from molweight.tapweight.batches import inner
 from molweight.tapweight.typing import Batch
 
 SIDE = 64  # px of the decoded picture, as published whatever the input's size
@@ -56,7 +57,7 @@ class Reconstruction(Objective):
     def loss(self, embeddings: Mapping[str, Tensor], batch: Batch) -> Tensor:
         """The squared error, plus the weighted adversarial term."""
         drawn = self.decoder(embeddings["plain"])
-        target = functional.interpolate(batch["view/plain"], size=(SIDE, SIDE), mode="area")
+        target = functional.interpolate(inner(batch, VIEWS)["plain"], size=(SIDE, SIDE), mode="area")
         error = functional.mse_loss(drawn, target)
         if self.discriminator is None:
             return error

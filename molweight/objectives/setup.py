@@ -29,6 +29,7 @@ from molweight.models.resnet import ResNet18, make_backbone, weights_sha256
 from molweight.models.task_model import PictureModel
 from molweight.objectives.base import Objective, ObjectiveSet
 from molweight.objectives.unlabelled import unlabelled_part
+from molweight.tapweight.batches import map_tensors
 from molweight.tapweight.typing import Batch
 from molweight.training.draws import Draws
 from molweight.training.models import PretrainingModel
@@ -285,7 +286,7 @@ def model_card(dataset: MoleculeDataset, recipe: ImageConfig) -> dict[str, Any]:
 
 def with_normal_pictures(batch: Batch) -> Batch:
     """A batch whose pictures, its uint8 tensors, are normalised floats."""
-    return {name: normalised(value) if value.dtype == torch.uint8 else value for name, value in batch.items()}
+    return map_tensors(lambda value: normalised(value) if value.dtype == torch.uint8 else value, batch)
 
 
 def split_dataset(dataset: MoleculeDataset, recipe: ImageConfig) -> Splits:

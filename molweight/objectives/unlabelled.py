@@ -13,8 +13,9 @@ from torch import Tensor
 from molweight.data.corpora import Corpus
 from molweight.images.pictures import Pictures
 from molweight.images.views import ViewSet
-from molweight.objectives.base import ObjectiveSet
+from molweight.objectives.base import VIEWS, ObjectiveSet
 from molweight.objectives.corpus import UnlabelledMolecules
+from molweight.tapweight.batches import nest
 from molweight.tapweight.typing import Batch
 from molweight.training.draws import Draws
 from molweight.training.setup import nothing
@@ -95,6 +96,7 @@ def unlabelled_part(
     objectives.build(dim, UnlabelledMolecules(corpus.smiles, progress=progress), seed)
 
     def fetch(positions: Tensor, draws: Draws) -> Batch:
-        return views(pictures[positions], draws) | objectives.targets(positions)
+        pixels, targets = views(pictures[positions], draws)
+        return nest({VIEWS: pixels, **targets, **objectives.targets(positions)})
 
     return Unlabelled(corpus=corpus, positions=torch.arange(len(corpus)), fetch=fetch)

@@ -21,12 +21,13 @@ from torch import Tensor, nn
 
 from molweight.distributed.collectives import all_reduce_mean, of_whole_batch
 from molweight.tapweight.averaging import AveragingConfig
+from molweight.tapweight.batches import inner, nest
 from molweight.tapweight.hypergradient import Hypergradient
 from molweight.tapweight.levels import Pretraining, WeightLevel
 from molweight.tapweight.solver import WeightLearner
 from molweight.tapweight.typing import Batch, Batches, LevelBatches, Params, StateDict, TaskLoss
 
-UNLABELLED, LABELLED = "unlabelled/", "labelled/"  # which batch a tensor of a joint batch is from
+UNLABELLED, LABELLED = "unlabelled", "labelled"  # the two batches of a joint one
 
 
 class JointModel(nn.Module):
@@ -44,14 +45,9 @@ class JointModel(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """The loss vector, [k + 1]."""
-        labelled = taken(batch, LABELLED)
+        labelled = inner(batch, LABELLED)
         task = of_whole_batch(self.task_loss)(self.task(labelled), labelled)
-        return torch.cat([self.pretraining(taken(batch, UNLABELLED)), task[None]])
-
-
-def taken(batch: Batch, source: str) -> Batch:
-    """The tensors of one of the two batches, under their own names."""
-    return {name.removeprefix(source): value for name, value in batch.items() if name.startswith(source)}
+        return torch.cat([self.pretraining(inner(batch, UNLABELLED)), task[None]])
 
 
 class ZippedLoaders:
@@ -66,21 +62,17 @@ class ZippedLoaders:
         self.streams = {UNLABELLED: unlabelled, LABELLED: labelled}
 
     def next(self) -> Batch:
-        """The next batch of both, their names told apart by a prefix."""
-        return {
-            f"{source}{name}": value
-            for source, stream in self.streams.items()
-            for name, value in stream.next().items()
-        }
+        """The next batch of both, nested."""
+        return nest({source: stream.next() for source, stream in self.streams.items()})
 
     def state_dict(self) -> StateDict:
-        """The positions in both."""
-        return {source: stream.state_dict() for source, stream in self.streams.items()}
+        """The positions in both; checkpoints name the streams with a slash at the end."""
+        return {f"{source}/": stream.state_dict() for source, stream in self.streams.items()}
 
     def load_state_dict(self, state: StateDict) -> None:
         """Continue at saved positions."""
         for source, stream in self.streams.items():
-            stream.load_state_dict(state[source])
+            stream.load_state_dict(state[f"{source}/"])
 
 
 @dataclass(kw_only=True)

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from molweight.distributed.collectives import all_reduce_mean
 from molweight.errors import ConfigError
+from molweight.tapweight.batches import map_tensors
 from molweight.tapweight.directional import ForwardMode
 from molweight.tapweight.dynamics import dynamics_of
 from molweight.tapweight.functional import stateless_call
@@ -129,7 +130,7 @@ class Hypergradient:
     def part(self, batch: Batch) -> Batch:
         """The first samples of a batch, ``batch_fraction`` of them.
 
-        A joint batch holds two batches of different length: each keeps its own share.
+        A nested batch holds batches of different length: each keeps its own share.
         """
         if self.batch_fraction == 1:
             return batch
@@ -137,4 +138,4 @@ class Hypergradient:
         def share(size: int) -> int:
             return max(min(SMALLEST_BATCH, size), math.ceil(self.batch_fraction * size))
 
-        return {name: values[: share(len(values))] for name, values in batch.items()}
+        return map_tensors(lambda values: values[: share(len(values))], batch)

@@ -16,6 +16,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from molweight.distributed.batch_norm import average_statistics
 from molweight.distributed.collectives import average_gradients, of_whole_batch
 from molweight.errors import DivergedError
+from molweight.tapweight.batches import inner, nest
 from molweight.tapweight.functional import stateless_call
 from molweight.tapweight.objective_weights import ObjectiveWeights
 from molweight.tapweight.precision import Precision
@@ -248,25 +249,20 @@ class WeightLevel(Level):
     accumulate: int = 1
 
     def next_batch(self) -> Batch:
-        """The next ``accumulate`` batches side by side, the tensors of batch i under ``<i>/<name>``."""
+        """The next ``accumulate`` batches, nested by their number: of any shapes, so not one tensor."""
         if self.accumulate == 1:
             return super().next_batch()
-        drawn = [self.batches.next() for _ in range(self.accumulate)]  # of any shapes, so not one tensor
-        return {f"{i}/{name}": value for i, one in enumerate(drawn) for name, value in one.items()}
+        return nest({str(i): self.batches.next() for i in range(self.accumulate)})
 
     def loss(self, batch: Batch) -> Tensor:
         """The validation loss of omega; its BatchNorm statistics and the random state stay as they are."""
         if self.accumulate == 1:
             return self.checked(self.task(batch))
-        parts: list[dict[str, Tensor]] = [{} for _ in range(self.accumulate)]
-        for key, value in batch.items():
-            number, _, name = key.partition("/")
-            parts[int(number)][name] = value
         parameters = self.finetuning.parameters
         total = torch.zeros((), device=parameters[0].device)
         slope = tuple(torch.zeros_like(p) for p in parameters)
-        for part in parts:
-            loss = self.task(part) / self.accumulate
+        for number in batch:
+            loss = self.task(inner(batch, number)) / self.accumulate
             total = total + loss.detach()
             slope = axpy(1.0, torch.autograd.grad(loss, parameters), slope)
         # The same value and the same gradient, without the graphs of all batches at once.

@@ -11,7 +11,7 @@ Params = tuple[Tensor, ...]
 """A point or a direction in parameter space, one tensor per parameter."""
 
 Batch = Mapping[str, Tensor]
-"""Named tensors whose first dimension is the batch."""
+"""Named tensors whose first dimension is the batch; nested ones: :mod:`molweight.tapweight.batches`."""
 
 LevelBatches = Mapping[str, Batch]
 """The last batch of every lower level, by the level's name."""

@@ -10,8 +10,10 @@ from types import TracebackType
 from typing import Self
 
 import torch
+from torch import Tensor
 
 from molweight.errors import ConfigError
+from molweight.tapweight.batches import map_tensors
 from molweight.tapweight.typing import Batch
 from molweight.utils.machine import cores
 
@@ -127,7 +129,7 @@ class DeviceTransfer:
         if self.device.type == "cpu":
             return self.finish(batch)
         if self.device.type == "cuda":
-            return {name: value.pin_memory() for name, value in batch.items()}
+            return map_tensors(Tensor.pin_memory, batch)
         return batch
 
     def to_device(self, batch: Batch) -> Batch:
@@ -137,12 +139,11 @@ class DeviceTransfer:
         pinned = self.device.type == "cuda"
         # MPS has no float64: labels stay where they are until they are standardised.
         stays = {torch.float64} if self.device.type == "mps" else set()
-        return self.finish(
-            {
-                name: value if value.dtype in stays else value.to(self.device, non_blocking=pinned)
-                for name, value in batch.items()
-            }
-        )
+
+        def moved(value: Tensor) -> Tensor:
+            return value if value.dtype in stays else value.to(self.device, non_blocking=pinned)
+
+        return self.finish(map_tensors(moved, batch))
 
 
 NO_TRANSFER = DeviceTransfer(device=torch.device("cpu"), finish=lambda batch: batch)

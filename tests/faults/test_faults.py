@@ -23,6 +23,7 @@ from molweight.errors import DataError, DivergedError
 from molweight.methods import steps
 from molweight.run import main
 from molweight.runs import experiment
+from molweight.tapweight.batches import map_tensors
 from molweight.tapweight.solver import Solver
 from molweight.training.checkpoint import load_checkpoint
 from molweight.training.streams import Stream
@@ -77,7 +78,8 @@ def poison(patch, stream, after):
         batch = honest(self)
         if self.key[1] != stream or self.count <= after:
             return batch
-        return {k: v * math.nan if v.is_floating_point() and k != "targets" else v for k, v in batch.items()}
+        spoiled = map_tensors(lambda v: v * math.nan if v.is_floating_point() else v, batch)
+        return {**spoiled, **{k: v for k, v in batch.items() if k == "targets"}}
 
     patch.setattr(Stream, "next", spoiled)
 

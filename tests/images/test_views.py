@@ -18,6 +18,12 @@ def draws(count=COUNT, key=0):
     return Draws(key, samples=torch.arange(count))
 
 
+def of_all(views, *args):
+    """Views and targets together."""
+    made, targets = views(*args)
+    return made | targets
+
+
 def test_permutations_are_distinct_and_fixed():
     table = permutations(100)
     assert table.shape == (100, 9)
@@ -89,29 +95,29 @@ def test_masks_lie_everywhere():
 def test_a_samples_views_do_not_depend_on_its_batch():
     """Same sample, other batch sizes, orders and neighbours: the same pixels and targets."""
     views = ViewSet(VIEWS, Augmentation())
-    whole = views(pictures(), draws())
-    assert set(whole) == {"view/plain", "view/jigsaw", "view/masked", "jigsaw_order"}
+    whole = of_all(views, pictures(), draws())
+    assert set(whole) == {"plain", "jigsaw", "masked", "jigsaw_order"}
     shuffled = torch.randperm(COUNT, generator=torch.Generator().manual_seed(1))
     for chosen in (shuffled, shuffled[:7], shuffled[:1], torch.arange(3, 20)):
-        part = views(pictures()[chosen], Draws(0, samples=chosen))
+        part = of_all(views, pictures()[chosen], Draws(0, samples=chosen))
         for name, values in whole.items():
             assert torch.equal(part[name], values[chosen]), name
-    other = views(pictures(), draws(key=1))
+    other = of_all(views, pictures(), draws(key=1))
     assert all(not torch.equal(other[name], values) for name, values in whole.items())
 
 
 def test_a_view_does_not_depend_on_the_others():
-    every = ViewSet(VIEWS, Augmentation())(pictures(), draws())
+    every = of_all(ViewSet(VIEWS, Augmentation()), pictures(), draws())
     for names in (("jigsaw",), ("plain",), ("masked",)):
-        for name, values in ViewSet(names, Augmentation())(pictures(), draws()).items():
+        for name, values in of_all(ViewSet(names, Augmentation()), pictures(), draws()).items():
             assert torch.equal(values, every[name]), name
 
 
 def test_views_of_one_sample_are_turned_independently():
     views = ViewSet(("plain", "jigsaw"), Augmentation(), {"jigsaw": {"identity": 1.0}})
-    made = views(pictures(), draws())
+    made, _ = views(pictures(), draws())
     side = pictures().shape[-1] // 3 * 3
-    same = (made["view/plain"] == made["view/jigsaw"])[..., :side, :side].all(dim=(1, 2, 3))
+    same = (made["plain"] == made["jigsaw"])[..., :side, :side].all(dim=(1, 2, 3))
     assert not same.any()
 
 
@@ -122,9 +128,10 @@ def test_pictures_are_not_changed():
 
 
 def test_only_what_is_asked_for_is_made():
-    assert set(ViewSet(("jigsaw",), Augmentation())(pictures(), draws())) == {"view/jigsaw", "jigsaw_order"}
-    both = ViewSet(("masked",), Augmentation())(pictures(), draws())
-    assert set(both) == {"view/plain", "view/masked"}, "masked needs plain"
+    made, targets = ViewSet(("jigsaw",), Augmentation())(pictures(), draws())
+    assert set(made) == {"jigsaw"} and set(targets) == {"jigsaw_order"}
+    both, none = ViewSet(("masked",), Augmentation())(pictures(), draws())
+    assert set(both) == {"plain", "masked"} and none == {}, "masked needs plain"
 
 
 @pytest.mark.parametrize(

@@ -29,21 +29,21 @@ def text(request, glue, tmp_path_factory):
 
 def viewed(view, text, positions, key=("test",)):
     store, layout, _ = text
-    return make_batch({"v": view}, store, layout, positions, Draws(*key, samples=positions))
+    return make_batch({"v": view}, store, layout, positions, Draws(*key, samples=positions))["v"]
 
 
 def test_a_clean_sentence_is_what_the_tokenizer_makes_of_it(text, glue):
     batch = viewed(Clean(), text, torch.arange(20))
     theirs = text[2](sentences(glue)[:20], truncation=True, max_length=32, padding=True)
-    assert batch["v/ids"].tolist() == theirs["input_ids"]
-    assert batch["v/mask"].tolist() == theirs["attention_mask"]
+    assert batch["ids"].tolist() == theirs["input_ids"]
+    assert batch["mask"].tolist() == theirs["attention_mask"]
 
 
 def test_special_tokens_are_never_masked_and_the_shares_are_those_of_bert(text):
     store, layout, _ = text
     positions = torch.arange(len(store))
     clean, batch = viewed(Clean(), text, positions), viewed(BERT, text, positions)
-    ids, labels, before = batch["v/ids"], batch["v/labels"], clean["v/ids"]
+    ids, labels, before = batch["ids"], batch["labels"], clean["ids"]
     special = torch.isin(before, layout.special)
     chosen = labels != IGNORED
     assert not (chosen & special).any() and not (ids[special] != before[special]).any()
@@ -75,21 +75,21 @@ def test_words_that_spell_a_special_token_are_not_masked(text):
 def test_a_sentence_is_masked_alike_in_any_batch(text):
     together = viewed(BERT, text, torch.tensor([3, 70, 5]))
     alone = viewed(BERT, text, torch.tensor([70]))
-    length = int(alone["v/mask"].sum())
-    for name in ("v/ids", "v/labels"):
+    length = int(alone["mask"].sum())
+    for name in ("ids", "labels"):
         assert torch.equal(together[name][1, :length], alone[name][0, :length])
     again = viewed(BERT, text, torch.tensor([70]), key=("another epoch",))
-    assert not torch.equal(again["v/labels"], alone["v/labels"])
+    assert not torch.equal(again["labels"], alone["labels"])
 
 
 def test_halves_are_exchanged_in_half_of_the_cases(text):
     store, layout, _ = text
     positions = torch.arange(400)
     batch = viewed(Ordered(), text, positions)
-    kept = batch["v/labels"]
+    kept = batch["labels"]
     assert 150 < int((kept == 1).sum()) < 250 and set(kept.unique().tolist()) <= {0, 1, IGNORED}
     for i, words in enumerate(store.sequences(positions)):
-        row = batch["v/ids"][i][batch["v/mask"][i].bool()].tolist()
+        row = batch["ids"][i][batch["mask"][i].bool()].tolist()
         halves = [words[: len(words) // 2].tolist(), words[len(words) // 2 :].tolist()]
         if len(words) < 2:
             assert kept[i] == IGNORED
@@ -97,4 +97,4 @@ def test_halves_are_exchanged_in_half_of_the_cases(text):
         left, right = halves if kept[i] == 1 else halves[::-1]
         assert row == [*layout.before, *left, *layout.between, *right, *layout.after]
         if layout.typed:
-            assert batch["v/types"][i].sum() == len(right) + len(layout.after)
+            assert batch["types"][i].sum() == len(right) + len(layout.after)

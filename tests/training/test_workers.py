@@ -180,6 +180,12 @@ def test_on_another_device_a_batch_is_finished_after_the_transfer():
     assert transfer.to_device(prepared)["x"].device.type == "meta" and finish.devices == ["meta"]
 
 
+def test_a_nested_batch_moves_with_all_its_tensors():
+    transfer = DeviceTransfer(device=torch.device("meta"), finish=lambda batch: batch)
+    moved = transfer.to_device(transfer.prepare({"views": {"plain": torch.ones(2)}, "y": torch.ones(2)}))
+    assert moved["views"]["plain"].device.type == moved["y"].device.type == "meta"
+
+
 def test_on_a_cpu_a_batch_is_finished_once_and_passed_on():
     transfer = DeviceTransfer(device=torch.device("cpu"), finish=Doubled())
     assert torch.equal(transfer.to_device(transfer.prepare({"x": torch.ones(2)}))["x"], 2 * torch.ones(2))

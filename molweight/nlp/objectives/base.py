@@ -11,6 +11,7 @@ from torch import Tensor
 from molweight.distributed.collectives import averaged
 from molweight.nlp.encoder import TextEncoder
 from molweight.nlp.views import View
+from molweight.tapweight.batches import inner
 from molweight.tapweight.typing import Batch
 from molweight.training.models import BuiltLater, NamedObjectives
 
@@ -67,10 +68,9 @@ class TextObjectiveSet(NamedObjectives[TextObjective, TextEncoder]):
 
     def losses(self, backbone: TextEncoder, batch: Batch) -> Tensor:
         """The loss vector, [k], of a batch of all views."""
-        found = []
+        losses = []
         for objective in self.objectives:
-            prefix = f"{objective.name}/"
-            states = [backbone(batch, prefix) for _ in range(objective.passes)]
-            own = {key.removeprefix(prefix): v for key, v in batch.items() if key.startswith(prefix)}
-            found.append(objective.loss(backbone, states, own))
-        return averaged(torch.stack(found))
+            view = inner(batch, objective.name)
+            states = [backbone(view) for _ in range(objective.passes)]
+            losses.append(objective.loss(backbone, states, view))
+        return averaged(torch.stack(losses))
