@@ -18,15 +18,15 @@ import sys
 import tempfile
 import time
 from contextlib import ExitStack
-from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from copy import copy, deepcopy
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
 from molweight.config.image_run import load_config
 from molweight.methods.three_levels import wire
-from molweight.objectives.setup import image_setup
+from molweight.objectives.setup import ImageData
 from molweight.tapweight.levels import Pretraining
 from molweight.training.workers import Workers, choose_workers, cores
 
@@ -68,12 +68,14 @@ def measure(counts: tuple[int, ...], rounds: int, steps: int) -> dict[int, Varia
     """Interleaved turns of each number of workers."""
     config = load_config(*OPTIONS)
     with tempfile.TemporaryDirectory() as folder, ExitStack() as running:
-        setup = image_setup(config.samples, run_dir=Path(folder), device=torch.device("cpu"))
+        setup = ImageData(config.samples, run_dir=Path(folder), device=torch.device("cpu"))
         variants = {}
         for count in counts:
             workers = running.enter_context(Workers(count))
             torch.manual_seed(0)
-            levels = wire(replace(setup, pretraining=deepcopy(setup.pretraining)), config, workers)
+            fresh = copy(setup)
+            fresh.pretraining = deepcopy(setup.pretraining)
+            levels = wire(fresh, config, workers)
             levels.pretrain.module.train()
             variants[count] = Variant(levels.pretrain)
         fed = max(counts) + 2  # more than any stream keeps ready, and the same for all

@@ -28,7 +28,7 @@ from molweight.config.image_run import load_config
 from molweight.methods.run_directory import RunDirectory
 from molweight.methods.three_levels import learn_three_levels
 from molweight.methods.weight_significance import LEVEL
-from molweight.objectives.setup import image_setup
+from molweight.objectives.setup import ImageData
 from molweight.utils.files import write_text
 
 OBJECTIVES = ("clusters_100", "random_labels")
@@ -48,7 +48,7 @@ def one_seed(seed: int, overrides: tuple[str, ...]) -> dict[str, Any]:
         directory.open(config.text, config.hash)
         torch.set_num_threads(1)  # one seed is one core's work, and the same numbers on every machine
         torch.manual_seed(seed)
-        setup = image_setup(config.samples, run_dir=directory.path, device=torch.device("cpu"))
+        setup = ImageData(config.samples, run_dir=directory.path, device=torch.device("cpu"))
         start = time.time()
         learned = learn_three_levels(setup, config, directory, progress=False)
         return {

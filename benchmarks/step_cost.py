@@ -21,8 +21,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from copy import deepcopy
-from dataclasses import dataclass, replace
+from copy import copy, deepcopy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +125,9 @@ def variant(name: str, text: bool) -> tuple[Callable[[], None], ThreeLevels]:
     recomputed = name.endswith("recomputed")
     config, setup = configuration(preset, text, recomputed), prepared(text, recomputed)
     torch.manual_seed(0)
-    levels = wire(replace(setup, pretraining=deepcopy(setup.pretraining)), config)
+    fresh = copy(setup)
+    fresh.pretraining = deepcopy(setup.pretraining)
+    levels = wire(fresh, config)
     for level in (levels.pretrain, levels.finetune):
         level.module.train()
     unroll = config.learn.unroll

@@ -1,10 +1,10 @@
-"""Text as a :class:`Setup`: read, split, tokenise, build the views, objectives and models."""
+"""The data module of text: read, split, tokenise, build the views, objectives and models."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,17 +17,16 @@ from molweight.nlp.encoder import TextEncoder
 from molweight.nlp.glue import read_task
 from molweight.nlp.model import TextModel
 from molweight.nlp.objectives.base import TextObjective, TextObjectiveSet
-from molweight.nlp.parts import CarveConfig, Parts, carve
+from molweight.nlp.parts import CarveConfig, carve
 from molweight.nlp.pretrained import EncoderConfig, load_encoder, save_encoder, weights_sha256
 from molweight.nlp.task import Sentences, TaskCard
-from molweight.nlp.tokens import Layout, encode_rows, layout_of, stored, words_of
+from molweight.nlp.tokens import encode_rows, layout_of, stored, words_of
 from molweight.nlp.views import make_batch
 from molweight.tapweight.typing import Batch
 from molweight.training.draws import Draws
 from molweight.training.label_task import LabelTask
 from molweight.training.models import PretrainingModel
-from molweight.training.setup import EvalLoaders, Setup, nothing
-from molweight.training.streams import Fetch
+from molweight.training.setup import DataModule
 from molweight.training.task import Task
 from molweight.training.workers import NO_TRANSFER
 from molweight.utils.files import write_json
@@ -58,10 +57,23 @@ class TokenConfig:
                 f"{self.unlabelled}"
             )
 
+    def require_reach(self, most: int, backbone: str) -> None:
+        """Insist that an encoder can read sequences as long as these.
+
+        Raises:
+            ConfigError: they are longer than ``most`` tokens.
+        """
+        for name in ("longest", "unlabelled"):
+            if (length := getattr(self, name)) > most:
+                raise ConfigError(
+                    f"tokens.{name}={length} is longer than the {most} tokens that backbone={backbone} "
+                    "can read"
+                )
+
 
 @dataclass(frozen=True, kw_only=True)
 class TextConfig:
-    """All choices that turn text into a setup."""
+    """All choices that turn text into a data module."""
 
     task: TaskCard
     corpus: TextCorpusCard
@@ -101,15 +113,13 @@ class TextConfig:
         labelled: Any = None,
         unlabelled: Sequence[str] | None = None,
         progress: bool = False,
-    ) -> Setup:
-        """The setup; see :func:`text_setup`."""
-        return text_setup(self, run_dir=run_dir, device=device, unlabelled=unlabelled)
+    ) -> TextData:
+        """See :class:`TextData`."""
+        return TextData(self, run_dir=run_dir, device=device, unlabelled=unlabelled)
 
 
-def text_setup(
-    recipe: TextConfig, *, run_dir: Path, device: torch.device, unlabelled: Sequence[str] | None = None
-) -> Setup:
-    """Prepare the data and the models; writes ``splits.json`` and the folder ``encoder``.
+class TextData(DataModule):
+    """A task of GLUE; writes ``splits.json``, and the folder ``encoder`` on export.
 
     Args:
         recipe: the choices.
@@ -121,87 +131,126 @@ def text_setup(
         ConfigError: sequences longer than the encoder's positions reach.
         DataError: files or weights are missing or malformed.
     """
-    encoder, tokenizer = load_encoder(recipe.encoder, seed=recipe.seed)
-    for name in ("longest", "unlabelled"):
-        if (asked := getattr(recipe.tokens, name)) > encoder.longest:
-            raise ConfigError(
-                f"tokens.{name}={asked} is longer than the {encoder.longest} tokens that "
-                f"backbone={recipe.encoder.name} can read"
-            )
-    known, tested, sha256 = read_task(recipe.task)
-    rows = known + tested
-    meta = recipe.meta_fraction if recipe.protocol == "strict" else None
-    parts = carve(len(known), len(tested), recipe.split, meta=meta, seed=recipe.seed)
-    layout = layout_of(tokenizer, encoder)
-    store, cut = encode_rows(tokenizer, rows.first, rows.second, layout=layout, longest=recipe.tokens.longest)
-    targets = torch.tensor(rows.targets, dtype=torch.float64)[:, None]
-    task = make_task(recipe.task, targets[parts.train])
-    check_target_names(task.names, (*FIXED, *SENTENCES))
-    write_json(run_dir / "splits.json", {"kind": "glue", "positions": parts.named()})
 
-    objectives = TextObjectiveSet(recipe.objectives)
-    objectives.build(encoder, recipe.seed)
-    corpus, fetch_unlabelled = unlabelled_part(recipe, objectives, rows, parts, tokenizer, layout, unlabelled)
+    def __init__(
+        self,
+        recipe: TextConfig,
+        *,
+        run_dir: Path,
+        device: torch.device,
+        unlabelled: Sequence[str] | None = None,
+    ) -> None:
+        self.recipe = recipe
+        self.encoder, self.tokenizer = load_encoder(recipe.encoder, seed=recipe.seed)
+        recipe.tokens.require_reach(self.encoder.longest, recipe.encoder.name)
+        known, tested, self.sha256 = read_task(recipe.task)
+        self.rows = known + tested
+        meta = recipe.meta_fraction if recipe.protocol == "strict" else None
+        self.parts = carve(len(known), len(tested), recipe.split, meta=meta, seed=recipe.seed)
+        self.layout = layout_of(self.tokenizer, self.encoder)
+        self.store, self.shortened = encode_rows(
+            self.tokenizer,
+            self.rows.first,
+            self.rows.second,
+            layout=self.layout,
+            longest=recipe.tokens.longest,
+        )
+        self.targets = torch.tensor(self.rows.targets, dtype=torch.float64)[:, None]
+        task = make_task(recipe.task, self.targets[self.parts.train])
+        check_target_names(task.names, (*FIXED, *SENTENCES))
+        write_json(run_dir / "splits.json", {"kind": "glue", "positions": self.parts.named()})
+        objectives = TextObjectiveSet(recipe.objectives)
+        objectives.build(self.encoder, recipe.seed)
+        self.views = objectives.views
+        self.corpus = self.load_corpus(unlabelled) if objectives.names else None
+        super().__init__(
+            pretraining=PretrainingModel(self.encoder, objectives).to(device),
+            task=task,
+            unlabelled=torch.arange(0 if self.corpus is None else len(self.corpus.sentences)),
+            parts=vars(self.parts),
+            transfer=replace(NO_TRANSFER, device=device),
+            evaluation_batch=EVALUATION_BATCH,
+        )
 
-    def fetch(positions: Tensor, draws: Draws) -> Batch:
-        return {**store.batch(positions, layout.pad), "targets": targets[positions]}
+    def load_corpus(self, given: Sequence[str] | None) -> TextCorpus:
+        """The corpus; its words are kept for the views."""
+        usable = sentences_of(self.rows, torch.cat([self.parts.train, self.parts.meta]))
+        corpus = load_text(self.recipe.corpus, usable, given)
+        room = self.recipe.tokens.unlabelled - self.layout.most
+        self.words = stored([words[:room] for words in words_of(self.tokenizer, corpus.sentences)])
+        return corpus
 
-    transfer = replace(NO_TRANSFER, device=device)
+    def fetch_unlabelled(self, positions: Tensor, draws: Draws) -> Batch:
+        """All views of sentences of the corpus."""
+        return make_batch(self.views, self.words, self.layout, positions, draws)
 
-    passes = EvalLoaders(fetch=fetch, transfer=transfer, batch=EVALUATION_BATCH)
+    def fetch_plain(self, positions: Tensor, draws: Draws) -> Batch:
+        """Tokens of rows, and their labels."""
+        return {**self.store.batch(positions, self.layout.pad), "targets": self.targets[positions]}
 
-    def make_model(backbone: nn.Module, seed: int) -> TextModel:
+    def make_model(self, backbone: nn.Module, seed: int) -> TextModel:
+        """An encoder with a head for the task."""
         assert isinstance(backbone, TextEncoder)
-        model = TextModel(backbone, outputs=task.outputs, dropout=recipe.dropout, seed=seed)
-        return model.to(device)
+        outputs, dropout = self.task.outputs, self.recipe.dropout
+        return TextModel(backbone, outputs=outputs, dropout=dropout, seed=seed).to(self.transfer.device)
 
-    described = {ROW: rows.rows} | dict(zip(SENTENCES, (rows.first, rows.second), strict=True))
-    tests = sentences_of(rows, parts.test)
-    return Setup(
-        objectives=objectives.names,
-        pretraining=PretrainingModel(encoder, objectives).to(device),
-        make_model=make_model,
-        task=task,
-        unlabelled=torch.arange(0 if corpus is None else len(corpus.sentences)),
-        fetch_unlabelled=fetch_unlabelled,
-        fetch_labelled=fetch,
-        fetch_plain=fetch,
-        transfer=transfer,
-        train=passes.part(parts.train),
-        meta=passes.part(parts.meta),
-        valid=passes.part(parts.valid),
-        test=passes.held_out(parts.test),
-        describe={name: values for name, values in described.items() if values is not None},
-        summary=summary(recipe, parts, task, corpus, cut),
-        export=partial(save_encoder, encoder, tokenizer),
-        facts={
+    def export(self, run_dir: Path) -> None:
+        """Write the encoder as a model of transformers."""
+        save_encoder(self.encoder, self.tokenizer, run_dir)
+
+    @property
+    def describe(self) -> Mapping[str, Sequence[object]]:
+        """The line of a row in its file, and its sentences."""
+        first, second = SENTENCES
+        columns: dict[str, Sequence[object]] = {ROW: self.rows.rows, first: self.rows.first}
+        return columns if self.rows.second is None else columns | {second: self.rows.second}
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """What the report says about the data and the weights that a run began with."""
+        rows, recipe = self.rows, self.recipe
+        return {
             "dataset": recipe.task.name,
-            "data_sha256": sha256,
+            "data_sha256": self.sha256,
             "n_rows": len(rows),
             "n_invalid": 0,
             "n_duplicates": len(rows) - len(set(zip(rows.first, rows.second or rows.first, strict=True))),
             "n_conflicting": None,
-            "n_shortened": cut,
+            "n_shortened": self.shortened,
             "units": None,
             "split": {
                 "kind": "glue",
                 "seed": recipe.split.seed,
-                "hash": parts.hash(sha256),
-                "sizes": parts.sizes(),
+                "hash": self.parts.hash(self.sha256),
+                "sizes": self.parts.sizes(),
             },
-            "corpus": corpus_facts(corpus, tests),
+            "corpus": corpus_facts(self.corpus, sentences_of(rows, self.parts.test)),
             "backbone": recipe.encoder.name,
             "backbone_init": recipe.encoder.init,
             "backbone_sha256": weights_sha256(recipe.encoder),
-        },
-        model_card={
-            "backbone": recipe.encoder.name,
-            "config": encoder.model.config.to_diff_dict(),
-            "pooling": recipe.encoder.pooling,
-            "dropout": recipe.dropout,
-            "tokens": asdict(recipe.tokens),
-        },
-    )
+        }
+
+    @property
+    def summary(self) -> str:
+        """One line on what was prepared."""
+        sizes = ", ".join(f"{name} {count}" for name, count in self.parts.sizes().items() if count)
+        corpus, longest = self.corpus, self.recipe.tokens.longest
+        return (
+            f"{self.recipe.task.name}: {sizes} rows ({self.shortened} shortened to {longest} tokens), "
+            f"{self.task.kind}; corpus {corpus.name if corpus else ''}: "
+            + (f"{len(corpus.sentences)} sentences" if corpus else "none")
+        )
+
+    @property
+    def model_card(self) -> dict[str, Any]:
+        """What ``model.json`` needs to use the finetuned model again, besides the task."""
+        return {
+            "backbone": self.recipe.encoder.name,
+            "config": self.encoder.model.config.to_diff_dict(),
+            "pooling": self.recipe.encoder.pooling,
+            "dropout": self.recipe.dropout,
+            "tokens": asdict(self.recipe.tokens),
+        }
 
 
 def make_task(card: TaskCard, train: Tensor) -> Task | LabelTask:
@@ -211,36 +260,10 @@ def make_task(card: TaskCard, train: Tensor) -> Task | LabelTask:
     return Task.fit(kind="regression", metric=card.metric, names=(card.label,), train=train)
 
 
-def unlabelled_part(
-    recipe: TextConfig,
-    objectives: TextObjectiveSet,
-    rows: Sentences,
-    parts: Parts,
-    tokenizer: Any,
-    layout: Layout,
-    given: Sequence[str] | None,
-) -> tuple[TextCorpus | None, Fetch]:
-    """The corpus and batches of all views of its sentences; None where nothing is pretrained."""
-    if not objectives.names:
-        return None, nothing
-    usable = sentences_of(rows, torch.cat([parts.train, parts.meta]))
-    corpus = load_text(recipe.corpus, usable, given)
-    room = recipe.tokens.unlabelled - layout.most
-    words = stored([one[:room] for one in words_of(tokenizer, corpus.sentences)])
-    views = objectives.views
-
-    def fetch(positions: Tensor, draws: Draws) -> Batch:
-        return make_batch(views, words, layout, positions, draws)
-
-    return corpus, fetch
-
-
 def sentences_of(rows: Sentences, positions: Tensor) -> list[str]:
     """The sentences of some rows, both of a pair."""
-    found = [rows.first[i] for i in positions.tolist()]
-    if rows.second is not None:
-        found += [rows.second[i] for i in positions.tolist()]
-    return found
+    columns = [rows.first] if rows.second is None else [rows.first, rows.second]
+    return [column[i] for column in columns for i in positions.tolist()]
 
 
 def corpus_facts(corpus: TextCorpus | None, tests: Sequence[str]) -> dict[str, Any]:
@@ -253,15 +276,3 @@ def corpus_facts(corpus: TextCorpus | None, tests: Sequence[str]) -> dict[str, A
         "sha256": corpus.sha256,
         "in_test": len(set(tests) & set(corpus.sentences)),
     }
-
-
-def summary(
-    recipe: TextConfig, parts: Parts, task: Task | LabelTask, corpus: TextCorpus | None, cut: int
-) -> str:
-    """One line on what was prepared."""
-    sizes = ", ".join(f"{name} {count}" for name, count in parts.sizes().items() if count)
-    what = f"{len(corpus.sentences)} sentences" if corpus else "none"
-    return (
-        f"{recipe.task.name}: {sizes} rows ({cut} shortened to {recipe.tokens.longest} tokens), {task.kind}; "
-        f"corpus {corpus.name if corpus else ''}: {what}"
-    )

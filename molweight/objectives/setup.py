@@ -1,10 +1,11 @@
-"""Molecule images as a :class:`Setup`: parse, split, draw, build the views, objectives and models."""
+"""The data module of molecule images: parse, split, draw, build the views, objectives and models."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,12 +29,12 @@ from molweight.models.forest import forest_predictor
 from molweight.models.resnet import ResNet18, make_backbone, weights_sha256
 from molweight.models.task_model import PictureModel
 from molweight.objectives.base import Objective, ObjectiveSet
-from molweight.objectives.unlabelled import unlabelled_part
+from molweight.objectives.unlabelled import UnlabelledPictures
 from molweight.tapweight.batches import map_tensors
 from molweight.tapweight.typing import Batch
 from molweight.training.draws import Draws
 from molweight.training.models import PretrainingModel
-from molweight.training.setup import EvalLoaders, Predictor, Setup
+from molweight.training.setup import Baseline, DataModule, Predictor
 from molweight.training.task import Task
 from molweight.training.workers import DeviceTransfer
 from molweight.utils.files import write_text
@@ -80,7 +81,7 @@ class SplitConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageConfig:
-    """All choices that turn molecules into a setup."""
+    """All choices that turn molecules into a data module."""
 
     dataset: DatasetSpec
     corpus: CorpusSpec
@@ -128,24 +129,15 @@ class ImageConfig:
         labelled: Source | None = None,
         unlabelled: Source | None = None,
         progress: bool = False,
-    ) -> Setup:
-        """The setup; see :func:`image_setup`."""
-        return image_setup(
+    ) -> ImageData:
+        """See :class:`ImageData`."""
+        return ImageData(
             self, run_dir=run_dir, device=device, table=labelled, unlabelled=unlabelled, progress=progress
         )
 
 
-def image_setup(
-    recipe: ImageConfig,
-    *,
-    run_dir: Path,
-    device: torch.device,
-    table: Source | None = None,
-    unlabelled: Source | None = None,
-    progress: bool = False,
-) -> Setup:
-    """Prepare the data and the models; writes ``splits.json``, ``training.smi`` and the
-    excluded rows of both.
+class ImageData(DataModule):
+    """Molecule images; writes ``splits.json``, ``training.smi`` and the excluded rows of both tables.
 
     Args:
         recipe: the choices.
@@ -155,133 +147,174 @@ def image_setup(
         unlabelled: molecules to read instead of the corpus, such as a list of SMILES.
         progress: show bars.
     """
-    if recipe.protocol not in ("paper", "strict"):
-        raise ConfigError(f"protocol must be 'paper' or 'strict', got {recipe.protocol!r}")
-    backbone = make_backbone(width=recipe.backbone.width, init=recipe.backbone.init, seed=recipe.seed)
-    objectives = ObjectiveSet(recipe.objectives)
-    views = ViewSet(objectives.views, recipe.augment, recipe.views)
-    size = recipe.backbone.image_size
-    dataset = load_dataset(recipe.dataset, source=table, standardise=recipe.standardise)
-    check_target_names(dataset.target_names)
-    labelled = Pictures(dataset.smiles, size, progress=progress)
-    if labelled.failed:
-        logger.warning("%s: %d molecules cannot be drawn", dataset.name, len(labelled.failed))
-        dataset = dataset.without(labelled.failed)
-    dataset.save_excluded(run_dir / "excluded.csv")
-    splits = split_dataset(dataset, recipe)
-    splits.save(run_dir / "splits.json", dataset.smiles, dataset.rows.tolist())
-    save_training_molecules(run_dir / "training.smi", dataset, splits)
-    targets = torch.from_numpy(dataset.targets)
-    task = Task.fit(
-        kind=dataset.task_type,  # type: ignore[arg-type]
-        metric=dataset.metric,
-        names=tuple(dataset.target_names),
-        train=targets[splits.train],
-        units=dataset.units,
-    )
 
-    def load() -> Corpus:
-        return load_corpus(
-            recipe.corpus,
-            task_smiles=corpus_candidates(dataset, splits),
-            source=unlabelled,
-            standardise=recipe.standardise,
-            exclude=lambda: {flat(mol) for card in recipe.held_out for mol in load_dataset(card).smiles},
+    def __init__(
+        self,
+        recipe: ImageConfig,
+        *,
+        run_dir: Path,
+        device: torch.device,
+        table: Source | None = None,
+        unlabelled: Source | None = None,
+        progress: bool = False,
+    ) -> None:
+        if recipe.protocol not in ("paper", "strict"):
+            raise ConfigError(f"protocol must be 'paper' or 'strict', got {recipe.protocol!r}")
+        self.recipe, size = recipe, recipe.backbone.image_size
+        backbone = make_backbone(width=recipe.backbone.width, init=recipe.backbone.init, seed=recipe.seed)
+        objectives = ObjectiveSet(recipe.objectives)
+        views = ViewSet(objectives.views, recipe.augment, recipe.views)
+        self.dataset = load_dataset(recipe.dataset, source=table, standardise=recipe.standardise)
+        check_target_names(self.dataset.target_names)
+        self.pictures = Pictures(self.dataset.smiles, size, progress=progress)
+        if failed := self.pictures.failed:
+            logger.warning("%s: %d molecules cannot be drawn", self.dataset.name, len(failed))
+            self.dataset = self.dataset.without(failed)
+        self.dataset.save_excluded(run_dir / "excluded.csv")
+        self.splits = split_dataset(self.dataset, recipe)
+        self.save_splits(run_dir)
+        self.targets = torch.from_numpy(self.dataset.targets)
+        task = self.fit_task()
+        corpus = self.load_corpus(unlabelled) if objectives.names else None
+        self.corpus = UnlabelledPictures(
+            corpus, objectives, views, size=size, dim=backbone.dim, seed=recipe.seed, progress=progress
+        )
+        if self.corpus.corpus is not None:
+            self.corpus.corpus.save_excluded(run_dir / "excluded_corpus.csv")
+        super().__init__(
+            pretraining=PretrainingModel(backbone, objectives).to(device),
+            task=task,
+            unlabelled=self.corpus.positions,
+            parts={
+                name: torch.from_numpy(np.ascontiguousarray(rows)).long()
+                for name, rows in self.splits.parts().items()
+            },
+            transfer=DeviceTransfer(device=device, finish=with_normal_pictures),
+            evaluation_batch=EVALUATION_BATCH,
         )
 
-    pretraining = unlabelled_part(
-        objectives, views, load, size=size, dim=backbone.dim, seed=recipe.seed, progress=progress
-    )
-    if pretraining.corpus is not None:
-        pretraining.corpus.save_excluded(run_dir / "excluded_corpus.csv")
+    def save_splits(self, run_dir: Path) -> None:
+        """Write the parts, and the molecules whose labels are learned from: a SMILES and its row, from 1."""
+        smiles, rows = self.dataset.smiles, self.dataset.rows
+        self.splits.save(run_dir / "splits.json", smiles, rows.tolist())
+        lines = [f"{smiles[i]} {rows[i] + 1}\n" for i in self.learned_from()]
+        write_text(run_dir / "training.smi", "".join(lines))
 
-    transfer = DeviceTransfer(device=device, finish=with_normal_pictures)
+    def learned_from(self) -> np.ndarray:
+        """Positions of the molecules whose labels are learned from, never of those that are scored."""
+        return np.concatenate([self.splits.train, self.splits.meta])
 
-    def fetch_plain(positions: Tensor, draws: Draws) -> Batch:
-        return {"pixels": labelled[positions], "targets": targets[positions]}
+    def fit_task(self) -> Task:
+        """The task, with the mean and spread of its training labels."""
+        return Task.fit(
+            kind=self.dataset.task_type,  # type: ignore[arg-type]
+            metric=self.dataset.metric,
+            names=tuple(self.dataset.target_names),
+            train=self.targets[self.splits.train],
+            units=self.dataset.units,
+        )
 
-    def fetch_augmented(positions: Tensor, draws: Draws) -> Batch:
-        return {"pixels": recipe.augment(labelled[positions], draws), "targets": targets[positions]}
+    def load_corpus(self, source: Source | None) -> Corpus:
+        """The corpus, without the molecules of the benchmarks that are held out."""
+        return load_corpus(
+            self.recipe.corpus,
+            task_smiles=[self.dataset.smiles[i] for i in self.learned_from()],
+            source=source,
+            standardise=self.recipe.standardise,
+            exclude=lambda: {flat(mol) for card in self.recipe.held_out for mol in load_dataset(card).smiles},
+        )
 
-    passes = EvalLoaders(fetch=fetch_plain, transfer=transfer, batch=EVALUATION_BATCH)
+    def fetch_unlabelled(self, positions: Tensor, draws: Draws) -> Batch:
+        """Views of the corpus, and the objectives' targets."""
+        return self.corpus.fetch(positions, draws)
 
-    def make_model(encoder: nn.Module, seed: int) -> PictureModel:
-        assert isinstance(encoder, ResNet18)
-        model = PictureModel(encoder, outputs=len(task.names), dropout=recipe.dropout, seed=seed)
-        return model.to(device)
+    def fetch_plain(self, positions: Tensor, draws: Draws) -> Batch:
+        """Pictures and their labels."""
+        return {"pixels": self.pictures[positions], "targets": self.targets[positions]}
 
-    def forest(positions: Tensor, seed: int) -> Predictor:
-        return forest_predictor(dataset.smiles, targets, positions, kind=task.kind, seed=seed)
+    def fetch_labelled(self, positions: Tensor, draws: Draws) -> Batch:
+        """Pictures, augmented if the configuration says so, and their labels."""
+        batch = self.fetch_plain(positions, draws)
+        if not self.recipe.finetune_augment:
+            return batch
+        return {**batch, "pixels": self.recipe.augment(batch["pixels"], draws)}
 
-    parts = {
-        name: torch.from_numpy(np.ascontiguousarray(getattr(splits, name))).long()
-        for name in ("train", "meta", "valid", "test")
-    }
-    corpus = pretraining.facts([dataset.smiles[i] for i in splits.test])
-    return Setup(
-        objectives=objectives.names,
-        pretraining=PretrainingModel(backbone, objectives).to(device),
-        make_model=make_model,
-        task=task,
-        unlabelled=pretraining.positions,
-        fetch_unlabelled=pretraining.fetch,
-        fetch_labelled=fetch_augmented if recipe.finetune_augment else fetch_plain,
-        fetch_plain=fetch_plain,
-        transfer=transfer,
-        train=passes.part(parts["train"]),
-        meta=passes.part(parts["meta"]),
-        valid=passes.part(parts["valid"]),
-        test=passes.held_out(parts["test"]),
-        describe={ROW: (dataset.rows + 1).tolist(), SMILES: dataset.smiles},
-        facts=facts_of(dataset, splits, corpus, recipe),
-        summary=summary(dataset, splits, task, corpus),
-        baselines={"ecfp_rf": forest},
-        model_card=model_card(dataset, recipe),
-    )
+    def make_model(self, backbone: nn.Module, seed: int) -> PictureModel:
+        """A network with an output for each target."""
+        assert isinstance(backbone, ResNet18)
+        outputs, dropout = self.task.outputs, self.recipe.dropout
+        return PictureModel(backbone, outputs=outputs, dropout=dropout, seed=seed).to(self.transfer.device)
 
+    @property
+    def baselines(self) -> Mapping[str, Baseline]:
+        """A random forest on fingerprints."""
+        return {"ecfp_rf": self.forest}
 
-def facts_of(
-    dataset: MoleculeDataset, splits: Splits, corpus: dict[str, Any], recipe: ImageConfig
-) -> dict[str, Any]:
-    """What the report says about the data and the weights that a run began with."""
-    return {
-        "dataset": dataset.name,
-        "data_sha256": dataset.sha256,
-        "n_rows": dataset.n_rows,
-        "n_invalid": dataset.n_invalid,
-        "n_unlabelled": dataset.n_unlabelled,
-        "n_duplicates": dataset.n_duplicates,
-        "n_conflicting": dataset.n_conflicting,
-        "scaffolds": asdict(scaffold_sets(dataset.smiles)),
-        "units": dataset.units,
-        "classes": dataset.classes,
-        "read_as": list(dataset.notes),
-        "split": {
-            "kind": splits.kind,
-            "seed": splits.seed,
-            "hash": splits.hash(dataset.smiles),
-            "sizes": splits.sizes(),
-        },
-        "corpus": corpus,
-        "backbone": recipe.backbone.name,
-        "backbone_init": recipe.backbone.init,
-        "backbone_sha256": weights_sha256(recipe.backbone.init),
-    }
+    def forest(self, positions: Tensor, seed: int) -> Predictor:
+        """A forest for each target, trained on the molecules at some positions [n]."""
+        assert isinstance(self.task, Task)
+        smiles, kind = self.dataset.smiles, self.task.kind
+        return forest_predictor(smiles, self.targets, positions, kind=kind, seed=seed)
 
+    @property
+    def describe(self) -> Mapping[str, Sequence[object]]:
+        """The row in the table, from 1, and the SMILES."""
+        return {ROW: (self.dataset.rows + 1).tolist(), SMILES: self.dataset.smiles}
 
-def model_card(dataset: MoleculeDataset, recipe: ImageConfig) -> dict[str, Any]:
-    """What ``model.json`` needs to use the finetuned model again, besides the task."""
-    return {
-        "backbone": recipe.backbone.name,
-        "width": recipe.backbone.width,
-        "image_size": recipe.backbone.image_size,
-        "dropout": recipe.dropout,
-        "normalisation": {"mean": list(MEAN), "std": list(STD)},
-        "units": dataset.units,
-        "smiles_column": dataset.smiles_column,
-        "classes": dataset.classes,
-        "standardise": asdict(recipe.standardise),
-    }
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """What the report says about the data and the weights that a run began with."""
+        dataset, splits, backbone = self.dataset, self.splits, self.recipe.backbone
+        return {
+            "dataset": dataset.name,
+            "data_sha256": dataset.sha256,
+            "n_rows": dataset.n_rows,
+            "n_invalid": dataset.n_invalid,
+            "n_unlabelled": dataset.n_unlabelled,
+            "n_duplicates": dataset.n_duplicates,
+            "n_conflicting": dataset.n_conflicting,
+            "scaffolds": asdict(scaffold_sets(dataset.smiles)),
+            "units": dataset.units,
+            "classes": dataset.classes,
+            "read_as": list(dataset.notes),
+            "split": {
+                "kind": splits.kind,
+                "seed": splits.seed,
+                "hash": splits.hash(dataset.smiles),
+                "sizes": splits.sizes(),
+            },
+            "corpus": self.corpus.facts([dataset.smiles[i] for i in splits.test]),
+            "backbone": backbone.name,
+            "backbone_init": backbone.init,
+            "backbone_sha256": weights_sha256(backbone.init),
+        }
+
+    @property
+    def summary(self) -> str:
+        """One line on what was prepared."""
+        dataset, corpus = self.dataset, self.facts["corpus"]
+        parts = ", ".join(f"{name} {count}" for name, count in self.splits.sizes().items() if count)
+        return (
+            f"{dataset.name}: {dataset.n_rows} rows ({dataset.n_invalid} invalid, {dataset.n_duplicates} "
+            f"duplicates), {len(self.task.names)} target(s), {self.task.kind}; {self.splits.kind} split: "
+            f"{parts}; corpus {corpus['name']}: {corpus['molecules']} molecules"
+        ) + (f"; read as: {'; '.join(dataset.notes)}" if dataset.notes else "")
+
+    @property
+    def model_card(self) -> dict[str, Any]:
+        """What ``model.json`` needs to use the finetuned model again, besides the task."""
+        backbone = self.recipe.backbone
+        return {
+            "backbone": backbone.name,
+            "width": backbone.width,
+            "image_size": backbone.image_size,
+            "dropout": self.recipe.dropout,
+            "normalisation": {"mean": list(MEAN), "std": list(STD)},
+            "units": self.dataset.units,
+            "smiles_column": self.dataset.smiles_column,
+            "classes": self.dataset.classes,
+            "standardise": asdict(self.recipe.standardise),
+        }
 
 
 def with_normal_pictures(batch: Batch) -> Batch:
@@ -305,24 +338,3 @@ def split_dataset(dataset: MoleculeDataset, recipe: ImageConfig) -> Splits:
     if recipe.protocol == "strict":
         return carve_meta(splits, dataset.smiles, fraction=recipe.meta_fraction, seed=recipe.seed)
     return replace(splits, train=np.concatenate([splits.train, splits.meta]), meta=splits.meta[:0])
-
-
-def save_training_molecules(path: Path, dataset: MoleculeDataset, splits: Splits) -> None:
-    """Write the molecules whose labels are learned from: a SMILES and its row, from 1, on every line."""
-    own = np.concatenate([splits.train, splits.meta])
-    write_text(path, "".join(f"{dataset.smiles[i]} {dataset.rows[i] + 1}\n" for i in own))
-
-
-def corpus_candidates(dataset: MoleculeDataset, splits: Splits) -> list[str]:
-    """The molecules that ``corpus=task`` may use: train and meta, never those that are scored."""
-    return [dataset.smiles[i] for part in (splits.train, splits.meta) for i in part]
-
-
-def summary(dataset: MoleculeDataset, splits: Splits, task: Task, corpus: dict[str, Any]) -> str:
-    """One line on what was prepared."""
-    parts = ", ".join(f"{name} {count}" for name, count in splits.sizes().items() if count)
-    return (
-        f"{dataset.name}: {dataset.n_rows} rows ({dataset.n_invalid} invalid, {dataset.n_duplicates} "
-        f"duplicates), {len(task.names)} target(s), {task.kind}; {splits.kind} split: "
-        f"{parts}; corpus {corpus['name']}: {corpus['molecules']} molecules"
-    ) + (f"; read as: {'; '.join(dataset.notes)}" if dataset.notes else "")

@@ -1,10 +1,9 @@
-"""The unlabelled half of a setup: corpus, pictures, views and objectives, and batches made of them."""
+"""The unlabelled half of a data module: pictures of a corpus, and batches of their views and targets."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -18,34 +17,54 @@ from molweight.objectives.corpus import UnlabelledMolecules
 from molweight.tapweight.batches import nest
 from molweight.tapweight.typing import Batch
 from molweight.training.draws import Draws
-from molweight.training.setup import nothing
-from molweight.training.streams import Fetch
 
 logger = logging.getLogger(__name__)
 
-NONE: dict[str, Any] = {
-    "name": "none",
-    "molecules": 0,
-    "invalid": 0,
-    "held_out": 0,
-    "sha256": None,
-    "in_test": 0,
-}
+NO_CORPUS = {"name": "none", "molecules": 0, "invalid": 0, "held_out": 0, "sha256": None, "in_test": 0}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Unlabelled:
+class UnlabelledPictures:
     """What level 1 trains on.
 
     Args:
         corpus: None where nothing is pretrained.
-        positions: of its molecules, [n].
-        fetch: batches of their views and targets.
+        objectives: built for it in place.
+        views: that they encode.
+        size: side of the pictures, px.
+        dim: of the embeddings.
+        seed: of heads and targets.
+        progress: show bars.
     """
 
-    corpus: Corpus | None
-    positions: Tensor
-    fetch: Fetch
+    def __init__(
+        self,
+        corpus: Corpus | None,
+        objectives: ObjectiveSet,
+        views: ViewSet,
+        *,
+        size: int,
+        dim: int,
+        seed: int,
+        progress: bool,
+    ) -> None:
+        self.corpus, self.objectives, self.views = corpus, objectives, views
+        if corpus is None:
+            return
+        self.pictures = Pictures(corpus.smiles, size, progress=progress)
+        if self.pictures.failed:
+            logger.warning("corpus %s: %d molecules cannot be drawn", corpus.name, len(self.pictures.failed))
+            self.corpus = corpus = corpus.without(self.pictures.failed)
+        objectives.build(dim, UnlabelledMolecules(corpus.smiles, progress=progress), seed)
+
+    @property
+    def positions(self) -> Tensor:
+        """Of its molecules, [n]."""
+        return torch.arange(0 if self.corpus is None else len(self.corpus))
+
+    def fetch(self, positions: Tensor, draws: Draws) -> Batch:
+        """The views of some molecules, nested, and all targets."""
+        pixels, targets = self.views(self.pictures[positions], draws)
+        return nest({VIEWS: pixels, **targets, **self.objectives.targets(positions)})
 
     def facts(self, test: Sequence[str]) -> dict[str, Any]:
         """What the report says about the corpus.
@@ -54,7 +73,7 @@ class Unlabelled:
             test: canonical SMILES of the test part.
         """
         if self.corpus is None:
-            return dict(NONE)
+            return dict(NO_CORPUS)
         return {
             "name": self.corpus.name,
             "molecules": len(self.corpus),
@@ -63,40 +82,3 @@ class Unlabelled:
             "sha256": self.corpus.sha256,
             "in_test": len(set(test) & set(self.corpus.smiles)),
         }
-
-
-def unlabelled_part(
-    objectives: ObjectiveSet,
-    views: ViewSet,
-    load: Callable[[], Corpus],
-    *,
-    size: int,
-    dim: int,
-    seed: int,
-    progress: bool,
-) -> Unlabelled:
-    """Load and draw the corpus, and build the objectives for it; nothing of this without objectives.
-
-    Args:
-        objectives: attached in place.
-        views: that they encode.
-        load: the corpus.
-        size: side of the pictures, px.
-        dim: of the embeddings.
-        seed: of heads and targets.
-        progress: show bars.
-    """
-    if not objectives.names:
-        return Unlabelled(corpus=None, positions=torch.arange(0), fetch=nothing)
-    corpus = load()
-    pictures = Pictures(corpus.smiles, size, progress=progress)
-    if pictures.failed:
-        logger.warning("corpus %s: %d molecules cannot be drawn", corpus.name, len(pictures.failed))
-        corpus = corpus.without(pictures.failed)
-    objectives.build(dim, UnlabelledMolecules(corpus.smiles, progress=progress), seed)
-
-    def fetch(positions: Tensor, draws: Draws) -> Batch:
-        pixels, targets = views(pictures[positions], draws)
-        return nest({VIEWS: pixels, **targets, **objectives.targets(positions)})
-
-    return Unlabelled(corpus=corpus, positions=torch.arange(len(corpus)), fetch=fetch)

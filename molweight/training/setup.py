@@ -1,9 +1,11 @@
-"""What a modality hands to the experiment: models, objectives, data and the task, wired but not trained."""
+"""The data module of a run: what a modality hands to the experiment, wired but not trained."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,7 +17,7 @@ from molweight.training.draws import Draws
 from molweight.training.finetune import Evaluation
 from molweight.training.held_out import HeldOut
 from molweight.training.label_task import LabelTask
-from molweight.training.streams import Fetch
+from molweight.training.models import PretrainingModel, TaskModel
 from molweight.training.task import Predicted, Task
 from molweight.training.workers import DeviceTransfer
 
@@ -42,91 +44,101 @@ class Subset:
         return len(self.positions)
 
 
-@dataclass(frozen=True, kw_only=True)
-class EvalLoaders:
-    """Passes over labelled samples, in order, without augmentation.
+class DataModule(ABC):
+    """Data, task and models of a run; nothing here says whether samples are pictures or sentences.
+
+    A subclass reads and splits its samples, then hands over what is common to all.
 
     Args:
-        fetch: builds a batch from positions.
-        transfer: brings it to the device.
-        batch: samples at a time, without gradients.
-    """
-
-    fetch: Fetch
-    transfer: DeviceTransfer
-    batch: int
-
-    def over(self, positions: Tensor) -> Evaluation:
-        """A fresh pass over some positions [n], whenever it is called."""
-
-        def batches() -> Iterator[Batch]:
-            for chunk in torch.split(positions, self.batch):
-                plain = self.fetch(chunk, Draws("evaluation", samples=chunk))
-                yield self.transfer.to_device(self.transfer.prepare(plain))
-
-        return batches
-
-    def part(self, positions: Tensor) -> Subset:
-        """A part of the data set."""
-        return Subset(positions=positions, evaluation=self.over(positions))
-
-    def held_out(self, positions: Tensor) -> HeldOut:
-        """The part that is locked until the end."""
-        return HeldOut(self.over(positions), positions)
-
-
-def nothing(positions: Tensor, draws: Draws) -> Batch:
-    """Batches for level 1 of a run that pretrains nothing."""
-    raise AssertionError("nothing is pretrained")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Setup:
-    """Everything an experiment needs; nothing in it says whether samples are pictures or sentences.
-
-    Args:
-        objectives: their names, in the order of the loss vector.
-        pretraining: level 1's model with its ``backbone``, on the device.
-        make_model: a task model around a *copy* of a backbone, with a new head, on the device.
+        pretraining: level 1's model, on the device.
         task: of the labelled samples.
         unlabelled: positions of the corpus, [n].
-        fetch_unlabelled: batches for level 1.
-        fetch_labelled: augmented batches for training on the task.
-        fetch_plain: the same samples without augmentation.
+        parts: positions of ``train``, ``meta``, ``valid`` and ``test``, [n] each; ``meta`` is empty under
+            protocol ``paper``, and ``test`` is locked until the end.
         transfer: brings fetched batches to the device.
-        train, meta, valid: the parts; ``meta`` is empty under protocol ``paper``.
-        test: the locked part.
-        describe: identifies samples in ``predictions.csv``: column name to one value a sample.
-        facts: what the report says about the data.
-        summary: one line on what was prepared.
-        export: ``(run directory)``: writes what other programs need to use ``backbone.safetensors``.
-        baselines: those without a network, by the name of their method.
-        model_card: what ``model.json`` needs to use the weights again, besides the task.
+        evaluation_batch: samples at a time, without gradients.
     """
 
-    objectives: tuple[str, ...]
-    pretraining: Any  # an nn.Module with a ``backbone``; Python's types have no intersection
-    make_model: Callable[[nn.Module, int], Any]
-    task: Task | LabelTask
-    unlabelled: Tensor
-    fetch_unlabelled: Fetch
-    fetch_labelled: Fetch
-    fetch_plain: Fetch
-    transfer: DeviceTransfer
-    train: Subset
-    meta: Subset
-    valid: Subset
-    test: HeldOut
-    describe: dict[str, Sequence[Any]]
-    facts: dict[str, Any]
-    summary: str = ""
-    export: Callable[[Path], None] = lambda path: None
-    baselines: Mapping[str, Baseline] = field(default_factory=dict)
-    model_card: dict[str, Any] = field(default_factory=dict)
+    def __init__(
+        self,
+        *,
+        pretraining: PretrainingModel,
+        task: Task | LabelTask,
+        unlabelled: Tensor,
+        parts: Mapping[str, Tensor],
+        transfer: DeviceTransfer,
+        evaluation_batch: int,
+    ) -> None:
+        self.pretraining, self.task, self.transfer = pretraining, task, transfer
+        self.unlabelled, self.evaluation_batch = unlabelled, evaluation_batch
+        self.train, self.meta, self.valid = (self.subset(parts[name]) for name in ("train", "meta", "valid"))
+        self.test = HeldOut(partial(self.evaluation_batches, parts["test"]), parts["test"])
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """Their names, in the order of the loss vector."""
+        return self.pretraining.objectives.names
+
+    def subset(self, positions: Tensor) -> Subset:
+        """The labelled samples at some positions [n]."""
+        return Subset(positions=positions, evaluation=partial(self.evaluation_batches, positions))
+
+    def evaluation_batches(self, positions: Tensor) -> Iterator[Batch]:
+        """The labelled samples at some positions [n], in order, without augmentation, on the device."""
+        for chunk in torch.split(positions, self.evaluation_batch):
+            batch = self.fetch_plain(chunk, Draws("evaluation", samples=chunk))
+            yield self.transfer.to_device(self.transfer.prepare(batch))
+
+    @abstractmethod
+    def fetch_unlabelled(self, positions: Tensor, draws: Draws) -> Batch:
+        """Samples of the corpus for level 1."""
+
+    @abstractmethod
+    def fetch_plain(self, positions: Tensor, draws: Draws) -> Batch:
+        """Labelled samples without augmentation."""
+
+    def fetch_labelled(self, positions: Tensor, draws: Draws) -> Batch:
+        """Labelled samples for training on the task, augmented where the modality does that."""
+        return self.fetch_plain(positions, draws)
+
+    @abstractmethod
+    def make_model(self, backbone: nn.Module, seed: int) -> TaskModel:
+        """A task model around a *copy* of a backbone, with a new head, on the device."""
+
+    @property
+    @abstractmethod
+    def describe(self) -> Mapping[str, Sequence[object]]:
+        """What identifies samples in ``predictions.csv``: column name to one value a sample."""
+
+    @property
+    @abstractmethod
+    def facts(self) -> dict[str, Any]:
+        """What the report says about the data."""
+
+    @property
+    @abstractmethod
+    def summary(self) -> str:
+        """One line on what was prepared."""
+
+    @property
+    @abstractmethod
+    def model_card(self) -> dict[str, Any]:
+        """What ``model.json`` needs to use the weights again, besides the task."""
+
+    @property
+    def baselines(self) -> Mapping[str, Baseline]:
+        """Baselines without a network, by the name of their method."""
+        return {}
+
+    def export(self, run_dir: Path) -> None:  # noqa: B027
+        """Write what other programs need to use ``backbone.safetensors``."""
+
+
+Setup = DataModule
 
 
 class SetupConfig(Protocol):
-    """All choices of a modality that turn its samples into a setup."""
+    """All choices of a modality that turn its samples into a data module."""
 
     @property
     def name(self) -> str:
@@ -149,7 +161,7 @@ class SetupConfig(Protocol):
 
     def prepare(
         self, *, run_dir: Path, device: torch.device, labelled: Any, unlabelled: Any, progress: bool
-    ) -> Setup:
+    ) -> DataModule:
         """Read, split and wire.
 
         Args:

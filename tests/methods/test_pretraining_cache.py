@@ -15,7 +15,7 @@ from molweight.data.datasets import load_dataset
 from molweight.errors import DataError
 from molweight.methods import one_level
 from molweight.methods.pretraining_cache import kept_pretraining
-from molweight.objectives.setup import image_setup
+from molweight.objectives.setup import ImageData
 from molweight.reporting.content import Report
 from molweight.runs.experiment import run_experiment
 
@@ -112,7 +112,7 @@ def entry(folder: Path, *overrides: str) -> str:
     chosen = (f"dataset={folder}/one.csv", "method=equal", f"run_dir={folder}", "pretraining_cache=kept")
     small = ("split=random", "corpus.limit=60")  # few enough to be drawn without other processes
     config = load_config(*SMALL, *chosen, *small, *(option.format(folder=folder) for option in overrides))
-    setup = image_setup(config.samples, run_dir=folder, device=torch.device("cpu"))
+    setup = ImageData(config.samples, run_dir=folder, device=torch.device("cpu"))
     kept = kept_pretraining(setup, config, config.method.balance(setup.objectives), steps=config.learn.steps)
     assert kept is not None
     return kept.folder.name
