@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
 
         return run(arguments[1:])
     try:
-        return exit_code(lambda: dispatched(arguments))
+        return exit_code(lambda: dispatched(arguments), arguments)
     except BrokenPipeError:  # the reader, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing left to flush at exit
         return 0

@@ -7,7 +7,8 @@ and resumable.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
 
 NO_SMILES = (
     "SMILES strings are never passed here: to learn from molecules, put them into a file, dataset=FILE or "
@@ -16,10 +17,56 @@ NO_SMILES = (
 """For who gives a molecule where a name or a file is expected."""
 
 
+Spelling = Callable[[str, str], str]
+"""``(option, value) -> how a user writes it``; the value may be empty."""
+
+OPTION = re.compile(r"\{([\w.]+)=?([^{}]*)\}")  # in a hint
+
+
+def assignment(option: str, value: str) -> str:
+    """An option as runs take it, on a command line and in ``load_config``.
+
+    >>> assignment("device", "cpu")
+    'device=cpu'
+    """
+    return f"{option}={value}"
+
+
 class MolweightError(Exception):
-    """Base of every error caused by the user's input or machine, never by a bug of ours."""
+    """Base of every error caused by the user's input or machine, never by a bug of ours.
+
+    Only a command knows how its options are written. So code below the command line names them, and they
+    are spelled when the error is shown, by ``str`` as runs take them.
+
+    Args:
+        sentence: what was expected, and what was found; begins with the value of ``option``, where given.
+        option: the option that is to blame, such as ``corpus.path``.
+        hint: what to do; options in it stand in braces, ``{corpus.path}`` or ``{device=cpu}``.
+
+    >>> error = MolweightError("tpu cannot be used here", option="device", hint="{device=cpu} always can")
+    >>> print(error)
+    device=tpu cannot be used here: device=cpu always can
+    >>> error.told(lambda option, value: f"--{option} {value}")
+    '--device tpu cannot be used here: --device cpu always can'
+    """
 
     exit_code = 1
+
+    def __init__(self, sentence: str = "", *, option: str | None = None, hint: str | None = None) -> None:
+        super().__init__(sentence)
+        self.option, self.hint = option, hint
+
+    def told(self, spell: Spelling) -> str:
+        """The sentence and the hint, with options spelled in a way."""
+        sentence = str(self.args[0]) if self.args else ""
+        if self.option is not None:
+            sentence = spell(self.option, sentence)
+        if self.hint is None:
+            return sentence
+        return f"{sentence}: {OPTION.sub(lambda found: spell(found[1], found[2]), self.hint)}"
+
+    def __str__(self) -> str:
+        return self.told(assignment)
 
 
 class ConfigError(MolweightError, ValueError):

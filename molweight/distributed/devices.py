@@ -22,5 +22,7 @@ def choose_device(name: str) -> torch.device:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, ValueError) as error:
         first = str(error).splitlines()[0]
-        raise ConfigError(f"device={name} cannot be used here ({first}); device=cpu always can") from error
+        raise ConfigError(
+            f"{name} cannot be used here ({first})", option="device", hint="{device=cpu} always can"
+        ) from error
     return device

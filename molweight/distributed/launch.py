@@ -87,13 +87,15 @@ def rank_device(name: str) -> torch.device:
         return chosen
     if chosen.type != "cuda" or ":" in name:
         raise ConfigError(
-            f"device={name} cannot serve {asked_for()} processes: use device=cuda or device=cpu"
+            f"{name} cannot serve {asked_for()} processes",
+            option="device",
+            hint="use {device=cuda} or {device=cpu}",
         )
     local_rank, gpus = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
     if local_rank >= gpus:
         raise ConfigError(
-            f"{asked_for()} processes were started and this machine has {gpus} GPUs: lower "
-            "--nproc_per_node, or use device=cpu"
+            f"{asked_for()} processes were started and this machine has {gpus} GPUs",
+            hint="start fewer processes, or use {device=cpu}",
         )
     return torch.device("cuda", local_rank)
 

@@ -105,14 +105,16 @@ def load_backbone(backbone: ResNet18, path: Path) -> None:
     Raises:
         DataError: naming what is missing, left over or of another shape.
     """
-    cure = "pass backbone.init=random to train from scratch"
+    scratch = "pass {backbone.init=random} to train from scratch"
     if not path.is_file():
         raise DataError(
             f"backbone.init: there is no file {path}, and no shipped weights of that name "
-            f"({', '.join(shipped())}); {cure}"
+            f"({', '.join(shipped())})",
+            hint=scratch,
         )
     try:
         backbone.load_state_dict(read_tensors(path, backbone, "this backbone"))
     except DataError as error:
-        way = "an ImageMol file? `python -m molweight convert` first" if ".pth" in path.name else cure
-        raise DataError(f"backbone.init: {error}; choose the matching backbone=, or {way}") from error
+        way = "an ImageMol file? `python -m molweight convert` first" if ".pth" in path.name else scratch
+        hint = f"choose the matching {{backbone}}, or {way}"
+        raise DataError(f"backbone.init: {error}", hint=hint) from error

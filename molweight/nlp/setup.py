@@ -66,8 +66,8 @@ class TokenConfig:
         for name in ("longest", "unlabelled"):
             if (length := getattr(self, name)) > most:
                 raise ConfigError(
-                    f"tokens.{name}={length} is longer than the {most} tokens that backbone={backbone} "
-                    "can read"
+                    f"{length} is longer than the {most} tokens that backbone={backbone} can read",
+                    option=f"tokens.{name}",
                 )
 
 
@@ -103,7 +103,8 @@ class TextConfig:
             ConfigError: naming the way out.
         """
         if labelled is not None:
-            raise ConfigError("text takes no table: put TSV files into a folder and use task.path=")
+            hint = "put TSV files into a folder and use {task.path}"
+            raise ConfigError("text takes no table", hint=hint)
 
     def prepare(
         self,

@@ -45,8 +45,9 @@ class Clusters(LabelObjective):
         if self.k > limit:
             raise ConfigError(
                 f"objective '{self.name}' asks for {self.k} clusters of {len(molecules)} molecules; k must "
-                f"stay below a fifth of the corpus (here at most {limit}). Choose a larger corpus=, or a "
-                "smaller k with objectives.clusters_fine.k=… (also _medium, _coarse)"
+                f"stay below a fifth of the corpus (here at most {limit})",
+                hint="choose a larger {corpus}, or a smaller k with {objectives.clusters_fine.k=…} (also "
+                "_medium, _coarse)",
             )
 
         def compute() -> Labels:

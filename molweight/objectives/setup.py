@@ -117,8 +117,8 @@ class ImageConfig:
         card = self.dataset
         if labelled is not None and (card.builtin or card.files or card.path):
             raise ConfigError(
-                f"a table was given beside dataset={card.path or card.name}: "
-                'use load_config("dataset=csv", …) for your own table'
+                f"a table was given beside dataset={card.path or card.name}",
+                hint='use load_config("{dataset=csv}", …) for your own table',
             )
 
     def prepare(

@@ -233,7 +233,7 @@ def make_balance(name: str, count: int) -> Balance:
         return GradientConflict(getattr(aggregation, GRAMIAN[name])())
     except ImportError as error:
         raise ConfigError(
-            f"method={name} needs torchjd: pip install 'molweight[torchjd]' ({error})"
+            f"{name} needs torchjd", option="method", hint=f"pip install 'molweight[torchjd]' ({error})"
         ) from error
 
 

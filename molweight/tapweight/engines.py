@@ -34,8 +34,10 @@ def make_solver(
     version = find_betty()
     if name == "betty" and version is None:
         raise ConfigError(
-            "solver=betty needs Betty 0.2: pip install --no-deps --ignore-requires-python "
-            "betty-ml==0.2.1, or use solver=native, which does the same arithmetic"
+            "betty needs Betty 0.2",
+            option="solver",
+            hint="pip install --no-deps --ignore-requires-python betty-ml==0.2.1, or use {solver=native}, "
+            "which does the same arithmetic",
         )
     solver = Solver if name == "native" or version is None or not learn else BettySolver
     return solver(levels, hypergradient, unroll=unroll, averaging=averaging, burn_in=burn_in, learn=learn)

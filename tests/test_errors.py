@@ -1,0 +1,38 @@
+"""Errors name options; whoever shows them spells them."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from molweight.cli.endings import exit_code
+from molweight.errors import ConfigError, DataError, DivergedError, MolweightError, ProcessLostError
+
+KINDS = (MolweightError, ConfigError, DataError, DivergedError, ProcessLostError)
+
+
+def failing(error):
+    def command():
+        raise error
+
+    return command
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_error_is_its_sentence_with_options_as_a_run_takes_them(kind):
+    assert str(kind("no {such} file")) == "no {such} file", "braces in a sentence are the user's"
+    error = kind("tpu is not here", option="device", hint="use {device=cpu}, or another {corpus.path}")
+    assert str(error) == "device=tpu is not here: use device=cpu, or another corpus.path="
+    again = pickle.loads(pickle.dumps(error))  # as from another process
+    assert type(again) is kind and str(again) == str(error)
+    assert (again.option, again.hint) == ("device", error.hint)
+
+
+def test_a_command_spells_options_as_its_user_did(capsys):
+    error = ConfigError("tpu is not here", option="device", hint="use {device=cpu}")
+    for arguments in (["predict", "--device", "tpu"], ["predict", "--device=tpu"]):
+        assert exit_code(failing(error), arguments) == 2
+        assert capsys.readouterr().err == "molweight: --device tpu is not here: use --device cpu\n"
+    assert exit_code(failing(error), ["device=tpu"]) == 2
+    assert capsys.readouterr().err == "molweight: device=tpu is not here: use device=cpu\n"
