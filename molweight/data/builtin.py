@@ -9,7 +9,7 @@ import pandas as pd
 from rdkit import RDConfig
 
 from molweight.data.label_cells import number
-from molweight.data.readers import open_rows
+from molweight.data.readers import open_table
 from molweight.data.table import LabelledTable
 from molweight.errors import DataError
 
@@ -52,9 +52,8 @@ def read_chembl2321810(target: str) -> LabelledTable:
 
 def _by_name(path: Path, *, name: int, value: int) -> dict[str, str]:
     """Column ``value`` of a table by column ``name``."""
-    _, rows = open_rows(path)
     result: dict[str, str] = {}
-    for line, cells in rows:
+    for line, cells in open_table(path).complete_rows():
         key = str(cells[name])
         if key in result:
             raise DataError(f"{path}, line {line}: name {key!r} occurs twice; install RDKit afresh")

@@ -13,7 +13,7 @@ import numpy as np
 from rdkit import RDConfig
 from tqdm import tqdm
 
-from molweight.data.readers import Source, open_rows
+from molweight.data.readers import Source, open_table
 from molweight.data.results import RenderResult
 from molweight.data.rows import Excluded, leave_out, save_rows
 from molweight.data.smiles import InvalidSmilesError, flat
@@ -166,14 +166,14 @@ def _corpus(
 
 def _nci() -> Iterator[str]:
     """RDKit's extract of the NCI collection (4,999 molecules)."""
-    return _first_column(Path(RDConfig.RDDataDir) / "NCI" / "first_5K.smi")
+    return _first_column(_shipped(Path(RDConfig.RDDataDir) / "NCI" / "first_5K.smi"))
 
 
 def _pains() -> Iterator[str]:
     """RDKit's test data for PAINS filters, a screening library (10,000 molecules)."""
     path = _shipped(Path(RDConfig.RDDataDir) / "Pains" / "test_data" / "wehi_mols.csv")
-    header, rows = open_rows(path)  # there is no header: its first line is a molecule as well
-    return chain([header[0]], (str(cells[0]) for _, cells in rows))
+    header = open_table(path).names[:1]  # there is none: its first line is a molecule as well
+    return chain(header, _first_column(path))
 
 
 def _zinc250k() -> Iterator[str]:
@@ -190,9 +190,8 @@ def _zinc250k() -> Iterator[str]:
 
 
 def _first_column(path: Path) -> Iterator[str]:
-    """The SMILES of a list of molecules."""
-    _, rows = open_rows(_shipped(path))
-    return (str(cells[0]) for _, cells in rows)
+    """The SMILES of a list of molecules that came with a package."""
+    return (str(cells[0]) for _, cells in open_table(path).complete_rows())
 
 
 def _shipped(path: Path) -> Path:

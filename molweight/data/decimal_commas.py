@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from molweight.data.table_rows import AllRows, Cell, MalformedRow, Unclear, remark
+from molweight.data.table_rows import AllRows, Cell, MalformedRow, Notes, Unclear
 from molweight.data.text_files import text_lines
 
 SOME = re.compile(r'(?:^|[;\t"])\s*[+-]?\d*,\d')  # a line in which a decimal comma may be
@@ -22,7 +22,7 @@ Kinds = set[str]
 
 
 def with_points(
-    path: Path, delimiter: str, names: list[str], rows: AllRows, again: Iterable[list[str]], notes: list[str]
+    path: Path, delimiter: str, names: list[str], rows: AllRows, again: Iterable[list[str]], notes: Notes
 ) -> AllRows:
     """The rows with a decimal point in the place of decimal commas.
 
@@ -47,7 +47,7 @@ def with_points(
     changes = _changes(kinds_by_column, commas_likely=delimiter == ";")
     commas = [names[at] for at, reason in changes.items() if reason is None]
     if commas:
-        remark(path, notes, f"decimal commas in {', '.join(map(repr, commas))}")
+        notes.add(f"decimal commas in {', '.join(map(repr, commas))}")
     return ((line, _changed(cells, changes)) for line, cells in rows)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from molweight.data.decimal_commas import with_points
 from molweight.data.smiles import is_molecule
-from molweight.data.table_rows import AllRows, MalformedRow, Reader, Table, empty, remark
+from molweight.data.table_rows import AllRows, MalformedRow, Notes, Table, empty
 from molweight.data.text_files import STDIN, check_is_text, text_lines
 from molweight.errors import DataError
 
@@ -21,25 +21,22 @@ DOUBLE = 'write "" for a quote inside a cell'
 LINE_END = re.compile(r"\r\n|\r|\n")
 
 Lines = Iterator[tuple[int, list[str]]]
+"""``(line, cells)``; a blank line has no cells."""
 
 
-def delimited(expected: str) -> Reader:
-    """A reader of delimited text whose first non-blank line names the columns.
+def read_delimited(path: Path, expected: str) -> Table:
+    """Delimited text whose first non-blank line names the columns.
 
     Cells are separated by ``expected``; where that leaves one column, by what most first lines agree on.
     """
-
-    def read(path: Path) -> Table:
-        notes: list[str] = []
-        check_is_text(path, notes)
-        lines = text_lines(path)
-        head = list(islice(lines, HEAD))
-        delimiter = separator(path, head, expected)
-        if delimiter != expected:
-            remark(path, notes, f"its cells are separated by {SEPARATORS[delimiter]}")
-        return _table(path, _csv_rows(path, chain(head, lines), delimiter, notes), delimiter, notes)
-
-    return read
+    notes = Notes(path)
+    check_is_text(path, notes)
+    lines = text_lines(path)
+    head = list(islice(lines, HEAD))
+    delimiter = separator(path, head, expected)
+    if delimiter != expected:
+        notes.add(f"its cells are separated by {SEPARATORS[delimiter]}")
+    return _table(path, _csv_rows(path, chain(head, lines), delimiter, notes), delimiter, notes)
 
 
 def separator(path: Path, head: list[str], expected: str) -> str:
@@ -62,15 +59,15 @@ def separator(path: Path, head: list[str], expected: str) -> str:
             agreed += [delimiter] if 2 * widths.count(width) >= len(widths) else []
     if len(possible) == len(agreed) < 2:
         return next(iter(agreed), expected)
-    which = " or ".join(SEPARATORS[one] for one in possible)
+    which = " or ".join(SEPARATORS[delimiter] for delimiter in possible)
     raise DataError(
         f"{path}: its cells seem to be separated by {which}, but that is not certain; save it with "
         f"{SEPARATORS[expected]}, and every row with as many cells as the header"
     )
 
 
-def _table(path: Path, lines: Lines, delimiter: str, notes: list[str]) -> Table:
-    """The table in lines of cells, of which a blank one has none."""
+def _table(path: Path, lines: Lines, delimiter: str, notes: Notes) -> Table:
+    """The table in lines of cells."""
     before: list[tuple[int, list[str]]] = []
     for line, header in lines:
         names = [name.strip() for name in header]
@@ -80,21 +77,21 @@ def _table(path: Path, lines: Lines, delimiter: str, notes: list[str]) -> Table:
     else:
         raise empty(path)
     if any(header for _, header in before):
-        remark(path, notes, f"the header is line {line}; the cells of the lines before it are empty")
+        notes.add(f"the header is line {line}; the cells of the lines before it are empty")
     if len(names) > 1:
-        rows = _same_width(len(names), _without_blank(path, lines, notes), delimiter)
+        rows = _same_width(len(names), _without_blank(lines, notes), delimiter)
         if delimiter != "," and path != STDIN:  # else a decimal comma is no number
             again = (cells for _, cells in _csv_rows(path, text_lines(path), delimiter, None))
             rows = with_points(path, delimiter, names, rows, again, notes)
         return Table(names, rows, notes)
     if is_molecule(names[0]):
-        remark(path, notes, f"it has no header: its first row, {names[0]!r}, is a molecule")
+        notes.add(f"it has no header: its first row, {names[0]!r}, is a molecule")
         names, lines = ["smiles"], chain(before, [(line, header)], lines)
     return Table(names, _same_width(1, ((line, cells or [""]) for line, cells in lines), delimiter), notes)
 
 
-def _csv_rows(path: Path, lines: Iterator[str], delimiter: str, notes: list[str] | None) -> Lines:
-    """Lines of delimited text as cells; a quoted cell may span lines, a blank line has no cells.
+def _csv_rows(path: Path, lines: Iterator[str], delimiter: str, notes: Notes | None) -> Lines:
+    """Lines of delimited text as cells; a quoted cell may span lines. Without ``notes`` nothing is said.
 
     Raises:
         DataError: a quote is never closed, or stands where nobody can say what it means.
@@ -110,8 +107,9 @@ def _csv_rows(path: Path, lines: Iterator[str], delimiter: str, notes: list[str]
     try:
         for cells in reader:
             last = reader.line_num
-            if len(record) > 2 or any(line.count(delimiter) >= len(cells) - 1 for line in record[1:]):
-                remark(path, notes, f"line {last - len(record) + 1}: {SPANS.format(last)}")
+            swallowed = any(line.count(delimiter) >= len(cells) - 1 for line in record[1:])
+            if notes is not None and (swallowed or len(record) > 2):
+                notes.add(f"line {last - len(record) + 1}: {SPANS.format(last)}")
             if cells and cells[0][:1].isspace() and cells[0].lstrip().startswith('"'):
                 raise DataError(f"{path}, line {last}: white space before a quote; remove it")
             blank = len(record) == 1 and not record[0].strip() and delimiter not in record[0]
@@ -139,17 +137,17 @@ def _open_quote(error: str, line: int) -> str:
     return f"a cell that begins here does not end in line {line} ({error}); is its quote never closed?"
 
 
-def _without_blank(path: Path, lines: Lines, notes: list[str]) -> Lines:
+def _without_blank(lines: Lines, notes: Notes) -> Lines:
     """Rows of several cells; a blank line is none, as for pandas, which is said once."""
     blank, said = 0, False
     for line, cells in lines:
-        if cells:
-            if blank and not said:
-                remark(path, notes, f"line {blank}: blank lines are no rows of a table with several columns")
-                said = True
-            yield line, cells
-        else:
+        if not cells:
             blank = blank or line
+            continue
+        if blank and not said:
+            notes.add(f"line {blank}: blank lines are no rows of a table with several columns")
+            said = True
+        yield line, cells
 
 
 def _same_width(columns: int, lines: Lines, delimiter: str) -> AllRows:

@@ -11,7 +11,7 @@ import pandas as pd
 from rdkit import Chem
 
 from molweight.data.smiles import is_molecule
-from molweight.data.table_rows import SMILES_HEADERS, Cell, Rows, Table, remark
+from molweight.data.table_rows import SMILES_HEADERS, Cell, Notes, Rows, Table
 from molweight.errors import DataError
 
 RECORDS = 100  # of a Parquet file in memory at a time; a thousand are not read faster
@@ -43,13 +43,13 @@ def read_frame(frame: pd.DataFrame) -> Table:
         for at, name in enumerate(index.names)
     ]
     rows: Iterable[Sequence[Cell]] = frame.itertuples(index=False, name=None)
-    notes: list[str] = []
+    notes = Notes("the data frame")
     at = smiles_level(levels, columns)
     if at is not None:
         names = [levels[at][0] or "smiles", *names]
         rows = ((cell, *cells) for cell, cells in zip(index.get_level_values(at), rows, strict=True))
-        remark("the data frame", notes, INDEX_NOTE)
-    _check_header("the data frame", names)
+        notes.add(INDEX_NOTE)
+    _check_header(notes.title, names)
     return Table(names, ((line, list(map(plain, cells))) for line, cells in enumerate(rows, start=1)), notes)
 
 
@@ -109,9 +109,9 @@ def read_parquet(path: Path) -> Table:
     names = [name for name in every if name == level or name not in index]
     shown = ["smiles" if name == level and name.startswith(UNNAMED) else name for name in names]
     _check_header(path, shown)
-    notes: list[str] = []
+    notes = Notes(path)
     if level is not None:
-        remark(path, notes, INDEX_NOTE)
+        notes.add(INDEX_NOTE)
     return Table(shown, read(names), notes)
 
 

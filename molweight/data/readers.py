@@ -7,61 +7,23 @@ not the file, so a fault far down is raised when the reader gets there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
 import pandas as pd
 
-from molweight.data.delimited import delimited
+from molweight.data.delimited import read_delimited
 from molweight.data.frames import plain, read_frame, read_parquet
 from molweight.data.sdf import read_sdf
 from molweight.data.smiles import advice, split_name
-from molweight.data.table_rows import (
-    SMILES_HEADERS,
-    AllRows,
-    Cell,
-    MalformedRow,
-    Reader,
-    Rows,
-    Table,
-    Unclear,
-    empty,
-)
+from molweight.data.table_rows import SMILES_HEADERS, Notes, Table, empty
 from molweight.data.text_files import STDIN, check_is_text, text_lines
 from molweight.errors import DataError
 
-__all__ = [  # with what the names and rows of a table are made of
-    "READERS",
-    "SMILES_HEADERS",
-    "STDIN",
-    "AllRows",
-    "Cell",
-    "MalformedRow",
-    "Rows",
-    "Source",
-    "Table",
-    "Unclear",
-    "open_rows",
-    "open_table",
-    "title",
-]
-
 Source = Path | str | pd.DataFrame | Sequence[str]
 """A file, a data frame, or a list of SMILES strings."""
-
-
-def open_rows(source: Source) -> tuple[list[str], Rows]:
-    """The column names of a molecule table, and an iterator over its rows.
-
-    Args:
-        source: as of :func:`open_table`.
-
-    Raises:
-        DataError: as there; or a row does not fit its header.
-    """
-    table = open_table(source)
-    return table.names, all_fitting(title(source), table.rows)
 
 
 def open_table(source: Source, *, kind: str | None = None) -> Table:
@@ -75,11 +37,16 @@ def open_table(source: Source, *, kind: str | None = None) -> Table:
 
     Raises:
         DataError: the file is missing, empty, of an unknown format, not UTF-8 text, or has two readings.
+
+    >>> table = open_table(["CCO", "CCN"])
+    >>> table.names, list(table.rows)
+    (['smiles'], [(1, ('CCO',)), (2, ('CCN',))])
     """
     if isinstance(source, pd.DataFrame):
         return read_frame(source)
     if not isinstance(source, str | Path):
-        return Table(["smiles"], ((number, (plain(cell),)) for number, cell in enumerate(source, start=1)))
+        rows = ((number, (plain(cell),)) for number, cell in enumerate(source, start=1))
+        return Table(["smiles"], rows, Notes(title(source)))
     path = Path(source)
     if path != STDIN and not path.is_file():
         what = "is a folder, not a file" if path.is_dir() else "does not exist"
@@ -102,49 +69,37 @@ def title(source: Source) -> str:
     return str(source) if isinstance(source, str | Path) else "the list of molecules"
 
 
-def all_fitting(table: str, rows: AllRows) -> Rows:
-    """Pass rows on until one does not fit."""
-    for line, cells in rows:
-        if isinstance(cells, MalformedRow):
-            raise DataError(f"{table}, line {line}: {cells.reason}; {cells.cure}")
-        yield line, cells
-
-
-def _smiles_list(path: Path) -> Table:
+def read_smiles_list(path: Path) -> Table:
     """One molecule per line: SMILES, then optionally white space and a name.
 
     Every line is a row, a blank one without a SMILES, so that rows stay beside those of other files. What
     follows the last line end is a line if there is anything.
     """
-    notes: list[str] = []
+    notes = Notes(path)
     check_is_text(path, notes)
     lines = enumerate(text_lines(path), start=1)
-    before: list[tuple[int, str]] = []
+    head: list[tuple[int, str]] = []
     for number, line in lines:
-        before.append((number, line))
+        head.append((number, line))
         if line.strip():
             break
     else:
         raise empty(path)
     if line.split()[0].lower() in SMILES_HEADERS:
-        before = []
-
-    def cells(number: int, line: str) -> tuple[int, list[str]]:
-        return number, list(split_name(line))
-
-    rows = (cells(*one) if one[1].strip() else (one[0], ["", ""]) for one in chain(before, lines))
+        head = []
+    rows = ((number, list(split_name(line))) for number, line in chain(head, lines))
     return Table(["smiles", "name"], rows, notes)
 
 
 STREAMED = (".csv", ".tsv", ".smi", ".smiles", ".txt")
 """Formats that are read once, from the first line to the last."""
 
-READERS: dict[str, Reader] = {
-    ".csv": delimited(","),
-    ".tsv": delimited("\t"),
+READERS: dict[str, Callable[[Path], Table]] = {
+    ".csv": partial(read_delimited, expected=","),
+    ".tsv": partial(read_delimited, expected="\t"),
     ".parquet": read_parquet,
     ".sdf": read_sdf,
-    ".smi": _smiles_list,
-    ".smiles": _smiles_list,
-    ".txt": _smiles_list,
+    ".smi": read_smiles_list,
+    ".smiles": read_smiles_list,
+    ".txt": read_smiles_list,
 }

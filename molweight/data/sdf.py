@@ -13,7 +13,7 @@ from pathlib import Path
 from rdkit import Chem, rdBase
 
 from molweight.data.smiles import InvalidSmilesError, smiles_of
-from molweight.data.table_rows import AllRows, Cell, MalformedRow, Table, empty, remark
+from molweight.data.table_rows import AllRows, Cell, MalformedRow, Notes, Table, empty
 from molweight.data.text_files import check_is_text, text_lines
 
 UNREADABLE = "<unreadable structure>"  # stands in for a molblock that RDKit refuses; it is no SMILES either
@@ -29,14 +29,14 @@ def read_sdf(path: Path) -> Table:
 
     It is read twice: the names of the properties stand in the records.
     """
-    notes: list[str] = []
+    notes = Notes(path)
     check_is_text(path, notes)
     names: dict[str, None] = {}
     for number, record in enumerate(_records(path), start=1):
         properties, sentences = _properties(_parts(record)[1])
         names |= dict.fromkeys(properties)
         for sentence in sentences:
-            remark(path, notes, f"record {number}: {sentence}")
+            notes.add(f"record {number}: {sentence}")
     columns = [name for name in names if name != "smiles"]  # the structure is the authority
 
     def rows() -> AllRows:

@@ -10,21 +10,13 @@ import numpy as np
 import pandas as pd
 from rdkit import Chem
 
-from molweight.data.columns import check_unique, find_smiles_column, label_columns, listed
+from molweight.data.columns import find_smiles_column, label_columns, listed
 from molweight.data.label_cells import LabelCells, LabelColumn
 from molweight.data.labels import LabelReader, Target, UnusableColumn
-from molweight.data.readers import (
-    Cell,
-    MalformedRow,
-    Rows,
-    Source,
-    all_fitting,
-    open_rows,
-    open_table,
-    title,
-)
+from molweight.data.readers import Source, open_table
 from molweight.data.sdf import UNREADABLE
 from molweight.data.smiles import InvalidSmilesError, smiles_of
+from molweight.data.table_rows import Cell, MalformedRow, Rows
 from molweight.errors import DataError
 
 REMEMBERED = 10_000  # spellings of labels; a table of zeros and ones needs two
@@ -65,7 +57,7 @@ def read_table(
     """The SMILES strings and labels of a molecule table.
 
     Args:
-        source: see :func:`molweight.data.readers.open_rows`; a cell with an RDKit molecule counts as its
+        source: see :func:`molweight.data.readers.open_table`; a cell with an RDKit molecule counts as its
             SMILES. Memory holds what is returned, never the file.
         smiles_column: name of the column with SMILES; without an exact match case is ignored, then
             ``smiles_aliases`` are tried. None takes the one column with a usual name.
@@ -82,17 +74,17 @@ def read_table(
     Raises:
         DataError: see the message; it names file, column and row.
     """
-    table = title(source)
-    opened = open_table(source)
-    names, rows = opened.names, all_fitting(table, opened.rows)
+    table = open_table(source)
     option = "dataset.smiles_column"
-    smiles_at = find_smiles_column(table, names, named=smiles_column, option=option, aliases=smiles_aliases)
-    columns = label_columns(table, names, smiles_at, targets=targets, aliases=aliases or {}, ignore=ignore)
-    lines, smiles, values, words = _collect(rows, smiles_at, columns, LabelCells(missing_values or ()))
+    smiles_at = find_smiles_column(table, named=smiles_column, option=option, aliases=smiles_aliases)
+    columns = label_columns(table, smiles_at, targets=targets, aliases=aliases or {}, ignore=ignore)
+    lines, smiles, values, words = _collect(
+        table.complete_rows(), smiles_at, columns, LabelCells(missing_values or ())
+    )
     if not smiles:
-        raise DataError(f"{table} has a header but no rows: expected one molecule per row")
+        raise DataError(f"{table.title} has a header but no rows: expected one molecule per row")
     reader = LabelReader(
-        table=table,
+        table=table.title,
         lines=lines,
         task_type=task_type,
         refuse_stand_ins=missing_values is None,
@@ -103,20 +95,21 @@ def read_table(
     kind = task_type or ("regression" if "regression" in kinds else "classification")
     classes = {name: target.classes for name, target in labels.items() if target.classes is not None}
     if targets is None:
-        unused |= {name: "dataset.ignore" for name in names if name in ignore}
+        unused |= {name: "dataset.ignore" for name in table.names if name in ignore}
+    smiles_name = table.names[smiles_at]
     guesses = {
-        f"SMILES in {names[smiles_at]!r}": smiles_column is None,
+        f"SMILES in {smiles_name!r}": smiles_column is None,
         f"{'targets' if len(labels) > 1 else 'target'} {listed(labels, most=5)}": targets is None,
-        "not used " + ", ".join(f"{name!r} ({reason})" for name, reason in unused.items()): bool(unused),
+        f"not used {_with_reasons(unused, ', ')}": bool(unused),
         f"{kind}{f', also of {listed(mixed)}' if mixed else ''}": bool(labels) and task_type is None,
         **{f"in {name!r} 0 is {zero!r} and 1 is {one!r}": True for name, (zero, one) in classes.items()},
     }
     return LabelledTable(
         frame=_frame(smiles, lines, labels),
         task_type=kind,
-        smiles_column=names[smiles_at],
+        smiles_column=smiles_name,
         classes=classes,
-        notes=(*opened.notes, *(note for note, guessed in guesses.items() if guessed)),
+        notes=(*table.notes, *(note for note, guessed in guesses.items() if guessed)),
     )
 
 
@@ -136,30 +129,26 @@ def all_molecules(
         DataError: at once where there is no such column, or more than one; at its row where a file is
             damaged.
     """
-    opened = open_table(source, kind=kind)
-    names, at = opened.names, 0
-    if len(names) > 1:
-        option = "--smiles-column"
-        at = find_smiles_column(title(source), names, named=name, option=option, preferred=preferred)
-    check_unique(title(source), names, [at])
-    return (cells if isinstance(cells, MalformedRow) else _smiles(cells[at]) for _, cells in opened.rows)
+    table, at = open_table(source, kind=kind), 0
+    if len(table.names) > 1:
+        at = find_smiles_column(table, named=name, option="--smiles-column", preferred=preferred)
+    return (cells if isinstance(cells, MalformedRow) else _smiles(cells[at]) for _, cells in table.rows)
 
 
 def smiles_column(source: Source, name: str | None) -> Iterator[str]:
     """The SMILES strings of a table, as they pass by: nothing is held in memory.
 
     Args:
-        source: see :func:`molweight.data.readers.open_rows`.
+        source: see :func:`molweight.data.readers.open_table`.
         name: of the column; without an exact match case is ignored. None takes the one column with a usual
             name.
 
     Raises:
         DataError: see the message; at the first string, or where the file is damaged.
     """
-    names, rows = open_rows(source)
-    at = find_smiles_column(title(source), names, named=name, option="corpus.smiles_column")
-    check_unique(title(source), names, [at])
-    return (_smiles(cells[at]) for _, cells in rows)
+    table = open_table(source)
+    at = find_smiles_column(table, named=name, option="corpus.smiles_column")
+    return (_smiles(cells[at]) for _, cells in table.complete_rows())
 
 
 def _collect(
@@ -168,12 +157,12 @@ def _collect(
     """Lines [n], SMILES, numbers [n, t] and the words of all rows; equal cells are parsed once."""
     lines, smiles, values = array("q"), list[str](), array("d")
     words = [LabelColumn(name) for name in columns]
-    places = list(zip(columns.values(), words, strict=True))
+    positions = list(zip(columns.values(), words, strict=True))
     known: dict[str, float] = {}
     for row, (line, cells) in enumerate(rows):
         lines.append(line)
         smiles.append(_smiles(cells[smiles_at]))
-        for at, column in places:
+        for at, column in positions:
             cell = cells[at]
             value = known.get(cell) if isinstance(cell, str) else None
             if value is None:
@@ -201,16 +190,15 @@ def _targets(
     """
     labels: dict[str, Target] = {}
     unused: dict[str, str] = {}
-    for place, column in enumerate(words):
+    for column, numbers in zip(words, values.T, strict=True):
         try:
-            labels[column.name] = reader.target(column, values[:, place])
+            labels[column.name] = reader.target(column, numbers)
         except UnusableColumn as reason:
             unused[column.name] = str(reason)
     if words and not labels:
-        each = "; ".join(f"{name!r} ({reason})" for name, reason in unused.items())
         raise DataError(
-            f"{reader.table} has no column that is certain to hold labels: {each}. Name one with "
-            f"dataset.targets=[{next(iter(unused))}]"
+            f"{reader.table} has no column that is certain to hold labels: {_with_reasons(unused, '; ')}. "
+            f"Name one with dataset.targets=[{next(iter(unused))}]"
         )
     if words and all(np.isnan(target.values).all() for target in labels.values()):
         raise DataError(
@@ -222,6 +210,11 @@ def _targets(
         labels, unused, _ = _targets(replace(reader, task_type="regression"), words, values)
         return labels, unused, [name for name in classes if name in labels]
     return labels, unused, []
+
+
+def _with_reasons(unused: Mapping[str, str], separator: str) -> str:
+    """Columns that are not used, each with the reason."""
+    return separator.join(f"{name!r} ({reason})" for name, reason in unused.items())
 
 
 def _frame(smiles: list[str], lines: np.ndarray, labels: Mapping[str, Target]) -> pd.DataFrame:

@@ -1,11 +1,10 @@
-"""What a reader of any file format gives: column names, a stream of rows, and remarks about the file."""
+"""What a reader of any file format gives: column names, a stream of rows, and notes about the file."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from molweight.errors import DataError
 
@@ -15,10 +14,7 @@ Cell = object  # text, or whatever a Parquet column or a data frame holds
 Rows = Iterator[tuple[int, Sequence[Cell]]]
 AllRows = Iterator[tuple[int, "Sequence[Cell] | MalformedRow"]]
 
-SMILES_HEADERS = {  # names of a column that say that it holds SMILES
-    "smiles",
-    "canonical_smiles",
-}
+SMILES_HEADERS = {"smiles", "canonical_smiles"}  # names of a column that say that it holds SMILES
 MOST_NOTES = 8  # about one file; the first ones show what is wrong
 
 
@@ -28,7 +24,7 @@ class MalformedRow:
 
     reason: str
     text: str
-    cure: str = "quote cells that contain the delimiter"
+    hint: str = "quote cells that contain the delimiter"
 
 
 @dataclass(frozen=True)
@@ -39,6 +35,27 @@ class Unclear:
     reason: str
 
 
+class Notes(list[str]):
+    """What was guessed or is remarkable about a table, a plain sentence or part of one each.
+
+    Args:
+        title: what messages call the table.
+    """
+
+    def __init__(self, title: object) -> None:
+        super().__init__()
+        self.title = str(title)
+
+    def add(self, sentence: str) -> None:
+        """Note a sentence and log it; of many only the first ones."""
+        if len(self) > MOST_NOTES:
+            return
+        if len(self) == MOST_NOTES:
+            sentence += "; more like this is not listed"
+        self.append(sentence)
+        log.warning("%s: %s", self.title, sentence)
+
+
 @dataclass(frozen=True)
 class Table:
     """A molecule table whose rows pass by.
@@ -46,31 +63,30 @@ class Table:
     Args:
         names: of the columns.
         rows: ``(line, cells)``, one cell per column.
-        notes: a plain sentence or part of one for each thing that was guessed or is remarkable about the
-            file; more may join while rows are read.
+        notes: about the table; more may join while rows are read.
     """
 
     names: list[str]
     rows: AllRows
-    notes: list[str] = field(default_factory=list)
+    notes: Notes
+
+    @property
+    def title(self) -> str:
+        """What messages call the table."""
+        return self.notes.title
+
+    def complete_rows(self) -> Rows:
+        """The rows, as they pass by.
+
+        Raises:
+            DataError: at the first row that does not fit the header.
+        """
+        for line, cells in self.rows:
+            if isinstance(cells, MalformedRow):
+                raise DataError(f"{self.title}, line {line}: {cells.reason}; {cells.hint}")
+            yield line, cells
 
 
-Reader = Callable[[Path], Table]
-
-
-def remark(title: object, notes: list[str] | None, sentence: str) -> None:
-    """Note what was guessed or is remarkable about a table, and log it; of many only the first ones.
-
-    Nothing is said without ``notes``.
-    """
-    if notes is None or len(notes) > MOST_NOTES:
-        return
-    if len(notes) == MOST_NOTES:
-        sentence += "; more like this is not listed"
-    notes.append(sentence)
-    log.warning("%s: %s", title, sentence)
-
-
-def empty(path: Path) -> DataError:
+def empty(title: object) -> DataError:
     """The error of a file without any row."""
-    return DataError(f"{path} is empty: expected a header line and one molecule per line")
+    return DataError(f"{title} is empty: expected a header line and one molecule per line")

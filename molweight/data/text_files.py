@@ -13,7 +13,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from molweight.data.table_rows import remark
+from molweight.data.table_rows import Notes
 from molweight.errors import DataError
 
 STDIN = Path("-")
@@ -28,20 +28,20 @@ NO_TEXT = (  # how a file begins, what it is then, and what to do
 )
 
 
-def check_is_text(path: Path, notes: list[str]) -> None:
+def check_is_text(path: Path, notes: Notes) -> None:
     """Look at the first bytes of a file that should hold text, perhaps packed with gzip, which is noted.
 
     Raises:
         DataError: it is packed in another way, or no text at all.
     """
     start = _start(path)
-    for pattern, what, cure in NO_TEXT:
+    for pattern, what, hint in NO_TEXT:
         if re.match(pattern, start):
-            raise DataError(f"{path} is {what}, no text: {cure}")
+            raise DataError(f"{path} is {what}, no text: {hint}")
     if start.startswith(GZIP) and path == STDIN:
         raise DataError("standard input is packed with gzip: unpack it, gunzip -c FILE.gz | …")
     if start.startswith(GZIP) and not path.name.lower().endswith(".gz"):
-        remark(path, notes, "it is packed with gzip, though its name does not say so")
+        notes.add("it is packed with gzip, though its name does not say so")
 
 
 def text_lines(path: Path) -> Iterator[str]:

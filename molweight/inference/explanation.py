@@ -20,8 +20,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from molweight.data.readers import MalformedRow, Source
+from molweight.data.readers import Source
 from molweight.data.standardise import input_atoms
+from molweight.data.table_rows import MalformedRow
 from molweight.errors import ConfigError, DataError, unknown
 from molweight.images.render import atom_places
 from molweight.images.transforms import normalised

@@ -17,9 +17,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from molweight.data.readers import MalformedRow
 from molweight.data.results import RenderResult
 from molweight.data.standardise import Standardisation
+from molweight.data.table_rows import MalformedRow
 from molweight.errors import ConfigError
 from molweight.images.drawing import decompress, draw
 from molweight.images.drawing_processes import CHUNK, draw_all

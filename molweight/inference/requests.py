@@ -11,8 +11,10 @@ from typing import cast
 
 import pandas as pd
 
-from molweight.data.readers import SMILES_HEADERS, STDIN, MalformedRow, Source
+from molweight.data.readers import Source
 from molweight.data.table import all_molecules
+from molweight.data.table_rows import SMILES_HEADERS, MalformedRow
+from molweight.data.text_files import STDIN
 from molweight.errors import ConfigError
 
 Request = str | MalformedRow

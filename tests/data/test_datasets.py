@@ -14,7 +14,7 @@ import pytest
 
 from molweight.data import builtin, locate
 from molweight.data.datasets import MoleculeDataset, load_dataset
-from molweight.data.readers import open_rows
+from molweight.data.readers import open_table
 from molweight.data.results import RenderResult
 from molweight.data.specs import DatasetSpec
 from molweight.errors import ConfigError, DataError
@@ -319,13 +319,13 @@ def test_a_molecule_in_the_place_of_a_file_gets_a_way(smiles: str) -> None:
     with pytest.raises(DataError, match=r"is not a file: .*predict RUN_DIR 'CCO'"):
         load_dataset(DatasetSpec(name="mine", path=smiles))
     with pytest.raises(DataError, match=r"does not exist: .*predict RUN_DIR 'CCO'"):
-        open_rows(smiles)
+        open_table(smiles)
 
 
 def test_a_file_that_is_not_there_is_no_molecule(tmp_path: Path) -> None:
     for place in ("absent.csv", str(tmp_path / "x.smi"), "my molecules", "data/new"):
         with pytest.raises(DataError) as error:
-            open_rows(place)
+            open_table(place)
         assert "predict RUN_DIR" not in str(error.value)
 
 

@@ -17,9 +17,9 @@ from frames import read_table
 from rdkit import Chem
 
 from molweight.data.corpora import load_corpus
-from molweight.data.readers import MalformedRow, Source, open_table
+from molweight.data.readers import Source, open_table
 from molweight.data.specs import CorpusSpec
-from molweight.data.table_rows import MOST_NOTES
+from molweight.data.table_rows import MOST_NOTES, MalformedRow
 from molweight.errors import DataError
 from molweight.inference.requests import requests
 

@@ -11,8 +11,8 @@ import pytest
 from frames import read_table
 from rdkit import Chem, rdBase
 
-from molweight.data.readers import MalformedRow, open_table
-from molweight.data.table_rows import MOST_NOTES
+from molweight.data.readers import open_table
+from molweight.data.table_rows import MOST_NOTES, MalformedRow
 from molweight.errors import DataError
 
 COUNTS = [300, pytest.param(20_000, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])]  # files

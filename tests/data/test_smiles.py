@@ -18,7 +18,7 @@ from rdkit.Chem import rdDistGeom
 from molweight.data import smiles as module
 from molweight.data.corpora import CorpusSpec, load_corpus
 from molweight.data.datasets import load_dataset
-from molweight.data.readers import open_rows
+from molweight.data.readers import open_table
 from molweight.data.smiles import (
     InvalidSmilesError,
     canonical,
@@ -182,7 +182,7 @@ def test_atom_maps_are_removed_from_molecules_of_other_sources(tmp_path: Path) -
     hydrogen = Chem.MolFromSmiles("[CH3:1][O:2][H:3]", sanitize=False)
     hydrogen.UpdatePropertyCache()
     (tmp_path / "m.sdf").write_text(f"{Chem.MolToMolBlock(mol)}$$$$\n{Chem.MolToMolBlock(hydrogen)}$$$$\n")
-    _, rows = open_rows(tmp_path / "m.sdf")
+    rows = open_table(tmp_path / "m.sdf").complete_rows()
     assert [cells[0] for _, cells in rows] == ["C[C@@H](N)C(=O)O", "CO"]
 
 
@@ -262,7 +262,7 @@ def test_a_line_with_a_space_in_its_molecule_is_a_row_with_a_reason(tmp_path: Pa
         "C1CC1 C1CC1",
     ]
     (tmp_path / "m.smi").write_text("\n".join(lines), encoding="utf-8")
-    _, rows = open_rows(tmp_path / "m.smi")
+    rows = open_table(tmp_path / "m.smi").complete_rows()
     cells = [tuple(row) for _, row in rows]
     assert cells == [
         ("CCO", "ethanol"),

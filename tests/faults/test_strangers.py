@@ -26,7 +26,7 @@ from smallest import run_labelled
 from molweight import embed, predict
 from molweight.config.methods import read_weights
 from molweight.data.locate import cached
-from molweight.data.readers import open_rows
+from molweight.data.readers import open_table
 from molweight.data.splits.splits import Splits
 from molweight.errors import ConfigError, DataError, DivergedError, MolweightError
 from molweight.inference.model import load_model
@@ -358,8 +358,8 @@ def spoiled_parquet(path, metadata):
 )
 def test_what_pandas_notes_in_a_parquet_file_is_no_traceback(tmp_path, metadata):
     spoiled_parquet(tmp_path / "t.parquet", metadata)
-    names, rows = open_rows(tmp_path / "t.parquet")
-    assert names == ["smiles", "y"] and [cells[0] for _, cells in rows] == ["CCO", "CC"]
+    table = open_table(tmp_path / "t.parquet")
+    assert table.names == ["smiles", "y"] and [cells[0] for _, cells in table.rows] == ["CCO", "CC"]
 
 
 def test_a_type_of_a_parquet_file_runs_nothing(tmp_path, trap):
@@ -370,7 +370,7 @@ def test_a_type_of_a_parquet_file_runs_nothing(tmp_path, trap):
     }
     schema = pa.schema([pa.field("smiles", pa.string()), pa.field("y", pa.float64(), metadata=evil)])
     pq.write_table(pa.table([["CCO"], [1.0]], schema=schema), tmp_path / "t.parquet")
-    _, rows = open_rows(tmp_path / "t.parquet")
+    rows = open_table(tmp_path / "t.parquet").complete_rows()
     assert next(rows)[1] == ("CCO", 1.0)
 
 
