@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from rdkit import RDConfig
-from tqdm import tqdm
 
 from molweight.data.readers import Source, open_table
-from molweight.data.results import RenderResult
-from molweight.data.rows import Excluded, leave_out, save_rows
-from molweight.data.smiles import InvalidSmilesError, flat
+from molweight.data.rows import Excluded, MoleculeRows, canonical_rows
+from molweight.data.smiles import flat
 from molweight.data.specs import CorpusSpec
-from molweight.data.standardise import AS_GIVEN, Standardisation, standard_smiles
+from molweight.data.standardise import AS_GIVEN, Standardisation
 from molweight.data.table import smiles_column
 from molweight.errors import ConfigError, DataError, unknown
 
@@ -27,21 +25,12 @@ LIMIT_SEED = 0  # one fixed draw: the corpus must not change with the seed of a 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Corpus:
-    """Molecules without labels."""
+class Corpus(MoleculeRows):
+    """Molecules without labels, each once; in the order of the source, or in the drawn order under a limit.
 
-    name: str
-    smiles: list[str]
-    """[n] canonical, each once; in the order of the source, or in the drawn order under a limit."""
-    rows: np.ndarray
-    """[n] int64, the 0-based row of the source where each molecule was first met."""
-    n_rows: int
-    """All rows of the source."""
-    excluded: list[Excluded]
-    """Rows that are no molecule, cannot be drawn or are held out; under a limit only those met before it."""
-
-    def __len__(self) -> int:
-        return len(self.smiles)
+    ``rows`` has where each one was first met. Excluded are rows that are no molecule, cannot be drawn or are
+    held out; under a limit only those met before it.
+    """
 
     @property
     def n_invalid(self) -> int:
@@ -58,42 +47,27 @@ class Corpus:
         """Of the molecules in their order."""
         return hashlib.sha256("\n".join(self.smiles).encode()).hexdigest()
 
-    def without(self, failed: Mapping[int, RenderResult]) -> Corpus:
-        """The corpus without the molecules at some positions; they join the excluded ones.
-
-        Raises:
-            DataError: nothing is left.
-        """
-        if not failed:
-            return self
-        kept, gone = leave_out(failed, self.rows, self.smiles, what=f"corpus {self.name!r}")
-        return replace(
-            self,
-            smiles=[self.smiles[i] for i in kept],
-            rows=self.rows[kept],
-            excluded=sorted([*self.excluded, *gone], key=lambda item: item.row),
-        )
-
-    def save_excluded(self, path: Path) -> None:
-        """Write the excluded rows; see :func:`molweight.data.rows.save_rows`."""
-        save_rows(path, [(item.row, item.input, item.status, item.reason) for item in self.excluded])
+    @property
+    def title(self) -> str:
+        """What messages call it."""
+        return f"corpus {self.name!r}"
 
 
 def load_corpus(
-    card: CorpusSpec,
+    spec: CorpusSpec,
     *,
     task_smiles: Sequence[str],
     source: Source | None = None,
     standardise: Standardisation = AS_GIVEN,
     exclude: Callable[[], Collection[str]] = tuple,
 ) -> Corpus:
-    """The unlabelled molecules that a card describes.
+    """The unlabelled molecules that a specification describes.
 
     Args:
-        card: see :class:`CorpusSpec`.
+        spec: see :class:`CorpusSpec`.
         task_smiles: the molecules that ``corpus=task`` may use: hand in the training part alone if the
             others must stay unseen.
-        source: read instead of what the card names, such as a list of SMILES or a data frame.
+        source: read instead of what ``spec`` names, such as a list of SMILES or a data frame.
         standardise: done to every molecule.
         exclude: gives the molecules to leave out, as :func:`molweight.data.smiles.flat` spells them;
             called once the corpus is found, since it may take minutes.
@@ -108,22 +82,22 @@ def load_corpus(
         "rdkit": lambda: chain(_nci(), _pains()),
         "task": lambda: task_smiles,
         "zinc250k": _zinc250k,
-        "file": lambda: smiles_column(Path(str(card.path)).expanduser(), card.smiles_column),
+        "file": lambda: smiles_column(Path(str(spec.path)).expanduser(), spec.smiles_column),
     }
     if source is not None:
         given = source
-        card = replace(card, name="given", path=None)
-        sources = {"given": lambda: smiles_column(given, card.smiles_column)}
-    if card.name not in sources:
-        raise ConfigError(unknown("corpus", card.name, sources))
-    inputs = sources[card.name]()
+        spec = replace(spec, name="given", path=None)
+        sources = {"given": lambda: smiles_column(given, spec.smiles_column)}
+    if spec.name not in sources:
+        raise ConfigError(unknown("corpus", spec.name, sources))
+    inputs = sources[spec.name]()
     held_out = exclude()
-    if card.limit is None:
-        return _corpus(card.name, enumerate(inputs), standardise, held_out)
+    if spec.limit is None:
+        return _corpus(spec.name, enumerate(inputs), standardise, held_out)
     strings = list(inputs)  # a draw needs them all at hand; without one they pass by
     order = np.random.default_rng(LIMIT_SEED).permutation(len(strings)).tolist()
     rows = ((row, strings[row]) for row in order)
-    drawn = _corpus(card.name, rows, standardise, held_out, limit=card.limit)
+    drawn = _corpus(spec.name, rows, standardise, held_out, limit=spec.limit)
     return replace(drawn, n_rows=len(strings))
 
 
@@ -136,29 +110,27 @@ def _corpus(
     limit: int | None = None,
 ) -> Corpus:
     """The distinct molecules of rows (number, string) in their order, at most ``limit``."""
-    found: dict[str, int] = {}
+    first_rows: dict[str, int] = {}
     excluded: list[Excluded] = []
     seen = 0
-    for row, text in tqdm(rows, desc=f"reading corpus {name}", unit="mol", disable=None, leave=False):
+    for row, text, molecule in canonical_rows(rows, name=f"corpus {name}", standardise=standardise):
         seen += 1
-        try:
-            smiles = standard_smiles(text, standardise)
-            if exclude and flat(smiles) in exclude:
-                excluded.append(Excluded(row, text, "a molecule of corpus.exclude", HELD_OUT))
-            else:
-                found.setdefault(smiles, row)
-        except InvalidSmilesError as error:
-            excluded.append(Excluded(row, text, str(error), error.status))
-        if len(found) == limit:
+        if isinstance(molecule, Excluded):
+            excluded.append(molecule)
+        elif exclude and flat(molecule) in exclude:
+            excluded.append(Excluded(row, text, "a molecule of corpus.exclude", HELD_OUT))
+        else:
+            first_rows.setdefault(molecule, row)
+        if len(first_rows) == limit:
             break
-    if not found:
+    if not first_rows:
         held = sum(item.status == HELD_OUT for item in excluded)
         also = f" that may be used; {held} are held out by corpus.exclude" if held else ""
         raise DataError(f"corpus {name!r}: none of its {seen} rows is a molecule{also}")
     return Corpus(
         name=name,
-        smiles=list(found),
-        rows=np.fromiter(found.values(), dtype=np.int64, count=len(found)),
+        smiles=list(first_rows),
+        rows=np.array(list(first_rows.values()), dtype=np.int64),
         n_rows=seen,
         excluded=sorted(excluded, key=lambda item: item.row),
     )

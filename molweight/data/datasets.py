@@ -10,21 +10,20 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
 from molweight.data.builtin import chembl2321810_files, read_chembl2321810
 from molweight.data.locate import locate
 from molweight.data.readers import Source, title
-from molweight.data.results import RenderResult
 from molweight.data.rows import (
     NO_LABEL,
     Duplicate,
     Excluded,
+    MoleculeRows,
     canonical_rows,
     find_duplicates,
-    leave_out,
-    save_rows,
 )
 from molweight.data.specs import DatasetSpec
 from molweight.data.standardise import AS_GIVEN, Standardisation
@@ -36,14 +35,12 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class MoleculeDataset:
-    """Molecules with labels, in the order of the file; duplicates stay, unusable rows are listed apart."""
+class MoleculeDataset(MoleculeRows):
+    """Molecules with labels, in the order of the file; duplicates stay, unusable rows are listed apart.
 
-    name: str
-    smiles: list[str]
-    """[n] canonical."""
-    rows: np.ndarray
-    """[n] int64, the 0-based data row of each molecule."""
+    Excluded are rows that are no molecule, that cannot be drawn, or that have no label (reason ``no label``).
+    """
+
     inputs: list[str]
     """[n] as spelled in the file."""
     targets: np.ndarray
@@ -66,14 +63,7 @@ class MoleculeDataset:
     the columns that were read, as CSV."""
     path: Path | None
     """None: it came from a data frame."""
-    n_rows: int
-    """All data rows: usable ones and excluded ones."""
-    excluded: list[Excluded]
-    """Rows that are no molecule, that cannot be drawn, or that have no label (reason ``no label``)."""
     duplicates: list[Duplicate]
-
-    def __len__(self) -> int:
-        return len(self.smiles)
 
     @property
     def n_invalid(self) -> int:
@@ -95,96 +85,85 @@ class MoleculeDataset:
         """Duplicates with a label that contradicts an earlier row."""
         return sum(item.conflicting for item in self.duplicates)
 
-    def without(self, failed: Mapping[int, RenderResult]) -> MoleculeDataset:
-        """The data set without the molecules at some positions; they join the excluded ones.
+    @property
+    def spellings(self) -> Sequence[str]:
+        """[n] as spelled in the file."""
+        return self.inputs
 
-        Raises:
-            DataError: nothing is left.
-        """
-        if not failed:
-            return self
-        kept, gone = leave_out(failed, self.rows, self.inputs, what=self.name)
-        smiles, rows, targets = [self.smiles[i] for i in kept], self.rows[kept], self.targets[kept]
+    def subset(self, indices: np.ndarray) -> Self:
+        """Some of the molecules; among them duplicates are found anew."""
+        rest = super().subset(indices)
+        targets = self.targets[indices]
         return replace(
-            self,
-            smiles=smiles,
-            rows=rows,
-            inputs=[self.inputs[i] for i in kept],
+            rest,
+            inputs=[self.inputs[i] for i in indices],
             targets=targets,
-            excluded=sorted([*self.excluded, *gone], key=lambda item: item.row),
-            duplicates=find_duplicates(smiles, rows, targets),
+            duplicates=find_duplicates(rest.smiles, rest.rows, targets),
         )
 
-    def save_excluded(self, path: Path) -> None:
-        """Write the excluded rows and the duplicates; see :func:`molweight.data.rows.save_rows`."""
+    def _remarkable_rows(self) -> list[tuple[int, str, str, str]]:
+        records = super()._remarkable_rows()
         spelled = dict(zip(self.rows.tolist(), self.inputs, strict=True))
-        records = [(item.row, item.input, item.status, item.reason) for item in self.excluded]
         for twin in self.duplicates:
             labels = ", with another label than before" if twin.conflicting else ""
             reason = f"same molecule as row {twin.first_row + 1}{labels}; kept"
             records.append((twin.row, spelled[twin.row], "duplicate", reason))
-        save_rows(path, records)
+        return records
 
 
 def load_dataset(
-    card: DatasetSpec,
+    spec: DatasetSpec,
     *,
     source: Source | None = None,
     folder: Path | None = None,
     standardise: Standardisation = AS_GIVEN,
 ) -> MoleculeDataset:
-    """The molecules and labels that a card describes.
+    """The molecules and labels that a specification describes.
 
     Args:
-        card: see :class:`DatasetSpec`.
-        source: read instead of the card's files, such as a data frame; the card says which columns count.
-        folder: searched for the card's files instead of ``$MOLWEIGHT_DATASETS`` and ``./datasets``.
+        spec: see :class:`DatasetSpec`.
+        source: read instead of its files, such as a data frame; ``spec`` says which columns count.
+        folder: searched for its files instead of ``$MOLWEIGHT_DATASETS`` and ``./datasets``.
         standardise: done to every molecule before duplicates are looked for.
 
     Raises:
-        ConfigError: the card contradicts itself or the labels.
+        ConfigError: ``spec`` contradicts itself or the labels.
         DataError: no file, an unreadable file, or nothing to learn from.
     """
-    read, files = _read(card, source, folder)
-    table, task_type = read.frame, read.task_type
+    table, files = _read(spec, source, folder)
     origin = title(files[0] if source is None else source)
-    names = [str(name) for name in table.columns[1:]]
-    labels = table.iloc[:, 1:].to_numpy(dtype=np.float64)
-    if card.threshold is not None:
-        labels = np.where(np.isnan(labels), np.nan, (labels >= card.threshold).astype(np.float64))
-        task_type = "classification"
-    metric = card.metric_for(task_type)
+    labels, task_type = _labels(table, spec.threshold)
+    metric = spec.metric_for(task_type)
 
-    inputs: list[str] = table.iloc[:, 0].tolist()
-    molecules = canonical_rows(inputs, name=card.name, standardise=standardise)
-    invalid = [item for item in molecules if isinstance(item, Excluded)]
+    inputs: list[str] = table.frame.iloc[:, 0].tolist()
+    read = list(canonical_rows(enumerate(inputs), name=spec.name, standardise=standardise))
+    invalid = [molecule for _, _, molecule in read if isinstance(molecule, Excluded)]
     _check_mostly_valid(origin, invalid, len(inputs))
-    bare = {int(row) for row in np.flatnonzero(np.isnan(labels).all(axis=1))}
-    unlabelled = [
-        Excluded(row, inputs[row], NO_LABEL) for row in sorted(bare) if isinstance(molecules[row], str)
-    ]
-    usable = [(row, item) for row, item in enumerate(molecules) if isinstance(item, str) and row not in bare]
+    molecules = {row: molecule for row, _, molecule in read if isinstance(molecule, str)}
+    labelled = ~np.isnan(labels).all(axis=1)
+    usable = {row: molecule for row, molecule in molecules.items() if labelled[row]}
+    unlabelled = [Excluded(row, inputs[row], NO_LABEL) for row in molecules if row not in usable]
     if not usable:
         raise DataError(f"{origin}: none of the {len(inputs)} rows is a molecule with a label")
 
-    rows = np.array([row for row, _ in usable], dtype=np.int64)
-    smiles = [item for _, item in usable]
+    rows, smiles = np.array(list(usable), dtype=np.int64), list(usable.values())
     targets = labels[rows]
+    names = [str(name) for name in table.frame.columns[1:]]
     _check_learnable(origin, names, targets, task_type)
     return MoleculeDataset(
-        name=card.name,
+        name=spec.name,
         smiles=smiles,
         rows=rows,
-        inputs=[inputs[row] for row in rows],
+        inputs=[inputs[row] for row in usable],
         targets=targets,
         target_names=names,
         task_type=task_type,
         metric=metric,
-        units=card.units,
-        smiles_column=read.smiles_column,
-        classes=read.classes,
-        notes=read.notes if card.path or not card.files or read.classes else (),  # a card leaves no guess
-        sha256=sha256_file(*files) if files else hashlib.sha256(table.to_csv().encode()).hexdigest(),
+        units=spec.units,
+        smiles_column=table.smiles_column,
+        classes=table.classes,
+        notes=table.notes if spec.path or not spec.files or table.classes else (),  # else nothing was guessed
+        sha256=sha256_file(*files) if files else hashlib.sha256(table.frame.to_csv().encode()).hexdigest(),
         path=files[0] if files else None,
         n_rows=len(inputs),
         excluded=sorted([*invalid, *unlabelled], key=lambda item: item.row),
@@ -192,24 +171,32 @@ def load_dataset(
     )
 
 
+def _labels(table: LabelledTable, threshold: float | None) -> tuple[np.ndarray, str]:
+    """Labels [rows, t] float64, NaN = missing, and the task type; above a threshold they are class 1."""
+    labels = table.frame.iloc[:, 1:].to_numpy(dtype=np.float64)
+    if threshold is None:
+        return labels, table.task_type
+    return np.where(np.isnan(labels), np.nan, (labels >= threshold).astype(np.float64)), "classification"
+
+
 def _read(
-    card: DatasetSpec, source: Source | None, folder: Path | None
+    spec: DatasetSpec, source: Source | None, folder: Path | None
 ) -> tuple[LabelledTable, tuple[Path, ...]]:
-    """The table of a card and the files that it came from."""
-    if source is None and card.builtin is not None and card.path is None:
-        if card.targets is None or len(card.targets) != 1:
-            raise ConfigError(f"dataset={card.name} has one target: do not change dataset.targets")
-        return read_chembl2321810(card.targets[0]), chembl2321810_files()
-    origin = locate(card, folder=folder) if source is None else source
+    """The table of a data set and the files that it came from."""
+    if source is None and spec.builtin is not None and spec.path is None:
+        if spec.targets is None or len(spec.targets) != 1:
+            raise ConfigError(f"dataset={spec.name} has one target: do not change dataset.targets")
+        return read_chembl2321810(spec.targets[0]), chembl2321810_files()
+    origin = locate(spec, folder=folder) if source is None else source
     table = read_table(
         origin,
-        smiles_column=card.smiles_column,
-        targets=card.targets,
-        smiles_aliases=card.smiles_aliases,
-        aliases=card.aliases,
-        ignore=card.ignore,
-        task_type=card.task_type if card.threshold is None else "regression",
-        missing_values=card.missing_values,
+        smiles_column=spec.smiles_column,
+        targets=spec.targets,
+        smiles_aliases=spec.smiles_aliases,
+        aliases=spec.aliases,
+        ignore=spec.ignore,
+        task_type=spec.task_type if spec.threshold is None else "regression",
+        missing_values=spec.missing_values,
     )
     return table, (Path(origin),) if isinstance(origin, str | Path) else ()
 

@@ -7,7 +7,9 @@ Letters: n molecules, t targets.
 
 from __future__ import annotations
 
+import importlib
 import inspect
+import logging
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -36,14 +38,15 @@ def from_deepchem(dataset: Any, targets: Sequence[str] | None = None) -> pd.Data
             a column that files of predictions have.
     """
     smiles, y = np.asarray(dataset.ids, dtype=object), np.asarray(dataset.y, dtype=np.float64)
-    if not all(isinstance(one, str) for one in smiles):
+    if not all(isinstance(text, str) for text in smiles):
         raise DataError("the ids of the DeepChem data set are no SMILES; its loaders put them there")
     if not y.size:
         raise DataError("the DeepChem data set has no labels")
     y = y.reshape(len(smiles), -1)
     weights = np.broadcast_to(np.asarray(dataset.w, dtype=np.float64).reshape(len(smiles), -1), y.shape)
-    own = [name if isinstance(name, str) else f"y{name}" for name in dataset.get_task_names()]
-    names = own if targets is None else list(targets)
+    names = list(targets or ())
+    if targets is None:
+        names = [name if isinstance(name, str) else f"y{name}" for name in dataset.get_task_names()]
     if len(names) != y.shape[1]:
         raise DataError(f"the DeepChem data set has {y.shape[1]} tasks, and there are {len(names)} names")
     check_target_names(names)
@@ -70,12 +73,8 @@ def to_deepchem(frame: pd.DataFrame, *, smiles_column: str = "smiles") -> Any:
         raise ConfigError(unknown("column", smiles_column, [str(name) for name in frame.columns]))
     smiles = frame[smiles_column].to_numpy(dtype=object)
     y = frame.drop(columns=smiles_column).to_numpy(dtype=np.float64)
-    return deepchem("data").NumpyDataset(
-        X=smiles,
-        y=np.nan_to_num(y, nan=0.0),
-        w=(~np.isnan(y)).astype(np.float64),
-        ids=smiles,
-    )
+    weights = (~np.isnan(y)).astype(np.float64)
+    return deepchem("data").NumpyDataset(X=smiles, y=np.nan_to_num(y, nan=0.0), w=weights, ids=smiles)
 
 
 def deepchem_split(
@@ -104,9 +103,9 @@ def deepchem_split(
     """
     splits = deepchem("splits")
     known = [
-        found
-        for found, one in vars(splits).items()
-        if inspect.isclass(one) and issubclass(one, splits.Splitter) and one is not splits.Splitter
+        key
+        for key, value in vars(splits).items()
+        if inspect.isclass(value) and issubclass(value, splits.Splitter) and value is not splits.Splitter
     ]
     if name not in known:
         raise ConfigError(unknown("splitter of DeepChem", name, known))
@@ -122,13 +121,13 @@ def deepchem_split(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found = splitter.split(to_deepchem(frame), **shares, seed=seed)
+            parts = splitter.split(to_deepchem(frame), **shares, seed=seed)
     except Exception as error:  # whatever a splitter makes of data that are not for it
         raise DataError(f"split=deepchem:{name} failed: {error}") from error
-    placed = sorted(int(i) for part in found for i in part)
+    placed = sorted(int(i) for part in parts for i in part)
     if placed != list(range(len(first))):
         raise DataError(f"split=deepchem:{name} does not place every molecule in one part")
-    train, valid, test = ([i for place in part for i in groups[int(place)]] for part in found)
+    train, valid, test = ([i for group in part for i in groups[int(group)]] for part in parts)
     return train, valid, test
 
 
@@ -138,9 +137,6 @@ def deepchem(module: str) -> Any:
     Raises:
         ConfigError: DeepChem is not installed, which pip refuses on Python 3.12 and newer.
     """
-    import importlib
-    import logging
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         previous = logging.root.manager.disable

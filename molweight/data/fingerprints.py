@@ -20,7 +20,7 @@ def ecfp(smiles: Sequence[str]) -> list[ExplicitBitVect]:
     """
     generator = rdFingerprintGenerator.GetMorganGenerator(radius=RADIUS, fpSize=BITS)
     with rdBase.BlockLogs():
-        return [generator.GetFingerprint(Chem.MolFromSmiles(one)) for one in smiles]
+        return [generator.GetFingerprint(Chem.MolFromSmiles(text)) for text in smiles]
 
 
 def ecfp_array(smiles: Sequence[str]) -> np.ndarray:
@@ -51,7 +51,5 @@ class Neighbours:
         >>> Neighbours(["CCO", "CCCO"]).similarity(["CCO", "CCN"]).round(2).tolist()
         [1.0, 0.33]
         """
-        return np.array(
-            [max(DataStructs.BulkTanimotoSimilarity(one, self.fingerprints)) for one in ecfp(smiles)],
-            dtype=np.float64,
-        )
+        nearest = (max(DataStructs.BulkTanimotoSimilarity(bits, self.fingerprints)) for bits in ecfp(smiles))
+        return np.fromiter(nearest, dtype=np.float64, count=len(smiles))

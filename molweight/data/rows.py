@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
+import pandas as pd
 from tqdm import tqdm
 
 from molweight.data.results import RenderResult
 from molweight.data.smiles import InvalidSmilesError
-from molweight.data.standardise import AS_GIVEN, Standardisation, standard_smiles
+from molweight.data.standardise import Standardisation, standard_smiles
 from molweight.errors import DataError
 from molweight.utils.files import write_text
-from molweight.utils.spreadsheets import no_formula
+from molweight.utils.spreadsheets import csv_text
 
 NO_LABEL = "no label"
 
@@ -41,23 +41,90 @@ class Duplicate:
     conflicting: bool  # some label differs from one that the same molecule had before
 
 
+@dataclass(frozen=True, kw_only=True)
+class MoleculeRows:
+    """Canonical molecules of a table, and an account of every row that was read."""
+
+    name: str
+    smiles: list[str]
+    """[n] canonical."""
+    rows: np.ndarray
+    """[n] int64, the 0-based data row of each molecule."""
+    n_rows: int
+    """All data rows: usable ones and excluded ones."""
+    excluded: list[Excluded]
+    """Rows that are not used, in the order of the source."""
+
+    def __len__(self) -> int:
+        return len(self.smiles)
+
+    @property
+    def title(self) -> str:
+        """What messages call it."""
+        return self.name
+
+    @property
+    def spellings(self) -> Sequence[str]:
+        """[n] as spelled in the source, as far as that is known."""
+        return self.smiles
+
+    def subset(self, indices: np.ndarray) -> Self:
+        """Some of the molecules; the excluded rows stay as they are.
+
+        Args:
+            indices: [m] int64, into the molecules.
+        """
+        return replace(self, smiles=[self.smiles[i] for i in indices], rows=self.rows[indices])
+
+    def without(self, failed: Mapping[int, RenderResult]) -> Self:
+        """All but the molecules at some positions, which have no picture; they join the excluded ones.
+
+        Raises:
+            DataError: nothing is left.
+        """
+        if not failed:
+            return self
+        if len(failed) == len(self):
+            reason = failed[min(failed)].reason
+            raise DataError(f"{self.title}: none of {len(self)} molecules can be drawn, e.g. {reason}")
+        excluded = [
+            Excluded(int(self.rows[i]), self.spellings[i], result.reason, result.status)
+            for i, result in failed.items()
+        ]
+        rest = self.subset(np.setdiff1d(np.arange(len(self)), sorted(failed)))
+        return replace(rest, excluded=sorted([*self.excluded, *excluded], key=lambda item: item.row))
+
+    def save_excluded(self, path: Path) -> None:
+        """Write rows that are not used, or not as they stand, as CSV: ``row,input,status,reason``.
+
+        Rows count from 1. The header is written even if there is nothing to report.
+        """
+        records = [(row + 1, *rest) for row, *rest in sorted(self._remarkable_rows())]
+        write_text(path, csv_text(pd.DataFrame(records, columns=["row", "input", "status", "reason"])))
+
+    def _remarkable_rows(self) -> list[tuple[int, str, str, str]]:
+        """0-based data row, input, status and reason."""
+        return [(item.row, item.input, item.status, item.reason) for item in self.excluded]
+
+
 def canonical_rows(
-    inputs: Sequence[str], *, name: str, standardise: Standardisation = AS_GIVEN
-) -> list[str | Excluded]:
-    """The canonical SMILES of every input, or the reason why it has none, in the order of the inputs.
+    inputs: Iterable[tuple[int, str]], *, name: str, standardise: Standardisation
+) -> Iterator[tuple[int, str, str | Excluded]]:
+    """Row, input, and its canonical SMILES or the reason why it has none, in the order of the inputs.
 
     Args:
-        inputs: SMILES strings as they stand in the file.
+        inputs: 0-based data rows and their SMILES strings, as they stand in the source.
         name: shown beside the progress bar, which appears on a terminal only.
         standardise: done to every molecule.
+
+    >>> list(canonical_rows([(0, "OCC"), (1, "")], name="x", standardise=Standardisation()))
+    [(0, 'OCC', 'CCO'), (1, '', Excluded(row=1, input='', reason='empty', status='invalid'))]
     """
-    result: list[str | Excluded] = []
-    for row, text in enumerate(tqdm(inputs, desc=f"reading {name}", unit="mol", disable=None, leave=False)):
+    for row, text in tqdm(inputs, desc=f"reading {name}", unit="mol", disable=None, leave=False):
         try:
-            result.append(standard_smiles(text, standardise))
+            yield row, text, standard_smiles(text, standardise)
         except InvalidSmilesError as error:
-            result.append(Excluded(row, text, str(error), error.status))
-    return result
+            yield row, text, Excluded(row, text, str(error), error.status)
 
 
 def find_duplicates(
@@ -81,50 +148,8 @@ def find_duplicates(
             lowest[molecule], highest[molecule] = now, now
             continue
         low, high = lowest[molecule], highest[molecule]
-        there = ~np.isnan(low) & ~np.isnan(now)
-        conflicting = bool(((low != now) | (high != now))[there].any())
+        known = ~np.isnan(low) & ~np.isnan(now)
+        conflicting = bool(((low != now) | (high != now))[known].any())
         duplicates.append(Duplicate(int(rows[i]), first[molecule], molecule, conflicting))
         lowest[molecule], highest[molecule] = np.fmin(low, now), np.fmax(high, now)
     return duplicates
-
-
-def leave_out(
-    failed: Mapping[int, RenderResult], rows: np.ndarray, inputs: Sequence[str], *, what: str
-) -> tuple[np.ndarray, list[Excluded]]:
-    """Which molecules are kept when some have no picture, and what becomes of the others.
-
-    Args:
-        failed: position to the reason.
-        rows: [n] int64, 0-based data rows of all.
-        inputs: [n] strings of all.
-        what: they belong to.
-
-    Returns:
-        Positions that are kept, and the excluded rows.
-
-    Raises:
-        DataError: nothing is left.
-    """
-    if len(failed) == len(rows):
-        reason = failed[min(failed)].reason
-        raise DataError(f"{what}: none of {len(rows)} molecules can be drawn, e.g. {reason}")
-    gone = [Excluded(int(rows[i]), inputs[i], drawn.reason, drawn.status) for i, drawn in failed.items()]
-    return np.setdiff1d(np.arange(len(rows)), sorted(failed)), gone
-
-
-def save_rows(path: Path, records: Iterable[tuple[int, str, str, str]]) -> None:
-    """Write rows that are not used, or not as they stand, as CSV: ``row,input,status,reason``, rows from 1.
-
-    Text that a spreadsheet would take for a formula gets a leading apostrophe. The header is written even if
-    there is nothing to report.
-
-    Args:
-        path: of the file.
-        records: 0-based data row, input, status, reason.
-    """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("row", "input", "status", "reason"))
-    for row, spelling, status, reason in sorted(records):
-        writer.writerow((row + 1, no_formula(spelling), status, no_formula(reason)))
-    write_text(path, text.getvalue())

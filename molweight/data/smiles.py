@@ -36,13 +36,15 @@ def advice(name: str) -> str:
 
 
 def is_molecule(text: str) -> bool:
-    """Whether a string is a SMILES that can be read and drawn.
+    """Whether a string is a SMILES, perhaps of a molecule that is too large to be drawn.
 
     >>> is_molecule("CCO"), is_molecule("esol.csv")
     (True, False)
     """
     try:
         parse(text)
+    except UnsupportedMoleculeError:
+        return len(text) <= LONGEST  # a longer one was not looked at
     except InvalidSmilesError:
         return False
     return True
@@ -172,7 +174,7 @@ def _fixed_point(mol: Chem.Mol) -> str:
         spellings.append(again)
     cycle = spellings[spellings.index(again) :]
     key = _inchi_key(mol)
-    return min([one for one in cycle if _inchi_key(parse(one)) == key] or cycle)
+    return min([spelling for spelling in cycle if _inchi_key(parse(spelling)) == key] or cycle)
 
 
 def _inchi_key(mol: Chem.Mol) -> str:
@@ -203,39 +205,23 @@ def _checked(smiles: object) -> str:
     structure, _, rest = _parts(text)
     if rest:
         shown = repr(rest if len(rest) <= SHOWN else f"{rest[:SHOWN]}…")
+        why = "the SMILES is no CXSMILES (|…|):"
         if _goes_on(structure, rest):
-            raise InvalidSmilesError(
-                f"{shown} after the space may be a molecule, or the rest of this one: remove the space, or "
-                "put a name into a column of its own"
-            )
-        raise InvalidSmilesError(
-            f"{shown} after the SMILES is no CXSMILES (|…|): put a name into a column of its own"
-        )
+            why = "the space may be a molecule, or the rest of this one: remove the space, or"
+        raise InvalidSmilesError(f"{shown} after {why} put a name into a column of its own")
     return text
 
 
 def _parts(text: str) -> tuple[str, str, str]:
     """SMILES, CXSMILES and what comes then, of a text without white space at its ends."""
-    found = PARTS.fullmatch(text)
-    return ("", "", text) if found is None else (found[1], found[2] or "", found[3])
+    match = PARTS.fullmatch(text)
+    return ("", "", text) if match is None else (match[1], match[2] or "", match[3])
 
 
 def _goes_on(smiles: str, rest: str) -> bool:
     """Whether what stands after white space is a molecule, or makes one together with what is before it."""
     words = rest.split()
-    return bool(words) and any(
-        _is_molecule(text) for text in (words[0], smiles + words[0], smiles + "".join(words))
-    )
-
-
-def _is_molecule(text: str) -> bool:
-    try:
-        parse(text)
-    except UnsupportedMoleculeError:
-        return len(text) <= LONGEST
-    except InvalidSmilesError:
-        return False
-    return True
+    return bool(words) and any(map(is_molecule, (words[0], smiles + words[0], smiles + "".join(words))))
 
 
 def flat(smiles: str) -> str:

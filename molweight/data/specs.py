@@ -1,4 +1,4 @@
-"""What is known about a data set or a corpus before its file is opened: the schema of the YAML cards."""
+"""What is known about a data set or a corpus before its file is opened: the schema of their YAML files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BUILTINS = ("chembl2321810",)
 class DatasetSpec:
     """A labelled data set: where its file may be, which columns count, and where it comes from.
 
-    ``configs/dataset/<name>.yaml`` holds one card each, with these fields as its keys.
+    ``configs/dataset/<name>.yaml`` holds one each, with these fields as its keys.
     """
 
     name: str
@@ -63,18 +63,14 @@ class DatasetSpec:
     """Read from RDKit's own files instead of ``files``."""
 
     def __post_init__(self) -> None:
-        for name in ("files", "smiles_aliases", "ignore"):
-            object.__setattr__(self, name, _names(f"dataset.{name}", getattr(self, name)))
-        if self.targets is not None:
-            object.__setattr__(self, "targets", _names("dataset.targets", self.targets))
-            if not self.targets or len(set(self.targets)) < len(self.targets):
-                raise ConfigError(
-                    f"dataset.targets must name at least one column, none twice, got {list(self.targets)}; "
-                    "use dataset.targets=null for every column that is not the SMILES column"
-                )
-        if self.missing_values is not None:
-            values = _names("dataset.missing_values", self.missing_values)
-            object.__setattr__(self, "missing_values", values)
+        for name in ("files", "smiles_aliases", "ignore", "targets", "missing_values"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, _names(f"dataset.{name}", getattr(self, name)))
+        if self.targets is not None and (not self.targets or len(set(self.targets)) < len(self.targets)):
+            raise ConfigError(
+                f"dataset.targets must name at least one column, none twice, got {list(self.targets)}; "
+                "use dataset.targets=null for every column that is not the SMILES column"
+            )
         if self.smiles_column is not None:
             object.__setattr__(self, "smiles_column", str(self.smiles_column))  # Hydra reads 0 as a number
         aliases = {str(key): _names(f"dataset.aliases.{key}", value) for key, value in self.aliases.items()}
@@ -99,10 +95,10 @@ class DatasetSpec:
             raise ConfigError("dataset.threshold makes 0/1 labels: set dataset.task_type=classification")
 
     def metric_for(self, task_type: str) -> str:
-        """The metric of this card's data once the task type is known.
+        """The metric of the data once the task type is known.
 
         Raises:
-            ConfigError: the card's metric does not belong to ``task_type``.
+            ConfigError: ``metric`` does not belong to ``task_type``.
         """
         if self.metric is None:
             return METRICS[task_type][0]
@@ -118,7 +114,7 @@ class DatasetSpec:
 class CorpusSpec:
     """Unlabelled molecules for pretraining.
 
-    ``configs/corpus/<name>.yaml`` holds one card each.
+    ``configs/corpus/<name>.yaml`` holds one each.
     """
 
     name: str

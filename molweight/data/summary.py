@@ -15,6 +15,8 @@ from tqdm import tqdm
 from molweight.data.datasets import MoleculeDataset
 from molweight.data.splits.scaffold import scaffold
 
+NAN = float("nan")
+
 
 @dataclass(frozen=True, kw_only=True)
 class ClassBalance:
@@ -74,10 +76,8 @@ class ScaffoldSets:
 
 def label_summary(data: MoleculeDataset) -> Labels:
     """The distribution of every target [t] over the usable molecules, in the order of the data set."""
-    columns = list(zip(data.target_names, data.targets.T.astype(np.float64), strict=True))
-    if data.task_type == "classification":
-        return [class_balance(name, labels) for name, labels in columns]
-    return [spread(name, labels) for name, labels in columns]
+    describe = class_balance if data.task_type == "classification" else spread
+    return [describe(name, labels) for name, labels in zip(data.target_names, data.targets.T, strict=True)]
 
 
 def class_balance(
@@ -96,16 +96,17 @@ def spread(
     labels: np.ndarray,  # [n] float64, NaN = missing
 ) -> Spread:
     """Mean, standard deviation and range of the labels that are there."""
-    there = labels[~np.isnan(labels)]
-    none = len(there) == 0
+    known = labels[~np.isnan(labels)]
+    if len(known) == 0:
+        return Spread(name=name, labelled=0, missing=len(labels), mean=NAN, std=NAN, min=NAN, max=NAN)
     return Spread(
         name=name,
-        labelled=len(there),
-        missing=len(labels) - len(there),
-        mean=float("nan") if none else float(there.mean()),
-        std=float("nan") if none else float(there.std()) if np.ptp(there) else 0.0,  # free of rounding
-        min=float("nan") if none else float(there.min()),
-        max=float("nan") if none else float(there.max()),
+        labelled=len(known),
+        missing=len(labels) - len(known),
+        mean=float(known.mean()),
+        std=float(known.std()) if np.ptp(known) else 0.0,  # free of rounding
+        min=float(known.min()),
+        max=float(known.max()),
     )
 
 
@@ -121,6 +122,4 @@ def scaffold_sets(
     for molecule in tqdm(repeats, desc="scaffolds", unit="mol", disable=None, leave=False):
         sizes[scaffold(molecule, chirality=True)] += repeats[molecule]
     ((largest, molecules),) = sizes.most_common(1)
-    return ScaffoldSets(
-        sets=len(sizes), largest=molecules, largest_scaffold=largest, acyclic=sizes.get("", 0)
-    )
+    return ScaffoldSets(sets=len(sizes), largest=molecules, largest_scaffold=largest, acyclic=sizes[""])

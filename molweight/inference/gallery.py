@@ -10,6 +10,7 @@ from molweight.inference.explanation import Explanation, atom_table
 from molweight.inference.model import TrainedModel
 from molweight.utils.files import write_text
 from molweight.utils.pages import render_page, svg_address
+from molweight.utils.spreadsheets import csv_text
 
 
 def save_gallery(found: Sequence[Explanation], folder: Path, *, model: TrainedModel) -> Path:
@@ -33,7 +34,7 @@ def save_gallery(found: Sequence[Explanation], folder: Path, *, model: TrainedMo
             place = list(model.task.names).index(one.target)
             write_text(folder / f"row{one.row}-target{place + 1}.svg", svg)
         shown.append((one, svg_address(svg)))
-    write_text(folder / "atoms.csv", atom_table(found).to_csv(index=False))
+    write_text(folder / "atoms.csv", csv_text(atom_table(found)))
     classes = model.task.kind == "classification"
     page = folder / "explanations.html"
     units = "logit" if classes else model.units or ""

@@ -16,7 +16,7 @@ from molweight.training.setup import Setup
 from molweight.training.task import Predicted
 from molweight.utils.files import MOST_TEXT, read_bytes, read_json, write_text
 from molweight.utils.output_columns import LOGIT, PART, ROW, TRUE
-from molweight.utils.spreadsheets import as_it_was, no_formula
+from molweight.utils.spreadsheets import as_it_was, csv_text
 
 FILE = "predictions.csv"
 
@@ -33,17 +33,11 @@ def save_predictions(path: Path, setup: Setup, parts: dict[str, tuple[Tensor, Pr
         if not len(positions):  # without rows its columns have other types
             continue
         columns: dict[str, Any] = {
-            name: [safe(values[i]) for i in positions.tolist()] for name, values in setup.describe.items()
+            name: [values[i] for i in positions.tolist()] for name, values in setup.describe.items()
         }
         columns[PART] = part
         frames.append(pd.DataFrame(columns | setup.task.columns(predicted)))
-    table = pd.concat(frames).rename(columns=no_formula)
-    write_text(path, table.to_csv(index=False))
-
-
-def safe(value: Any) -> Any:
-    """A cell that no spreadsheet runs."""
-    return no_formula(value) if isinstance(value, str) else value
+    write_text(path, csv_text(pd.concat(frames)))
 
 
 def read_table(path: Path) -> pd.DataFrame:

@@ -13,24 +13,35 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
 
 from molweight.errors import ConfigError, DataError, unknown
-from molweight.utils.spreadsheets import no_formula
+from molweight.utils.spreadsheets import csv_text
 
 GROUP = 65_536  # rows of a Parquet row group
 
 
-class Encoding(Protocol):
-    """How tables become bytes; ``growing`` if what is written so far can be read."""
+class Encoding:
+    """How tables become bytes.
 
-    growing: bool
+    Args:
+        file: that they go into.
+        empty: the table of no rows: names and types of the columns.
+        about: what else is known, by name; kept where the format has a place for it.
+    """
+
+    growing = True
+    """Whether what is written so far can be read."""
+
+    def __init__(self, file: BinaryIO, empty: pd.DataFrame, about: Mapping[str, str]) -> None:
+        self.file = file
 
     def write(self, table: pd.DataFrame) -> None:
         """Add rows."""
+        raise NotImplementedError
 
     def close(self) -> None:
         """Add what belongs at the end."""
@@ -39,42 +50,20 @@ class Encoding(Protocol):
         """Let go of the file, which will not be whole."""
 
 
-class Csv:
-    """Comma-separated text, NaN as an empty cell; no text is a formula for a spreadsheet.
-
-    Numbers have the fewest digits that give them back.
-    """
-
-    growing = True
+class Csv(Encoding):
+    """Comma-separated text; see :func:`molweight.utils.spreadsheets.csv_text`."""
 
     def __init__(self, file: BinaryIO, empty: pd.DataFrame, about: Mapping[str, str]) -> None:
-        self.file = file
-        self.texts = [name for name in empty.columns if empty[name].dtype == object]
-        self.file.write(self._encoded(empty.rename(columns=no_formula), header=True))
+        super().__init__(file, empty, about)
+        self.write(empty, header=True)
 
-    def write(self, table: pd.DataFrame) -> None:
+    def write(self, table: pd.DataFrame, *, header: bool = False) -> None:
         """Add rows."""
-        safe = {name: [no_formula(text) for text in table[name]] for name in self.texts}
-        self.file.write(self._encoded(table.assign(**safe), header=False))
-
-    def close(self) -> None:
-        """Nothing belongs at the end."""
-
-    def abandon(self) -> None:
-        """Nothing is held."""
-
-    def _encoded(self, table: pd.DataFrame, *, header: bool) -> bytes:
-        text = table.to_csv(index=False, header=header, lineterminator="\n")
-        return text.encode("utf-8", "backslashreplace")
+        self.file.write(csv_text(table, header=header).encode("utf-8", "backslashreplace"))
 
 
-class JsonLines:
+class JsonLines(Encoding):
     """An object a row, NaN as null; numbers have the fewest digits that give them back."""
-
-    growing = True
-
-    def __init__(self, file: BinaryIO, empty: pd.DataFrame, about: Mapping[str, str]) -> None:
-        self.file = file
 
     def write(self, table: pd.DataFrame) -> None:
         """Add rows."""
@@ -82,20 +71,14 @@ class JsonLines:
         for row in zip(*(self._plain(table[name]) for name in table.columns), strict=True):
             self.file.write(json.dumps(dict(zip(names, row, strict=True))).encode() + b"\n")
 
-    def close(self) -> None:
-        """Nothing belongs at the end."""
-
-    def abandon(self) -> None:
-        """Nothing is held."""
-
     @staticmethod
-    def _plain(column: pd.Series[Any]) -> list[Any]:
+    def _plain(column: pd.Series[Any]) -> list[object]:
         if column.dtype == np.float32:  # through its own digits, as a float64 it would have more
             column = column.astype(str).astype("float64")
         return [None if value != value else value for value in column.tolist()]
 
 
-class Parquet:
+class Parquet(Encoding):
     """Columns of int64, string, float64 and float32, with what there is to know about them as metadata."""
 
     growing = False
@@ -138,7 +121,7 @@ class Parquet:
             self.waiting = []
 
 
-class Npz:
+class Npz(Encoding):
     """NumPy arrays: ``row``, ``input``, ``status``, ``reason`` [n], ``columns`` [c], ``values`` [n, c].
 
     The one format that is held in memory until the end.
@@ -147,7 +130,8 @@ class Npz:
     growing = False
 
     def __init__(self, file: BinaryIO, empty: pd.DataFrame, about: Mapping[str, str]) -> None:
-        self.file, self.tables = file, [empty]
+        super().__init__(file, empty, about)
+        self.tables = [empty]
 
     def write(self, table: pd.DataFrame) -> None:
         """Add rows."""
@@ -173,12 +157,7 @@ class Npz:
         self.tables = []
 
 
-FORMATS: dict[str, type[Csv | JsonLines | Parquet | Npz]] = {
-    "csv": Csv,
-    "jsonl": JsonLines,
-    "parquet": Parquet,
-    "npz": Npz,
-}
+FORMATS: dict[str, type[Encoding]] = {"csv": Csv, "jsonl": JsonLines, "parquet": Parquet, "npz": Npz}
 ENDINGS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".npz": "npz"}
 
 
@@ -208,8 +187,7 @@ class Output:
     Args:
         path: of the file; None is standard output.
         kind: of :data:`FORMATS`.
-        empty: the table of no rows: names and types of the columns.
-        about: what else is known, by name; kept where the format has a place for it.
+        empty, about: as of :class:`Encoding`.
 
     ``left`` says whether rows stay in ``partial`` when writing is cut short.
 
@@ -228,7 +206,7 @@ class Output:
             raise DataError(f"cannot write {path}: {error.strerror or error}") from error
         self.left = self.partial is not None and FORMATS[kind].growing
         try:
-            self.encoding: Encoding = FORMATS[kind](self.file, empty, about)
+            self.encoding = FORMATS[kind](self.file, empty, about)
         except DataError:
             if self.partial is not None:
                 self.file.close()

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs a cell that starts with one of these
 
 
@@ -21,3 +26,20 @@ def no_formula(text: str) -> str:
 def as_it_was(text: str) -> str:
     """What :func:`no_formula` was given."""
     return text[1:] if text[:1] == "'" and text.lstrip("'").startswith(FORMULA) else text
+
+
+def csv_text(table: pd.DataFrame, *, header: bool = True) -> str:
+    """A table as CSV, without its index, in which no text and no name of a column is a formula.
+
+    NaN is an empty cell; numbers have the fewest digits that give them back.
+
+    >>> import pandas as pd
+    >>> csv_text(pd.DataFrame({"input": ["=1+1", "CCO"], "y": [0.1, float("nan")]}))
+    "input,y\\n'=1+1,0.1\\nCCO,\\n"
+    """
+    texts = {
+        name: [no_formula(cell) if isinstance(cell, str) else cell for cell in table[name]]
+        for name in table.select_dtypes(exclude="number").columns
+    }
+    safe = table.assign(**texts).rename(columns=no_formula)
+    return safe.to_csv(index=False, header=header, lineterminator="\n")
