@@ -27,7 +27,7 @@ from molweight import embed, predict
 from molweight.config.methods import read_weights
 from molweight.data.locate import cached
 from molweight.data.readers import open_table
-from molweight.data.splits.splits import Splits
+from molweight.data.splits.splits import split
 from molweight.errors import ConfigError, DataError, DivergedError, MolweightError
 from molweight.inference.model import load_model
 from molweight.inference.predictions_file import read_table
@@ -105,7 +105,7 @@ READERS = {
     "config.yaml": continued_with_other_options,
     "status.json": continued,
     "data.json": continued_with_data,
-    "splits.json": lambda folder: Splits.read(folder / "splits.json", ["CCO"], [0]),
+    "splits.json": lambda folder: split(["CCO"], None, kind="file", path=folder / "splits.json"),
     "training.smi": lambda folder: predict(folder, ["CCO"], similarity=True),
     "checkpoint/step-00000006.json": lambda folder: load_checkpoint(folder / "checkpoint"),
     "checkpoint/step-00000006.safetensors": lambda folder: load_checkpoint(folder / "checkpoint"),

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -23,9 +22,12 @@ PARTS = ("train", "valid", "test", "meta")
 CHEMPROP = {"train": "train", "valid": "val", "test": "test"}  # our name: theirs
 SHOWN = 10  # row numbers named in an error
 
+RowsByPart = dict[str, list[int]]
+"""Rows of the original file by name of the part, one of :data:`PARTS`."""
 
-def read_listed(path: Path) -> dict[str, Any]:
-    """A split file as a dictionary with a list of rows for each part, whichever format it has.
+
+def read_split_file(path: Path) -> tuple[RowsByPart, str | None]:
+    """The rows of each part in a split file, whichever format it has, and the hash of its molecules if any.
 
     Our format is a dictionary with ``schema``; chemprop's is a list whose first element is
     ``{"train": …, "val": …, "test": …}`` (chemprop, data/splitting.py), each a list of rows or a string such
@@ -41,16 +43,15 @@ def read_listed(path: Path) -> dict[str, Any]:
         raise DataError(f"could not read the split file {path}: {error.strerror or error}") from error
     except ValueError as error:
         raise DataError(f"the split file {path} is not JSON: {error}") from error
+    digest = None
     if isinstance(content, dict) and {"schema", *PARTS[:3]} <= content.keys():
         if content["schema"] != SCHEMA:
             raise DataError(
                 f"the split file {path} has schema {content['schema']!r}, this version reads {SCHEMA}"
             )
-        listed = {part: content.get(part, []) for part in PARTS}
-        header = content
+        listed, digest = {part: content.get(part, []) for part in PARTS}, content.get("hash")
     elif _is_chemprop(content):
         listed = {part: content[0][theirs] for part, theirs in CHEMPROP.items()} | {"meta": []}
-        header = {}
         if len(content) > 1:
             logger.warning("%s holds %d replicates: the first is used", path, len(content))
     else:
@@ -58,7 +59,7 @@ def read_listed(path: Path) -> dict[str, Any]:
             f"the split file {path} is neither ours (a dictionary with schema, train, valid, test) "
             'nor chemprop\'s (a list that starts with {"train": …, "val": …, "test": …})'
         )
-    return {**header, **{part: row_numbers(rows, path, part) for part, rows in listed.items()}}
+    return {part: row_numbers(rows, path, part) for part, rows in listed.items()}, digest
 
 
 def row_numbers(listed: object, path: Path, part: str) -> list[int]:
@@ -81,7 +82,7 @@ def row_numbers(listed: object, path: Path, part: str) -> list[int]:
 
 
 def positions(
-    listed: dict[str, list[int]],
+    listed: RowsByPart,
     smiles: Sequence[str],
     rows: Sequence[int],
     *,
@@ -103,15 +104,15 @@ def positions(
     """
     _check_rows(listed, max(rows, default=-1) + 1 if n_rows is None else n_rows, path)
     position = {row: index for index, row in enumerate(rows)}
-    found = {part: [position[row] for row in listed[part] if row in position] for part in PARTS}
-    missing = set(range(len(smiles))).difference(*found.values())
+    placed = {part: [position[row] for row in listed[part] if row in position] for part in PARTS}
+    missing = set(range(len(smiles))).difference(*placed.values())
     if missing:
         raise DataError(
             f"{path} does not place {len(missing)} of {len(smiles)} molecules: "
             f"rows {some([rows[index] for index in missing])}. Was it made for another file?"
         )
     first: dict[str, tuple[str, int]] = {}  # SMILES: the part and the row where it is first seen
-    for part, members in found.items():
+    for part, members in placed.items():
         for index in members:
             other, row = first.setdefault(smiles[index], (part, rows[index]))
             if other != part:
@@ -119,7 +120,7 @@ def positions(
                     f"{path} puts one molecule, {smiles[index]}, into two parts: "
                     f"row {row} into {other}, row {rows[index]} into {part}"
                 )
-    return {part: np.asarray(members, dtype=np.int64) for part, members in found.items()}
+    return {part: np.asarray(members, dtype=np.int64) for part, members in placed.items()}
 
 
 def some(rows: Sequence[int]) -> str:
@@ -128,7 +129,7 @@ def some(rows: Sequence[int]) -> str:
     return shown + (", …" if len(rows) > SHOWN else "")
 
 
-def _check_rows(listed: dict[str, list[int]], n_rows: int, path: Path) -> None:
+def _check_rows(listed: RowsByPart, n_rows: int, path: Path) -> None:
     """Raise :class:`DataError` for rows that do not exist or are listed more than once."""
     unknown = [row for part in PARTS for row in listed[part] if not 0 <= row < n_rows]
     if unknown:
@@ -139,8 +140,8 @@ def _check_rows(listed: dict[str, list[int]], n_rows: int, path: Path) -> None:
             parts_of.setdefault(row, []).append(part)
     twice = sorted(row for row, parts in parts_of.items() if len(parts) > 1)
     if twice:
-        places = " and ".join(parts_of[twice[0]])
-        raise DataError(f"{path} lists rows more than once: {some(twice)} (row {twice[0]} in {places})")
+        parts = " and ".join(parts_of[twice[0]])
+        raise DataError(f"{path} lists rows more than once: {some(twice)} (row {twice[0]} in {parts})")
 
 
 def _is_chemprop(content: object) -> bool:

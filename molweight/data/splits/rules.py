@@ -8,7 +8,7 @@ know nothing about chemistry. Every seeded rule makes its own generator from its
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -16,6 +16,9 @@ import numpy as np
 Group: TypeAlias = list[int]
 Fractions: TypeAlias = tuple[float, float, float]
 Three: TypeAlias = tuple[list[int], list[int], list[int]]
+"""Positions of train, valid and test."""
+
+TRAIN, VALID, TEST = range(3)  # places in Fractions and Three
 
 DECILES = np.arange(1, 10) / 10  # ten strata: a part of 50 molecules still sees five of each
 
@@ -60,7 +63,7 @@ def big_first(groups: Sequence[Group], fractions: Fractions, seed: int) -> Three
     rng = np.random.default_rng(seed)
     big = shuffled([group for group in groups if len(group) > half], rng)
     small = shuffled([group for group in groups if len(group) <= half], rng)
-    return filled(big + small, fractions)
+    return train_first(big + small, fractions)
 
 
 def valid_first(groups: Sequence[Group], fractions: Fractions, seed: int) -> Three:
@@ -70,23 +73,15 @@ def valid_first(groups: Sequence[Group], fractions: Fractions, seed: int) -> Thr
     ImageMol, utils/splitter.py ``random_scaffold_split_train_val_test``, with the generator used there, so
     a seed gives the same parts.
     """
-    train, valid, test = three = empty()
     n = count(groups)
-    valid_limit, test_limit = math.floor(fractions[1] * n), math.floor(fractions[2] * n)
-    for index in np.random.RandomState(seed).permutation(len(groups)):
-        group = groups[index]
-        if len(valid) + len(group) <= valid_limit:
-            valid.extend(group)
-        elif len(test) + len(group) <= test_limit:
-            test.extend(group)
-        else:
-            train.extend(group)
-    return three
+    order = np.random.RandomState(seed).permutation(len(groups))
+    most = {VALID: math.floor(fractions[VALID] * n), TEST: math.floor(fractions[TEST] * n)}
+    return first_fit([groups[index] for index in order], most, otherwise=TRAIN)
 
 
 def at_random(groups: Sequence[Group], fractions: Fractions, seed: int) -> Three:
     """Groups in random order into train, then valid, then test."""
-    return filled(shuffled(groups, np.random.default_rng(seed)), fractions)
+    return train_first(shuffled(groups, np.random.default_rng(seed)), fractions)
 
 
 def stratified(groups: Sequence[Group], target: np.ndarray, fractions: Fractions, seed: int) -> Three:
@@ -126,26 +121,36 @@ def strata(target: np.ndarray) -> np.ndarray:
     """
     values = np.asarray(target, dtype=np.float64)
     labelled = ~np.isnan(values)
-    found = np.full(len(values), -1, dtype=np.int64)
+    stratum = np.full(len(values), -1, dtype=np.int64)
     if np.isin(values[labelled], (0.0, 1.0)).all():
-        found[labelled] = values[labelled].astype(np.int64)
+        stratum[labelled] = values[labelled].astype(np.int64)
     else:
         edges = np.quantile(values[labelled], DECILES)
-        found[labelled] = np.searchsorted(edges, values[labelled], side="right")
-    return found
+        stratum[labelled] = np.searchsorted(edges, values[labelled], side="right")
+    return stratum
 
 
-def filled(groups: Sequence[Group], fractions: Fractions) -> Three:
+def train_first(groups: Sequence[Group], fractions: Fractions) -> Three:
     """Groups in the given order into train if they fit, else into valid if they fit, else into test."""
-    train, valid, test = three = empty()
     n = count(groups)
+    return first_fit(groups, {TRAIN: fractions[TRAIN] * n, VALID: fractions[VALID] * n}, otherwise=TEST)
+
+
+def first_fit(groups: Sequence[Group], most: Mapping[int, float], *, otherwise: int) -> Three:
+    """Each group into the first part that has room for it, else into the part ``otherwise``.
+
+    Args:
+        groups: in the order in which they are dealt.
+        most: part to the molecules that it may hold, in the order in which parts are tried.
+        otherwise: a part without a limit.
+
+    >>> first_fit([[0, 1], [2], [3]], {TRAIN: 2, VALID: 1}, otherwise=TEST)
+    ([0, 1], [2], [3])
+    """
+    three = empty()
     for group in groups:
-        if len(train) + len(group) <= fractions[0] * n:
-            train.extend(group)
-        elif len(valid) + len(group) <= fractions[1] * n:
-            valid.extend(group)
-        else:
-            test.extend(group)
+        room = (part for part, limit in most.items() if len(three[part]) + len(group) <= limit)
+        three[next(room, otherwise)].extend(group)
     return three
 
 

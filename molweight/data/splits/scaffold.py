@@ -31,9 +31,9 @@ def scaffold(smiles: str, *, chirality: bool) -> str:
     """
     with rdBase.BlockLogs():
         try:
-            found = MurckoScaffold.MurckoScaffoldSmiles(  # type: ignore[no-untyped-call]
+            rings = MurckoScaffold.MurckoScaffoldSmiles(  # type: ignore[no-untyped-call]
                 smiles=smiles, includeChirality=chirality
             )
         except ValueError as error:  # "No molecule provided"
             raise InvalidSmilesError(f"{smiles!r} has no scaffold: not a SMILES string") from error
-    return str(found or "")
+    return str(rings or "")

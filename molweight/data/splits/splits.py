@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -31,10 +32,11 @@ from molweight.utils import files
 
 logger = logging.getLogger(__name__)
 
-
-def _nothing() -> np.ndarray:
-    """No positions."""
-    return np.empty(0, dtype=np.int64)
+RULES = {
+    "scaffold_balanced": split_rules.big_first,
+    "random_scaffold": split_rules.valid_first,
+    "random": split_rules.at_random,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +55,7 @@ class Splits:
     """[n_valid] int64 positions."""
     test: np.ndarray
     """[n_test] int64 positions."""
-    meta: np.ndarray = field(default_factory=_nothing)
+    meta: np.ndarray = field(default_factory=partial(np.empty, 0, dtype=np.int64))
     """[n_meta] int64 positions taken out of train for level 3 (protocol strict); empty otherwise."""
 
     def parts(self) -> dict[str, np.ndarray]:
@@ -94,23 +96,6 @@ class Splits:
         }
         listed = {part: [int(rows[i]) for i in members] for part, members in self.parts().items()}
         files.write_json(path, content | listed)
-
-    @classmethod
-    def read(cls, path: Path, smiles: Sequence[str], rows: Sequence[int]) -> Splits:
-        """The split that :meth:`save` wrote, for the same molecules.
-
-        Raises:
-            DataError: not a file of ours, or made for other molecules.
-        """
-        content = split_files.read_listed(path)
-        missing = [key for key in ("kind", "seed", "fractions", "hash") if key not in content]
-        if missing:
-            raise DataError(f"the split file {path} has no {missing[0]!r}: not written by molweight")
-        found = split_files.positions(content, smiles, rows, n_rows=None, path=path)
-        splits = cls(content["kind"], content["seed"], checked_fractions(content["fractions"]), **found)
-        if splits.hash(smiles) != content["hash"]:
-            raise DataError(f"the split file {path} was made for other molecules: its hash does not match")
-        return splits
 
 
 def split(
@@ -176,13 +161,7 @@ def split(
         splits = Splits(kind, seed, fractions, *(np.asarray(part, dtype=np.int64) for part in three))
     placed = np.sort(np.concatenate(list(splits.parts().values())))
     assert np.array_equal(placed, np.arange(len(smiles))), "a split must place every molecule once"
-    sizes = splits.sizes()
-    needed = PARTS[:3] if fractions[2] else PARTS[:2]
-    if not all(sizes[part] for part in needed):
-        listed = ", ".join(f"{part} {sizes[part]}" for part in PARTS[:3])
-        raise DataError(
-            f"split {kind!r} leaves a part empty ({listed}); use another split, other fractions or more data"
-        )
+    _check_not_empty(splits.sizes(), kind, needed=PARTS[:3] if fractions[2] else PARTS[:2])
     return splits
 
 
@@ -210,16 +189,16 @@ def carve_meta(splits: Splits, smiles: Sequence[str], *, fraction: float, seed: 
         logger.info("the split brings its own meta part of %d molecules", len(splits.meta))
         return splits
     groups = _groups([smiles[i] for i in splits.train], splits.kind)
-    taken: list[int] = []  # indices into train
+    meta: list[int] = []  # indices into train
     for group in split_rules.shuffled(groups, np.random.default_rng(seed)):
-        if len(taken) + len(group) <= fraction * len(splits.train):
-            taken.extend(group)
-    if not taken:
+        if len(meta) + len(group) <= fraction * len(splits.train):
+            meta.extend(group)
+    if not meta:
         raise DataError(
             f"no group of train ({len(splits.train)} molecules in {len(groups)} groups) is small enough "
             f"for a meta part of {fraction:g}; use another split, a larger fraction or more data"
         )
-    return replace(splits, train=np.delete(splits.train, taken), meta=splits.train[np.sort(taken)])
+    return replace(splits, train=np.delete(splits.train, meta), meta=splits.train[np.sort(meta)])
 
 
 def _three(
@@ -232,12 +211,8 @@ def _three(
     if kind in ("scaffold", "scaffold_achiral"):
         return split_rules.largest_first(groups, fractions)
     assert seed is not None, "checked by check_arguments"
-    if kind == "scaffold_balanced":
-        return split_rules.big_first(groups, fractions, seed)
-    if kind == "random_scaffold":
-        return split_rules.valid_first(groups, fractions, seed)
-    if kind == "random":
-        return split_rules.at_random(groups, fractions, seed)
+    if kind in RULES:
+        return RULES[kind](groups, fractions, seed)
     if targets is None:
         raise ConfigError("split 'stratified' needs targets, and there are none; use split 'random'")
     if len(targets) != len(smiles):
@@ -246,20 +221,29 @@ def _three(
     return split_rules.stratified(groups, first, fractions, seed)
 
 
+def _check_not_empty(sizes: Mapping[str, int], kind: str, *, needed: Sequence[str]) -> None:
+    """Refuse a split that leaves a part without molecules that must have some."""
+    if not all(sizes[part] for part in needed):
+        listed = ", ".join(f"{part} {sizes[part]}" for part in PARTS[:3])
+        raise DataError(
+            f"split {kind!r} leaves a part empty ({listed}); use another split, other fractions or more data"
+        )
+
+
 def _groups(smiles: Sequence[str], kind: str) -> list[Group]:
     """Positions that must stay together under ``kind``, in first-seen order."""
     if kind in CHIRALITY:
-        return split_rules.grouped(scaffold(one, chirality=CHIRALITY[kind]) for one in smiles)
+        return split_rules.grouped(scaffold(text, chirality=CHIRALITY[kind]) for text in smiles)
     return split_rules.grouped(smiles)
 
 
 def _from_file(path: Path, smiles: Sequence[str], rows: Sequence[int], n_rows: int | None) -> Splits:
     """The split that a file describes; warns if the file was saved for other molecules."""
-    content = split_files.read_listed(path)
-    found = split_files.positions(content, smiles, rows, n_rows=n_rows, path=path)
+    listed, digest = split_files.read_split_file(path)
+    parts = split_files.positions(listed, smiles, rows, n_rows=n_rows, path=path)
     n = max(len(smiles), 1)
-    valid, test = len(found["valid"]) / n, len(found["test"]) / n
-    splits = Splits("file", None, (1 - valid - test, valid, test), **found)
-    if "hash" in content and content["hash"] != splits.hash(smiles):
+    valid, test = len(parts["valid"]) / n, len(parts["test"]) / n
+    splits = Splits("file", None, (1 - valid - test, valid, test), **parts)
+    if digest is not None and digest != splits.hash(smiles):
         logger.warning("%s was saved for other molecules, or by another RDKit: its hash differs", path)
     return splits
