@@ -35,7 +35,7 @@ from molweight.images.drawing import RenderResult
 from molweight.images.drawing_processes import draw_all
 from molweight.inference import pipeline
 from molweight.inference.model import TrainedModel
-from molweight.inference.pipeline import empty
+from molweight.inference.pipeline import empty_table
 from molweight.inference.prediction import Ensemble
 from molweight.inference.writers import Output
 from molweight.models.resnet import ResNet18
@@ -95,7 +95,7 @@ def whole_way(
     ensemble = Ensemble([model])
     with (
         mock.patch.object(pipeline, "draw_all", stand_in),
-        Output(folder / "out.csv", kind="csv", empty=empty(ensemble.columns), about={}) as output,
+        Output(folder / "out.csv", kind="csv", empty=empty_table(ensemble.columns), about={}) as output,
     ):
         for table in ensemble.tables(smiles * passes, workers=2):
             output.write(table)

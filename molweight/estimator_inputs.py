@@ -5,6 +5,7 @@ Letters: n molecules, t targets.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from numbers import Integral
 from typing import Any
 
@@ -26,24 +27,25 @@ def as_smiles(X: Any) -> list[str]:
 
     Raises:
         DataError: not a column of texts.
+
+    >>> as_smiles(np.array([["CCO"], ["CCN"]]))
+    ['CCO', 'CCN']
     """
     if isinstance(X, pd.DataFrame):
         named = [name for name in X.columns if str(name).lower() == SMILES]
         if len(named) != 1 and X.shape[1] != 1:
             raise DataError(f"X must have one column, or one called {SMILES!r}, found {list(X.columns)[:5]}")
         X = X[named[0]] if len(named) == 1 else X.iloc[:, 0]
-    values = X.tolist() if isinstance(X, pd.Series) else np.asarray(X, dtype=object)
-    if isinstance(values, np.ndarray):
-        if values.ndim == 2 and values.shape[1] == 1:
-            values = values[:, 0]
-        if values.ndim != 1:
-            raise DataError(f"X must be SMILES, [n] or [n, 1], found an array of shape {values.shape}")
-        values = values.tolist()
-    texts = ["" if isinstance(one, float) and np.isnan(one) else one for one in values]
-    for place, one in enumerate(texts):
-        if not isinstance(one, str):
-            raise DataError(f"X must be SMILES, found {one!r} at position {place}")
-    return [str(one) for one in texts]
+    values = np.asarray(X, dtype=object)
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.ndim != 1:
+        raise DataError(f"X must be SMILES, [n] or [n, 1], found an array of shape {values.shape}")
+    texts = ["" if isinstance(value, float) and np.isnan(value) else value for value in values.tolist()]
+    for position, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise DataError(f"X must be SMILES, found {text!r} at position {position}")
+    return [str(text) for text in texts]
 
 
 def seed_of(random_state: Any) -> int:
@@ -60,8 +62,8 @@ def seed_of(random_state: Any) -> int:
         return int(random_state.randint(SEEDS, dtype=np.int64))
     if isinstance(random_state, np.random.Generator):
         return int(random_state.integers(SEEDS))
-    whole = isinstance(random_state, Integral) and not isinstance(random_state, bool)
-    if not whole or not 0 <= int(random_state) < SEEDS:
+    integer = isinstance(random_state, Integral) and not isinstance(random_state, bool)
+    if not integer or not 0 <= int(random_state) < SEEDS:
         raise ConfigError(
             f"random_state must be a whole number between 0 and {SEEDS - 1}, None, np.random.RandomState or "
             f"np.random.Generator, got {random_state!r}"
@@ -99,11 +101,32 @@ def targets_of(y: Any) -> tuple[np.ndarray, list[str] | None]:
     return labels, [f"y{j}" for j in range(labels.shape[1])]
 
 
-def refuse_gaps(table: pd.DataFrame) -> None:
-    """Refuse molecules without an answer.
+def two_classes_of(y: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Labels [n, 1] float64 in {0, 1, NaN}, and the two classes that they stand for, in their order.
 
     Raises:
-        DataError: naming the first and counting the others.
+        DataError: more or fewer than two classes.
+
+    >>> targets, classes = two_classes_of(["no", "yes", None])
+    >>> targets[:, 0].tolist(), classes.tolist()
+    ([0.0, 1.0, nan], ['no', 'yes'])
+    """
+    labels = np.asarray(y, dtype=object)
+    known = ~pd.isna(labels)
+    values = np.asarray(list(labels[known]))
+    classes = np.unique(values)
+    if len(classes) != 2:
+        raise DataError(f"y must have two classes, found {len(classes)}; for more, pass y [n, t]")
+    targets = np.full((len(labels), 1), np.nan)
+    targets[known, 0] = values == classes[1]
+    return targets, classes
+
+
+def complete(table: pd.DataFrame, columns: Sequence[str]) -> np.ndarray:
+    """The numbers of a table of predictions, [n, c], which every molecule must have.
+
+    Raises:
+        DataError: naming the first molecule without them and counting the others.
     """
     bad = np.flatnonzero(table["status"] != "ok")
     if len(bad):
@@ -112,3 +135,4 @@ def refuse_gaps(table: pd.DataFrame) -> None:
             f"{len(bad)} of {len(table)} molecules cannot be predicted, the first at position {bad[0]}: "
             f"{first['input']!r} ({first['reason']}); predict_table keeps every row and says why"
         )
+    return table[list(columns)].to_numpy()

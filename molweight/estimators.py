@@ -33,14 +33,15 @@ from molweight.estimator_inputs import (
     SMILES,
     RandomState,
     as_smiles,
-    refuse_gaps,
+    complete,
     seed_of,
     targets_of,
+    two_classes_of,
     with_index,
 )
 from molweight.inference.embedding import embedding_columns, embeddings
 from molweight.inference.model import TrainedModel, load_model
-from molweight.inference.pipeline import predict_batches, whole
+from molweight.inference.pipeline import Batch, concatenated, predict_batches
 from molweight.inference.prediction import Ensemble
 from molweight.inference.requests import requests
 from molweight.reporting.content import Report
@@ -48,18 +49,14 @@ from molweight.runs.experiment import run_experiment
 from molweight.utils.files import read_json, write_bytes, write_json
 from molweight.utils.output_columns import UNCALIBRATED, check_target_names
 
-KEPT = (
-    "model.json",
-    "model.safetensors",
-    "report.json",
-    "predictions.csv",
-    "training.smi",
-    "config.yaml",
-    "MODEL_CARD.md",
+RUN_FILES = (
+    *("model.json", "model.safetensors", "report.json", "predictions.csv"),
+    *("training.smi", "config.yaml", "MODEL_CARD.md"),
 )
 """Files of a run that a saved estimator consists of, besides its own."""
-OWN = "estimator.json"
+STATE_FILE = "estimator.json"
 SCHEMA = 1
+JsonObject = dict[str, Any]
 
 
 class MolWeightEstimator(BaseEstimator):  # type: ignore[misc]
@@ -172,7 +169,7 @@ class MolWeightEstimator(BaseEstimator):  # type: ignore[misc]
     def _read(self, folder: Path) -> None:
         """Take over what a run has left; its report may be missing, as where a model was passed on alone."""
         self.model_: TrainedModel = load_model(folder)
-        self.files_ = {name: (folder / name).read_bytes() for name in KEPT if (folder / name).is_file()}
+        self.files_ = {name: (folder / name).read_bytes() for name in RUN_FILES if (folder / name).is_file()}
         try:
             content = json.loads(self.files_.get("report.json", b"{}"))
             self.report_ = Report(content=content)
@@ -188,16 +185,18 @@ class MolWeightEstimator(BaseEstimator):  # type: ignore[misc]
         Raises:
             DataError: naming molecules without a prediction.
         """
-        table = self._table(X)
-        refuse_gaps(table)
-        return table[list(self.model_.task.names)].to_numpy()
+        return complete(self._table(X), self.model_.task.names)
 
     def _table(self, X: Any) -> pd.DataFrame:
         """Predictions of the run's targets."""
         check_is_fitted(self, "model_")
         ensemble = Ensemble([self.model_])
         smiles = as_smiles(X)
-        return whole(ensemble.tables(requests(smiles)), ensemble.columns, with_index(X, smiles))
+        return concatenated(ensemble.tables(requests(smiles)), ensemble.columns, with_index(X, smiles))
+
+    def _in_shape_of_y(self, values: np.ndarray) -> np.ndarray:
+        """Values [n, t] as [n] where ``y`` was [n]."""
+        return values[:, 0] if self.target_names_ is None else values
 
     def predict_table(self, X: Any) -> pd.DataFrame:
         """Predictions with a row for every molecule, whatever it is.
@@ -210,13 +209,9 @@ class MolWeightEstimator(BaseEstimator):  # type: ignore[misc]
             the columns of ``y``, or ``y`` if there is one.
         """
         table = self._table(X)
-        ours, theirs = self.model_.task.names, self.target_names_ or ["y"]
-        renamed = {
-            f"{own}{ending}": f"{name}{ending}"
-            for own, name in zip(ours, theirs, strict=True)
-            for ending in ("", UNCALIBRATED)
-        }
-        return table.rename(columns=renamed)
+        renamed = zip(self.model_.task.names, self.target_names_ or ["y"], strict=True)
+        names = {f"{a}{ending}": f"{b}{ending}" for a, b in renamed for ending in ("", UNCALIBRATED)}
+        return table.rename(columns=names)
 
     def embed(self, X: Any) -> np.ndarray:
         """What the finetuned backbone makes of molecules, [n, d].
@@ -226,9 +221,8 @@ class MolWeightEstimator(BaseEstimator):  # type: ignore[misc]
         """
         check_is_fitted(self, "model_")
         columns = embedding_columns(self.model_)
-        table = whole(embeddings(self.model_, requests(as_smiles(X))), columns, None)
-        refuse_gaps(table)
-        return table[columns].to_numpy()
+        tables = embeddings(self.model_, requests(as_smiles(X)))
+        return complete(concatenated(tables, columns, None), columns)
 
     def save(self, folder: str | Path) -> None:
         """Write the fitted model as safetensors and JSON, for ``load`` and ``python -m molweight predict``.
@@ -243,12 +237,11 @@ class MolWeightEstimator(BaseEstimator):  # type: ignore[misc]
         parameters = {name: plain(value) for name, value in self.get_params().items()}
         if not isinstance(parameters["random_state"], int | None):  # a generator, which has moved on since
             parameters["random_state"] = getattr(self, "seed_", None)
-        write_json(
-            folder / OWN, {"schema": SCHEMA, "kind": self.kind, "parameters": parameters, **self._own()}
-        )
+        state = {"schema": SCHEMA, "kind": self.kind, "parameters": parameters, **self._state()}
+        write_json(folder / STATE_FILE, state)
 
-    def _own(self) -> dict[str, Any]:
-        """What else there is to save."""
+    def _state(self) -> JsonObject:
+        """What there is to save besides the run and the parameters."""
         return {"target_names": self.target_names_}
 
     @classmethod
@@ -262,28 +255,27 @@ class MolWeightEstimator(BaseEstimator):  # type: ignore[misc]
         model = load_model(folder)
         if model.task.kind != cls.kind:
             raise DataError(f"{folder} holds a {model.task.kind}; {cls.__name__} is for a {cls.kind}")
-        own: dict[str, Any] = {}
+        path = folder / STATE_FILE
         try:
-            if (folder / OWN).is_file():
-                own = read_json(folder / OWN)
-            made = cls(**own.get("parameters", {}))
-            made._read(folder)
-            made._restore(own)
+            state = read_json(path) if path.is_file() else {}
+            estimator = cls(**state.get("parameters", {}))
+            estimator._read(folder)
+            estimator._set_state(state)
         except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
-            raise DataError(f"{folder / OWN} cannot be read ({error})") from error
-        return made
+            raise DataError(f"{path} cannot be read ({error})") from error
+        return estimator
 
-    def _restore(self, own: dict[str, Any]) -> None:
-        """Take over what :meth:`_own` has saved, or what stands for it in other runs.
+    def _set_state(self, state: JsonObject) -> None:
+        """Restore what :meth:`_state` has saved, or what stands for it in other runs.
 
         Raises:
             ValueError: it does not fit the model.
         """
         names = list(self.model_.task.names)
-        found = own.get("target_names", names if len(names) > 1 else None)
-        if len(found or [""]) != len(names):
-            raise ValueError(f"{len(found or [''])} names for {len(names)} targets")
-        self.target_names_ = found
+        saved = state.get("target_names", names if len(names) > 1 else None)
+        if len(saved or [""]) != len(names):
+            raise ValueError(f"{len(saved or [''])} names for {len(names)} targets")
+        self.target_names_ = saved
         self.n_features_in_ = 1
 
     def __sklearn_tags__(self) -> Any:
@@ -323,8 +315,7 @@ class MolWeightRegressor(RegressorMixin, MolWeightEstimator):  # type: ignore[mi
         Raises:
             DataError: naming molecules without a prediction; :meth:`predict_table` keeps every row.
         """
-        values = self._values(X)
-        return values[:, 0] if self.target_names_ is None else values
+        return self._in_shape_of_y(self._values(X))
 
 
 class MolWeightClassifier(ClassifierMixin, MolWeightEstimator):  # type: ignore[misc]
@@ -348,15 +339,8 @@ class MolWeightClassifier(ClassifierMixin, MolWeightEstimator):  # type: ignore[
             MolweightError: what else is wrong with the options or the data.
         """
         if np.ndim(y) == 1:
-            labels, names = np.asarray(y, dtype=object), None
-            known = ~pd.isna(labels)
-            self.classes_ = np.unique(np.asarray(list(labels[known])))
-            if len(self.classes_) != 2:
-                raise DataError(
-                    f"y must have two classes, found {len(self.classes_)}; for more, pass y [n, t]"
-                )
-            targets = np.full((len(labels), 1), np.nan)
-            targets[known, 0] = np.asarray(list(labels[known])) == self.classes_[1]
+            names = None
+            targets, self.classes_ = two_classes_of(y)
         else:
             targets, names = targets_of(y)
             if not np.isin(targets[~np.isnan(targets)], (0.0, 1.0)).all():
@@ -382,17 +366,12 @@ class MolWeightClassifier(ClassifierMixin, MolWeightEstimator):  # type: ignore[
         """
         check_is_fitted(self, "model_")
         model, columns = self.model_, list(self.model_.task.names)
-        queries = requests(as_smiles(X))
-        found = predict_batches(
-            queries,
-            [model.recipe],
-            columns,
-            lambda batch: model.logits(model.outputs(batch.pictures[model.recipe])).numpy(),
-        )
-        table = whole(found, columns, None)
-        refuse_gaps(table)
-        logits = table[columns].to_numpy()
-        return logits[:, 0] if self.target_names_ is None else logits
+
+        def compute(batch: Batch) -> np.ndarray:
+            return model.logits(model.outputs(batch.pictures[model.picture_config])).numpy()
+
+        tables = predict_batches(requests(as_smiles(X)), [model.picture_config], columns, compute)
+        return self._in_shape_of_y(complete(concatenated(tables, columns, None), columns))
 
     def predict(self, X: Any) -> np.ndarray:
         """The more probable classes, [n] or [n, t].
@@ -400,16 +379,14 @@ class MolWeightClassifier(ClassifierMixin, MolWeightEstimator):  # type: ignore[
         Raises:
             DataError: naming molecules without a prediction; :meth:`predict_table` keeps every row.
         """
-        values = self._values(X)
-        found: np.ndarray = self.classes_[(values >= 0.5).astype(int)]
-        return found[:, 0] if self.target_names_ is None else found
+        return self._in_shape_of_y(self.classes_[(self._values(X) >= 0.5).astype(int)])
 
-    def _own(self) -> dict[str, Any]:
-        return {**super()._own(), "classes": self.classes_.tolist()}
+    def _state(self) -> JsonObject:
+        return {**super()._state(), "classes": self.classes_.tolist()}
 
-    def _restore(self, own: dict[str, Any]) -> None:
-        super()._restore(own)
-        self.classes_ = np.array(own.get("classes", [0, 1]))
+    def _set_state(self, state: JsonObject) -> None:
+        super()._set_state(state)
+        self.classes_ = np.array(state.get("classes", [0, 1]))
         if self.classes_.shape != (2,):
             raise ValueError(f"expected two classes, found {self.classes_.tolist()}")
 

@@ -19,7 +19,7 @@ from smallest import SMALLEST, run_smallest
 
 from molweight import MolWeightClassifier, MolWeightRegressor, predict
 from molweight.__main__ import main
-from molweight.config.named_cards import dataset_card
+from molweight.config.named_cards import dataset_spec
 from molweight.data.datasets import load_dataset
 from molweight.errors import ConfigError, DataError
 from molweight.estimator_inputs import seed_of
@@ -30,7 +30,7 @@ QUICK = {"method": "direct", "steps": 2, "epochs": 2, "objectives": "smoke", "op
 @pytest.fixture(scope="module")
 def series():
     """The series that RDKit ships: SMILES and activities, under an index of its own."""
-    data = load_dataset(dataset_card("chembl2321810"))
+    data = load_dataset(dataset_spec("chembl2321810"))
     index = [f"m{row}" for row in range(len(data.smiles))]
     return pd.Series(data.smiles, index=index)[:240], pd.Series(data.targets[:, 0], index=index)[:240]
 

@@ -114,7 +114,6 @@ def parser(others: Mapping[str, Parser] | None = None) -> Parser:
         prog="molweight",
         description="Task-adaptive pretraining of molecule-image models with learned objective weights.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--version", action="version", version=version_line(), help="show versions and exit")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -128,7 +127,6 @@ def parser(others: Mapping[str, Parser] | None = None) -> Parser:
         description="Turn ImageMol's weights into a file for backbone.init=, or a backbone of full width "
         "into a file for finetune.py --resume of ImageMol. The names of the files say which.",
         epilog=CONVERT_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.add_argument("source", type=Path, help="ImageMol.pth.tar; or a .safetensors file, or a RUN_DIR")
     command.add_argument("destination", type=Path, help="a new .safetensors file; or a new .pth.tar file")
@@ -138,7 +136,6 @@ def parser(others: Mapping[str, Parser] | None = None) -> Parser:
         description="Write a finished run's model as one file, from pictures [b, 3, S, S] uint8 to what "
         "predict writes, after comparing the two on some molecules.",
         epilog=EXPORT_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.add_argument("run_dir", metavar="RUN_DIR", help="folder of a finished run")
     command.add_argument("destination", metavar="FILE", help="a new file, .onnx or .pt2")
@@ -147,7 +144,6 @@ def parser(others: Mapping[str, Parser] | None = None) -> Parser:
         help="write the page of a finished run",
         description="Write report.html, a page that needs nothing else, from the files of finished runs.",
         epilog=REPORT_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.add_argument("run_dirs", metavar="RUN_DIR", nargs="+", help="folder of a finished run")
     command = commands.add_parser(
@@ -155,7 +151,6 @@ def parser(others: Mapping[str, Parser] | None = None) -> Parser:
         help="what makes a shell complete commands and options",
         description="Print what makes a shell complete the commands and options of molweight.",
         epilog=COMPLETION_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.add_argument("shell", metavar="SHELL", choices=SHELLS, help=", ".join(SHELLS))
     add_datasets(commands)
@@ -164,7 +159,6 @@ def parser(others: Mapping[str, Parser] | None = None) -> Parser:
         help="many runs side by side: data sets, methods, seeds",
         description=LEADERBOARD_HELP,
         epilog=LEADERBOARD_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.add_argument("tokens", metavar="OPTION=VALUE", nargs="*", help="see below")
     command.add_argument("--tables-only", action="store_true", help="make the tables again and run nothing")
@@ -173,12 +167,8 @@ def parser(others: Mapping[str, Parser] | None = None) -> Parser:
 
 def add_datasets(commands: argparse._SubParsersAction[Parser]) -> None:
     """``datasets`` and its actions."""
-    command = commands.add_parser(
-        "datasets",
-        help="list, show, fetch and verify data sets",
-        epilog=DATASETS_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    purpose = "list, show, fetch and verify data sets"
+    command = commands.add_parser("datasets", help=purpose, epilog=DATASETS_EXAMPLES)
     actions = command.add_subparsers(dest="action", required=True, metavar="ACTION")
     action = dataset_action(actions, "list", "every data set that is known by name, and where its file is")
     action.add_argument("--json", action="store_true", help="for machines")
@@ -204,10 +194,4 @@ def add_datasets(commands: argparse._SubParsersAction[Parser]) -> None:
 
 def dataset_action(actions: argparse._SubParsersAction[Parser], name: str, purpose: str) -> Parser:
     """One action of ``datasets``; all show the same examples."""
-    return actions.add_parser(
-        name,
-        help=purpose,
-        description=purpose,
-        epilog=DATASETS_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    return actions.add_parser(name, help=purpose, description=purpose, epilog=DATASETS_EXAMPLES)

@@ -24,7 +24,7 @@ SMILES = 70  # characters of a row that is no molecule
 class Account:
     """A data set that was read, and what was counted in it."""
 
-    card: DatasetSpec
+    spec: DatasetSpec
     data: MoleculeDataset
     files: tuple[Path, ...]
     labels: Labels
@@ -34,7 +34,7 @@ class Account:
     @property
     def checksum(self) -> str:
         """``ok``, ``differs`` or ``no checksum known``."""
-        return compare(self.data.sha256, self.card.sha256)
+        return compare(self.data.sha256, self.spec.sha256)
 
     @property
     def not_molecules(self) -> list[Excluded]:
@@ -47,16 +47,16 @@ class Account:
         The counts have the names and meanings of ``report.json``: ``n_invalid`` are all rows that are not
         used, ``n_unlabelled`` those of them that are a molecule.
         """
-        data, card = self.data, self.card
+        data, spec = self.data, self.spec
         return {
             "name": data.name,
-            "description": card.description,
-            "source": card.source,
-            "licence": card.licence,
-            "url": card.url,
+            "description": spec.description,
+            "source": spec.source,
+            "licence": spec.licence,
+            "url": spec.url,
             "files": [str(path.absolute()) for path in self.files],
             "sha256": data.sha256,
-            "sha256_of_card": card.sha256,
+            "sha256_of_card": spec.sha256,
             "checksum": self.checksum,
             "task_type": data.task_type,
             "metric": data.metric,
@@ -84,62 +84,62 @@ class Account:
         return "\n\n".join("\n".join(block) for block in blocks if block)
 
 
-def account(card: DatasetSpec) -> Account:
-    """Read the data set of a card and count what is in it; nothing is downloaded if its file is here.
+def read_account(spec: DatasetSpec) -> Account:
+    """Read a data set and count what is in it; nothing is downloaded if its file is here.
 
     Raises:
-        ConfigError: the card contradicts itself or the labels.
+        ConfigError: ``spec`` contradicts itself or the labels.
         DataError: no file, an unreadable file, or nothing to learn from.
     """
-    data = load_dataset(card)
+    data = load_dataset(spec)
     return Account(
-        card=card,
+        spec=spec,
         data=data,
-        files=card_files(card),
+        files=card_files(spec),
         labels=label_summary(data),
         scaffolds=scaffold_sets(data.smiles),
     )
 
 
-def _heading(found: Account) -> list[str]:
+def _heading(account: Account) -> list[str]:
     """Name and description; the file's name for the user's own table."""
-    if not found.card.files and found.card.builtin is None:
-        assert found.data.path is not None  # a card's data come from files
-        return [printable(found.data.path.name)]
-    return described(f"{found.card.name}: ", found.card.description, indent=len(found.card.name) + 2)
+    if not account.spec.files and account.spec.builtin is None:
+        assert account.data.path is not None  # a specification's data come from files
+        return [printable(account.data.path.name)]
+    return described(f"{account.spec.name}: ", account.spec.description, indent=len(account.spec.name) + 2)
 
 
-def _origin(found: Account) -> list[str]:
+def _origin(account: Account) -> list[str]:
     """Source, licence, task, files and checksum; paths stay on one line, so that they can be copied."""
-    card, data = found.card, found.data
-    known = card.files or card.builtin is not None
+    spec, data = account.spec, account.data
+    known = spec.files or spec.builtin is not None
     count = len(data.target_names)
     units = f" in {data.units}" if data.units else ""
-    verdict = {OK: ["as its card pins it"], DIFFERS: ["not the one that its card pins:", str(card.sha256)]}
-    both = ["of both files, one after the other"] if len(found.files) > 1 else []
+    verdict = {OK: ["as its card pins it"], DIFFERS: ["not the one that its card pins:", str(spec.sha256)]}
+    both = ["of both files, one after the other"] if len(account.files) > 1 else []
     return [
-        *(described("source", card.source, indent=9) if known else ()),
-        *(described("licence", card.licence, indent=9) if known else ()),
+        *(described("source", spec.source, indent=9) if known else ()),
+        *(described("licence", spec.licence, indent=9) if known else ()),
         *described(
             "task",
             f"{data.task_type}, {count:,} target{'s' if count > 1 else ''}{units}, scored by {data.metric}",
             indent=9,
         ),
         *(described("read as", "; ".join(data.notes), indent=9) if data.notes else ()),
-        *(f"file     {printable(path)}" for path in found.files),
+        *(f"file     {printable(path)}" for path in account.files),
         f"SHA-256  {data.sha256}",
-        *(f"         {line}" for line in [*both, *verdict.get(found.checksum, [found.checksum])]),
+        *(f"         {line}" for line in [*both, *verdict.get(account.checksum, [account.checksum])]),
     ]
 
 
-def _counts(found: Account) -> list[str]:
+def _counts(account: Account) -> list[str]:
     """What became of the rows, and into how many scaffold sets the molecules fall."""
-    data, sets = found.data, found.scaffolds
+    data, sets = account.data, account.scaffolds
     largest = shortened(sets.largest_scaffold, 40) or "acyclic molecules"
     return columns(
         [
             ("rows", data.n_rows, ""),
-            ("  not a molecule", len(found.not_molecules), ""),
+            ("  not a molecule", len(account.not_molecules), ""),
             ("  without label", data.n_unlabelled, ""),
             ("  used", len(data), ""),
             ("duplicates", data.n_duplicates, "used rows whose molecule stood in an earlier one"),

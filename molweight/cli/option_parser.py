@@ -6,13 +6,16 @@ import argparse
 import difflib
 import re
 from collections.abc import Iterator
-from typing import NoReturn
+from typing import Any, NoReturn
 
 UNKNOWN = re.compile(r"(?:unrecognized arguments: (?:.*? )?(?=--)|.*invalid choice: ')([\w-]+)")
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser of options; so are those of its commands."""
+    """A parser of options, whose help keeps its line ends; so are those of its commands."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{"formatter_class": argparse.RawDescriptionHelpFormatter, **settings})
 
     def error(self, message: str) -> NoReturn:
         """Exit with 2 after a sentence."""

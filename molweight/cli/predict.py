@@ -40,7 +40,8 @@ def predict_command(arguments: Sequence[str], announce: Announce) -> int:
     """
     options = predict_parser().parse_intermixed_args(list(arguments))
     folders = [options.run_dir, *takewhile(is_folder, options.more)]
-    places = Places.chosen(options, options.more[len(folders) - 1 :])
+    molecules = MoleculeInput.of(options, options.more[len(folders) - 1 :])
+    output = TableOutput.of(options, molecules)
     from molweight.distributed.devices import choose_device
     from molweight.inference.model import load_model
     from molweight.inference.prediction import Ensemble
@@ -48,138 +49,140 @@ def predict_command(arguments: Sequence[str], announce: Announce) -> int:
     device = choose_device(options.device)
     models = [load_model(folder).to(device) for folder in folders]
     ensemble = Ensemble(models, options.confidence, similarity=options.similarity)
+    tables = ensemble.tables(molecules.requests(ensemble.smiles_columns), workers=options.workers)
     units = models[0].units
-    return write(
-        places,
-        ensemble.tables(places.requests(ensemble.smiles_columns), workers=options.workers),
-        ensemble.columns,
-        {"model": ", ".join(folders), **({"units": units} if units else {})},
-        announce,
-        strict=options.strict,
-    )
+    about = {"model": ", ".join(folders), **({"units": units} if units else {})}
+    return output.write(tables, ensemble.columns, about, announce)
 
 
 def embed_command(arguments: Sequence[str], announce: Announce) -> int:
     """Embed; arguments and exit code as of :func:`predict_command`."""
     options = embed_parser().parse_intermixed_args(list(arguments))
-    places = Places.chosen(options, options.more)
+    molecules = MoleculeInput.of(options, options.more)
+    output = TableOutput.of(options, molecules)
     from molweight.distributed.devices import choose_device
     from molweight.inference.embedding import DTYPE, embedding_columns, embedding_model, embeddings
 
     model = embedding_model(options.run_dir, options.weights).to(choose_device(options.device))
-    return write(
-        places,
-        embeddings(model, places.requests([model.smiles_column]), workers=options.workers),
-        embedding_columns(model),
-        {"model": options.run_dir, "weights": options.weights},
-        announce,
-        strict=options.strict,
-        dtype=DTYPE,
-    )
+    tables = embeddings(model, molecules.requests([model.smiles_column]), workers=options.workers)
+    about = {"model": options.run_dir, "weights": options.weights}
+    return output.write(tables, embedding_columns(model), about, announce, dtype=DTYPE)
 
 
 def explain_command(arguments: Sequence[str], announce: Announce) -> int:
     """Explain; arguments and exit code as of :func:`predict_command`."""
     options = explain_parser().parse_intermixed_args(list(arguments))
-    source, folder = chosen_source(options.more, options.input), Path(options.output)
+    molecules = MoleculeInput.of(options, options.more)
     from molweight.distributed.devices import choose_device
     from molweight.inference.explanation import STEPS, explanations
     from molweight.inference.gallery import save_gallery
     from molweight.inference.model import load_model
-    from molweight.inference.requests import requests
 
     model = load_model(options.run_dir).to(choose_device(options.device))
-    column, kind = options.smiles_column, options.input_format
-    queries = requests(source, smiles_column=column, kind=kind, preferred=[model.smiles_column])
+    queries = molecules.requests([model.smiles_column])
     steps = STEPS if options.steps is None else options.steps
-    found = []
-    with progress(source) as bar:
-        for one in explanations(model, queries, targets=options.target, steps=steps):
-            found.append(one)
+    explained = []
+    with progress(molecules.source) as bar:
+        for explanation in explanations(model, queries, targets=options.target, steps=steps):
+            explained.append(explanation)
             bar.update()
-    page = save_gallery(found, folder, model=model)
-    good = sum(one.status == "ok" for one in found)
-    announce(f"{good:,} explained, {len(found) - good:,} not -> {page}")
+    page = save_gallery(explained, Path(options.output), model=model)
+    good = sum(explanation.status == "ok" for explanation in explained)
+    announce(f"{good:,} explained, {len(explained) - good:,} not -> {page}")
     return 0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Places:
-    """Where molecules come from, and where the table goes.
+class MoleculeInput:
+    """Where molecules come from.
 
     Args:
         source: SMILES, or a file, or ``-``.
         column: of a table, with SMILES, or None.
-        source_kind: format of the source, or None for what its name says.
-        path: of the output; None prints.
-        kind: format of the output.
+        kind: format of the source, or None for what its name says.
     """
 
     source: list[str] | str
     column: str | None
-    source_kind: str | None
-    path: Path | None
-    kind: str
+    kind: str | None
 
     @classmethod
-    def chosen(cls, options: argparse.Namespace, smiles: list[str]) -> Places:
+    def of(cls, options: argparse.Namespace, smiles: list[str]) -> MoleculeInput:
         """What the command line says.
 
         Raises:
             ConfigError: it contradicts itself.
         """
-        from molweight.inference.writers import output_format
-
         source = chosen_source(smiles, options.input)
-        path = None if options.output in (None, "-") else Path(options.output)
-        if path is not None and isinstance(source, str) and path.resolve() == Path(source).resolve():
-            raise ConfigError(f"{path} is the input as well: give the output another name")
-        return cls(
-            source=source,
-            column=options.smiles_column,
-            source_kind=options.input_format,
-            path=path,
-            kind=output_format(path, options.format),
-        )
+        return cls(source=source, column=options.smiles_column, kind=options.input_format)
 
     def requests(self, preferred: Iterable[str | None]) -> Iterator[Request]:
         """What is asked for; ``preferred`` are the columns that the models were trained on."""
         from molweight.inference.requests import requests
 
-        return requests(self.source, smiles_column=self.column, kind=self.source_kind, preferred=preferred)
+        return requests(self.source, smiles_column=self.column, kind=self.kind, preferred=preferred)
 
 
-def write(
-    places: Places,
-    tables: Iterator[pd.DataFrame],
-    columns: Sequence[str],
-    about: Mapping[str, str],
-    announce: Announce,
-    *,
-    strict: bool,
-    dtype: str = "float64",
-) -> int:
-    """Write a table with a row for every molecule; the exit code."""
-    from molweight.inference.pipeline import empty
-    from molweight.inference.writers import Output
+@dataclass(frozen=True, kw_only=True)
+class TableOutput:
+    """Where a table with a row for every molecule goes.
 
-    counts: Counter[str] = Counter()
-    start = time.perf_counter()
-    with (
-        Output(places.path, kind=places.kind, empty=empty(columns, dtype), about=about) as output,
-        progress(places.source) as bar,
-    ):
-        try:
-            for table in tables:
-                output.write(table)
-                counts.update(table["status"])
-                bar.update(len(table))
-        except KeyboardInterrupt:
-            if output.left:
-                announce(f"{output.rows:,} rows are in {output.partial}")
-            raise
-    announce(summary(counts, time.perf_counter() - start, about.get("units"), places.path))
-    return STRICT if strict and counts["ok"] < counts.total() else 0
+    Args:
+        path: of the output; None prints.
+        kind: its format.
+        source: of the molecules.
+        strict: whether a row without numbers has an exit code.
+    """
+
+    path: Path | None
+    kind: str
+    source: list[str] | str
+    strict: bool
+
+    @classmethod
+    def of(cls, options: argparse.Namespace, molecules: MoleculeInput) -> TableOutput:
+        """What the command line says.
+
+        Raises:
+            ConfigError: it would overwrite the input, or names no format.
+        """
+        from molweight.inference.writers import output_format
+
+        path, source = None if options.output in (None, "-") else Path(options.output), molecules.source
+        if path is not None and isinstance(source, str) and path.resolve() == Path(source).resolve():
+            raise ConfigError(f"{path} is the input as well: give the output another name")
+        return cls(path=path, kind=output_format(path, options.format), source=source, strict=options.strict)
+
+    def write(
+        self,
+        tables: Iterable[pd.DataFrame],
+        columns: Sequence[str],
+        about: Mapping[str, str],
+        announce: Announce,
+        *,
+        dtype: str = "float64",
+    ) -> int:
+        """Write tables, and say what was done; the exit code."""
+        from molweight.inference.pipeline import empty_table
+        from molweight.inference.writers import Output
+
+        counts: Counter[str] = Counter()
+        start = time.perf_counter()
+        with (
+            Output(self.path, kind=self.kind, empty=empty_table(columns, dtype), about=about) as output,
+            progress(self.source) as bar,
+        ):
+            try:
+                for table in tables:
+                    output.write(table)
+                    counts.update(table["status"])
+                    bar.update(len(table))
+            except KeyboardInterrupt:
+                if output.left:
+                    announce(f"{output.rows:,} rows are in {output.partial}")
+                raise
+        announce(summary(counts, time.perf_counter() - start, about.get("units"), self.path))
+        return STRICT if self.strict and counts["ok"] < counts.total() else 0
 
 
 def chosen_source(smiles: list[str], file: str | None) -> list[str] | str:
@@ -191,7 +194,7 @@ def chosen_source(smiles: list[str], file: str | None) -> list[str] | str:
     if smiles and file is not None:
         raise ConfigError(f"give SMILES or -i {file}, not both")
     if smiles:
-        named = next((one for one in smiles if Path(one).suffix.lower() in FILE_ENDINGS), None)
+        named = next((text for text in smiles if Path(text).suffix.lower() in FILE_ENDINGS), None)
         if named is not None:
             raise ConfigError(f"{named!r} is no SMILES but the name of a file: give it with -i {named}")
         if folder := next(filter(is_folder, smiles), None):
@@ -226,6 +229,6 @@ def summary(counts: Mapping[str, int], seconds: float, units: str | None, path: 
     kinds = ", ".join(f"{counts[name]:,} {name}" for name in STATUSES if counts.get(name))
     parts = f" ({kinds})" if counts.get("ok", 0) < total else ""
     scale = f", in {units}" if units else ""
-    place = f" -> {path}" if path is not None else ""
+    destination = f" -> {path}" if path is not None else ""
     rate = f"{total / seconds:,.0f} a second" if seconds > 0 else ""
-    return f"{total:,} {'row' if total == 1 else 'rows'}{parts}{scale}: {seconds:.1f} s, {rate}{place}"
+    return f"{total:,} {'row' if total == 1 else 'rows'}{parts}{scale}: {seconds:.1f} s, {rate}{destination}"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-
 from molweight.cli.option_parser import Parser
 
 STRICT = 3  # exit code of --strict where a row has no prediction
@@ -58,23 +56,16 @@ def predict_parser() -> Parser:
     command.add_argument(
         "--confidence", metavar="SHARE", type=float, help="add conformal intervals that hold this share: 0.9"
     )
-    command.add_argument(
-        "--similarity",
-        action="store_true",
-        help="add the Tanimoto similarity to the nearest training molecule",
-    )
+    similarity = "add the Tanimoto similarity to the nearest training molecule"
+    command.add_argument("--similarity", action="store_true", help=similarity)
     return command
 
 
 def embed_parser() -> Parser:
     """The options of ``embed``."""
     command = table_parser("embed", EMBED, EMBED_EXAMPLES)
-    command.add_argument(
-        "--weights",
-        default="finetuned",
-        metavar="WEIGHTS",
-        help="finetuned, or adapted: as pretraining left them",
-    )
+    weights = "finetuned, or adapted: as pretraining left them"
+    command.add_argument("--weights", default="finetuned", metavar="WEIGHTS", help=weights)
     return command
 
 
@@ -105,22 +96,14 @@ def table_parser(name: str, description: str, examples: str) -> Parser:
 
 def molecule_parser(name: str, description: str, examples: str) -> Parser:
     """The options of every command that takes molecules."""
-    command = Parser(
-        prog=f"molweight {name}",
-        description=description,
-        epilog=examples,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    command = Parser(prog=f"molweight {name}", description=description, epilog=examples)
     command.add_argument("run_dir", metavar="RUN_DIR", help="folder of a finished run")
     command.add_argument("more", metavar="SMILES", nargs="*", help="molecules")
     command.add_argument(
         "-i", "--input", metavar="FILE", help=".csv, .tsv, .smi, .sdf, .parquet, also .gz; - is a pipe"
     )
     command.add_argument("--input-format", metavar="FORMAT", help="of the input: csv, tsv, smi, sdf, parquet")
-    command.add_argument(
-        "--smiles-column",
-        metavar="COLUMN",
-        help="where the SMILES are; default: as in training, else smiles, canonical_smiles or mol",
-    )
+    column = "where the SMILES are; default: as in training, else smiles, canonical_smiles or mol"
+    command.add_argument("--smiles-column", metavar="COLUMN", help=column)
     command.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     return command

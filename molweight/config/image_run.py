@@ -11,7 +11,7 @@ from molweight.config.components import chosen_objectives
 from molweight.config.composition import MOLECULES
 from molweight.config.methods import Method
 from molweight.config.modality import Modality
-from molweight.config.named_cards import dataset_card
+from molweight.config.named_cards import dataset_spec
 from molweight.config.recipes import RunConfig
 from molweight.config.run_config import compose_run
 from molweight.config.schema import build, checked, checked_dropout
@@ -91,7 +91,7 @@ def to_image_recipe(tree: dict[str, Any], method: Method) -> ImageConfig:
     return ImageConfig(
         dataset=build(DatasetSpec, tree["dataset"], "dataset"),
         corpus=corpus,
-        held_out=[dataset_card(name) for name in corpus.exclude],
+        held_out=[dataset_spec(name) for name in corpus.exclude],
         standardise=build(Standardisation, tree["standardise"], "standardise"),
         split=build(SplitConfig, tree["split"], "split"),
         backbone=backbone if method.name != "scratch" else replace(backbone, init="random"),

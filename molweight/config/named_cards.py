@@ -1,4 +1,4 @@
-"""Data sets by name: the cards in ``configs/dataset``."""
+"""Data sets by name: the specifications in ``configs/dataset``."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from molweight.data.specs import DatasetSpec
 from molweight.errors import ConfigError, unknown
 
 
-def dataset_card(name: str) -> DatasetSpec:
-    """The card ``configs/dataset/<name>.yaml``.
+def dataset_spec(name: str) -> DatasetSpec:
+    """What ``configs/dataset/<name>.yaml`` says.
 
     Raises:
         ConfigError: there is none; the sentence names the nearest.

@@ -102,11 +102,11 @@ def read_parquet(path: Path) -> Table:
         except (OSError, ArrowException) as error:
             raise DataError(f"{path} is not a readable Parquet file: {error}") from error
 
-    every: list[str] = file.schema_arrow.names
+    stored: list[str] = file.schema_arrow.names
     level = None
-    if any(name in index for name in every):
-        level = _stored_level(every, index, [cells for _, cells in islice(read(every), SAMPLE)])
-    names = [name for name in every if name == level or name not in index]
+    if any(name in index for name in stored):
+        level = _stored_level(stored, index, [cells for _, cells in islice(read(stored), SAMPLE)])
+    names = [name for name in stored if name == level or name not in index]
     shown = ["smiles" if name == level and name.startswith(UNNAMED) else name for name in names]
     _check_header(path, shown)
     notes = Notes(path)
@@ -120,6 +120,6 @@ def _stored_level(
 ) -> str | None:
     """Which column of a Parquet file is an index with the SMILES, as :func:`smiles_level` says."""
     columns = [(name, [cells[at] for cells in sample]) for at, name in enumerate(names)]
-    levels = [column for column in columns if column[0] in index]
-    at = smiles_level(levels, [column for column in columns if column[0] not in index])
+    levels = [(name, cells) for name, cells in columns if name in index]
+    at = smiles_level(levels, [(name, cells) for name, cells in columns if name not in index])
     return None if at is None else levels[at][0]

@@ -78,7 +78,7 @@ class LabelReader:
         if column.count:
             return self._words(column, values, numbers)
         if not self.chosen:
-            check_no_identifier(column.name, values, numbers)
+            check_no_identifier(column.name, values)
         return self._numbers(column, values)
 
     def _words(self, column: LabelColumn, values: np.ndarray, numbers: int) -> Target:
@@ -87,10 +87,10 @@ class LabelReader:
         if not all(map(is_text, (column.first[2], *column.spellings.values()))):
             raise self._no_number(column, "")
         if len(column.rows) == 2 and not numbers and self.task_type != "regression":
-            zero, one = in_order(column.spellings)
+            negative, positive = in_order(column.spellings)
             values = values.copy()
-            values[np.array(column.rows[zero])], values[np.array(column.rows[one])] = 0.0, 1.0
-            words = (column.spellings[zero], column.spellings[one])
+            values[np.array(column.rows[negative])], values[np.array(column.rows[positive])] = 0.0, 1.0
+            words = (column.spellings[negative], column.spellings[positive])
             return Target(values=values, kind="classification", classes=words)
         if self.chosen or numbers >= column.count:
             raise self._no_number(column, "" if numbers else self._meaning(column))
@@ -139,9 +139,8 @@ class LabelReader:
         if not self.refuse_stand_ins or len(distinct) < 3:
             return
         for at, rest in ((0, distinct[1:]), (-1, distinct[:-1])):
-            gap = abs(distinct[at] - rest[at])
+            gap, value = abs(distinct[at] - rest[at]), f"{distinct[at]:g}"
             if abs(distinct[at]) in STAND_INS and gap > rest[-1] - rest[0]:
-                value = f"{distinct[at]:g}"
                 raise DataError(
                     f"{self.table}: column {name!r} holds {value} ({counts[at]} rows) far from all other "
                     f"values ({rest[0]:g} to {rest[-1]:g}): pass dataset.missing_values=[{value}] if it "
@@ -172,9 +171,9 @@ class LabelReader:
         """What the words of a column without numbers may be."""
         if self.task_type == "regression":
             return ", as dataset.task_type=regression asks for"
-        if len(column.spellings) == 1:
-            return f" (two words are two classes, but {text_list(column)} stands alone)"
-        return f" (two words are two classes, but there are more: {text_list(column)}, …)"
+        words = listed(column.spellings.values())
+        problem = f"{words} stands alone" if len(column.spellings) == 1 else f"there are more: {words}, …"
+        return f" (two words are two classes, but {problem})"
 
     def _no_class(self, column: LabelColumn, values: np.ndarray) -> DataError:
         """What is wrong with the first label of a classification that is neither 0 nor 1."""
@@ -187,23 +186,22 @@ class LabelReader:
         )
 
 
-def text_list(column: LabelColumn) -> str:
-    """The words of a column, for a message."""
-    return listed(column.spellings.values())
-
-
-def check_no_identifier(name: str, values: np.ndarray, numbers: int) -> None:
+def check_no_identifier(name: str, values: np.ndarray) -> None:
     """Find out a column that numbers its rows.
+
+    Args:
+        name: of the column.
+        values: [n] float64, NaN = missing.
 
     Raises:
         UnusableColumn: its values are whole numbers, and all different, or its name says so.
     """
-    there = values[~np.isnan(values)]
-    if not numbers or not (there == np.floor(there)).all():
+    numbers = values[~np.isnan(values)]
+    if not len(numbers) or not (numbers == np.floor(numbers)).all():
         return
     if is_identifier_name(name):
         raise UnusableColumn("an identifier by its name")
-    if numbers >= ENOUGH and len(np.unique(there)) == numbers:
+    if len(numbers) >= ENOUGH and len(np.unique(numbers)) == len(numbers):
         raise UnusableColumn("whole numbers, all different: an identifier?")
 
 
@@ -215,9 +213,12 @@ def two_classes(values: np.ndarray, distinct: np.ndarray) -> Target:
 
 
 def in_order(words: Iterable[str]) -> tuple[str, str]:
-    """Two words, the negative one first: ``inactive``, ``active``; else in alphabetical order.
+    """Two words, the negative one first; else in alphabetical order.
 
     A word is negative if it is in :data:`NEGATIVE_WORDS`, or if it is the other one negated.
+
+    >>> in_order(["active", "inactive"]), in_order(["yes", "no"]), in_order(["b", "a"])
+    (('inactive', 'active'), ('no', 'yes'), ('a', 'b'))
     """
     first, second = sorted(words)
     negated = second.endswith(first) and second.removesuffix(first).strip(" -_") in NEGATIONS

@@ -33,6 +33,11 @@ class ClassBalance:
         return self.positives + self.negatives
 
     @property
+    def positive(self) -> float:
+        """Share of the labels that are 1; NaN where there is no label."""
+        return self.positives / self.labelled if self.labelled else NAN
+
+    @property
     def extremity(self) -> float:
         """Larger for a target that is harder to learn: minus the molecules of the rarer class, <= 0."""
         return -min(self.positives, self.negatives)

@@ -37,7 +37,7 @@ def render(smiles: str, size: int) -> np.ndarray:
     return np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))
 
 
-def atom_places(smiles: str, size: int) -> np.ndarray:
+def atom_positions(smiles: str, size: int) -> np.ndarray:
     """Where the atoms are in the picture of :func:`render`: column and row in px, [atoms, 2] float64.
 
     Args:
@@ -47,8 +47,8 @@ def atom_places(smiles: str, size: int) -> np.ndarray:
         ConfigError, InvalidSmilesError: as there.
     """
     mol, drawing = _drawn(smiles, size)
-    places = [drawing.GetDrawCoords(atom) for atom in range(mol.GetNumAtoms())]
-    return np.array([(place.x, place.y) for place in places], dtype=np.float64)
+    positions = [drawing.GetDrawCoords(atom) for atom in range(mol.GetNumAtoms())]
+    return np.array([(position.x, position.y) for position in positions], dtype=np.float64)
 
 
 def _drawn(smiles: str, size: int) -> tuple[Chem.Mol, rdMolDraw2D.MolDraw2DCairo]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from molweight.inference.prediction import predict
 
 __all__ = ["TrainedModel", "embed", "explain", "export", "load_model", "predict"]
-PLACES = {
+MODULES = {
     "TrainedModel": "model",
     "embed": "embedding",
     "explain": "explanation",
@@ -34,6 +34,6 @@ PLACES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in PLACES:
+    if name not in MODULES:
         raise AttributeError(f"module 'molweight.inference' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"molweight.inference.{PLACES[name]}"), name)
+    return getattr(importlib.import_module(f"molweight.inference.{MODULES[name]}"), name)

@@ -13,7 +13,7 @@ import pandas as pd
 from molweight.data.readers import Source
 from molweight.errors import ConfigError, unknown
 from molweight.inference.model import TrainedModel, load_model, with_adapted_backbone
-from molweight.inference.pipeline import predict_batches, whole
+from molweight.inference.pipeline import concatenated, predict_batches
 from molweight.inference.requests import Request, requests
 
 WEIGHTS = ("finetuned", "adapted")
@@ -45,7 +45,7 @@ def embed(
     """
     model = embedding_model(run_dir, weights)
     queries = requests(source, smiles_column=smiles_column, preferred=[model.smiles_column])
-    return whole(embeddings(model, queries, workers=workers), embedding_columns(model), source, DTYPE)
+    return concatenated(embeddings(model, queries, workers=workers), embedding_columns(model), source, DTYPE)
 
 
 def embedding_model(run_dir: str | Path, weights: str) -> TrainedModel:
@@ -58,7 +58,7 @@ def embedding_model(run_dir: str | Path, weights: str) -> TrainedModel:
 
 def embedding_columns(model: TrainedModel) -> list[str]:
     """``e0`` to ``e<d-1>``."""
-    return [f"e{place}" for place in range(model.module.head.in_features)]
+    return [f"e{i}" for i in range(model.module.head.in_features)]
 
 
 def embeddings(
@@ -68,9 +68,9 @@ def embeddings(
     :func:`molweight.inference.pipeline.predict_batches`."""
     return predict_batches(
         queries,
-        [model.recipe],
+        [model.picture_config],
         embedding_columns(model),
-        lambda batch: model.embeddings(batch.pictures[model.recipe]).numpy(),
+        lambda batch: model.embeddings(batch.pictures[model.picture_config]).numpy(),
         workers=workers,
         dtype=DTYPE,
     )

@@ -22,12 +22,11 @@ from torch import Tensor
 
 from molweight.data.readers import Source
 from molweight.data.standardise import input_atoms
-from molweight.data.table_rows import MalformedRow
 from molweight.errors import ConfigError, DataError, unknown
-from molweight.images.render import atom_places
+from molweight.images.render import atom_positions
 from molweight.images.transforms import normalised
 from molweight.inference.model import TrainedModel, load_model
-from molweight.inference.pipeline import drawings, pictures_of, status_of
+from molweight.inference.pipeline import drawings, pictures_of, status_of, text_of
 from molweight.inference.requests import Request, requests
 from molweight.utils.pages import svg_address
 
@@ -114,37 +113,37 @@ def explanations(
     steps: int = STEPS,
 ) -> Iterator[Explanation]:
     """Explanations in the order of the rows, and in each of the targets; see :func:`explain`."""
-    places = target_places(model, targets)
+    indices = target_indices(model, targets)
     if steps < 1:
         raise ConfigError(f"steps must be at least 1, got {steps}")
     size = model.image_size
-    for row, (one, drawn) in enumerate(drawings(queries, [model.recipe]), start=1):
-        text = one.text if isinstance(one, MalformedRow) else one
-        status, reason = status_of(one, drawn)
+    for row, (request, results) in enumerate(drawings(queries, [model.picture_config]), start=1):
+        text = text_of(request)
+        status, reason = status_of(request, results)
         if status != "ok":
             yield Explanation(row=row, input=text, status=status, reason=reason)
             continue
-        smiles, pixels = drawn[0].smiles, pictures_of(drawn, size)
-        atoms = atom_places(smiles, size)  # which has been drawn by now, and so can be
-        input_places = tuple(input_atoms(text, smiles, model.standardise))
-        owners = nearest_atoms(atoms, size)
-        for place in places:
-            attributed, prediction, blank = integrated_gradients(model, pixels, place, steps)
-            scores: Array = np.bincount(owners.ravel(), attributed.ravel(), len(atoms)).astype(np.float64)
+        smiles, pixels = results[0].smiles, pictures_of(results, size)
+        atoms = atom_positions(smiles, size)  # which has been drawn by now, and so can be
+        numbers = tuple(input_atoms(text, smiles, model.standardise))
+        nearest = nearest_atoms(atoms, size)
+        for target in indices:
+            attributed, prediction, blank = integrated_gradients(model, pixels, target, steps)
+            scores: Array = np.bincount(nearest.ravel(), attributed.ravel(), len(atoms)).astype(np.float64)
             yield Explanation(
                 row=row,
                 input=text,
                 smiles=smiles,
-                target=model.task.names[place],
+                target=model.task.names[target],
                 prediction=prediction,
                 blank=blank,
                 scores=scores,
-                input_atoms=input_places,
+                input_atoms=numbers,
             )
 
 
-def target_places(model: TrainedModel, targets: Sequence[str] | None) -> list[int]:
-    """Where targets are among the outputs; the first one if none is named."""
+def target_indices(model: TrainedModel, targets: Sequence[str] | None) -> list[int]:
+    """Which outputs are these targets; the first one if none is named."""
     names = list(model.task.names)
     for name in targets or ():
         if name not in names:
@@ -152,13 +151,17 @@ def target_places(model: TrainedModel, targets: Sequence[str] | None) -> list[in
     return [names.index(name) for name in targets or names[:1]]
 
 
-def nearest_atoms(places: Array, size: int) -> np.ndarray:
-    """For every pixel [S, S] the atom whose place [a, 2] (column, row) is nearest to it."""
+def nearest_atoms(positions: Array, size: int) -> np.ndarray:
+    """For every pixel [S, S] the atom whose position [a, 2] (column, row) is nearest to it.
+
+    >>> nearest_atoms(np.array([[0.5, 0.5], [2.5, 0.5]]), 3)[0].tolist()
+    [0, 0, 1]
+    """
     middle = np.arange(size) + 0.5
-    columns = np.square(middle[None, :] - places[:, :1])  # [a, S]
-    rows = np.square(middle[None, :] - places[:, 1:])
-    owners: np.ndarray = np.argmin(rows[:, :, None] + columns[:, None, :], axis=0)
-    return owners
+    columns = np.square(middle[None, :] - positions[:, :1])  # [a, S]
+    rows = np.square(middle[None, :] - positions[:, 1:])
+    nearest: np.ndarray = np.argmin(rows[:, :, None] + columns[:, None, :], axis=0)
+    return nearest
 
 
 def integrated_gradients(
@@ -169,7 +172,7 @@ def integrated_gradients(
     Args:
         model: on any device.
         picture: [1, 3, S, S] uint8.
-        target: place among the outputs.
+        target: index of the output.
         steps: points at which gradients are taken.
 
     Returns:
@@ -183,40 +186,35 @@ def integrated_gradients(
     except ImportError as error:
         raise DataError("explanations need captum: pip install 'molweight[explain]'") from error
     device = model.module.head.weight.device
-    whole = normalised(picture).to(device)
+    drawn = normalised(picture).to(device)
     blank = normalised(torch.full_like(picture, BLANK)).to(device)
 
     def output(pixels: Tensor) -> Tensor:
-        found: Tensor = model.module({"pixels": pixels})
-        return found[:, target]
+        outputs: Tensor = model.module({"pixels": pixels})
+        return outputs[:, target]
 
-    found = IntegratedGradients(output, multiply_by_inputs=True).attribute(
-        whole, blank, n_steps=steps, internal_batch_size=min(steps, AT_ONCE)
+    attribution = IntegratedGradients(output, multiply_by_inputs=True).attribute(
+        drawn, blank, n_steps=steps, internal_batch_size=min(steps, AT_ONCE)
     )
     with torch.inference_mode():
-        ends = output(torch.cat([whole, blank])).cpu().double()
-    attributed: Array = found.detach().cpu().double().sum(1)[0].numpy()
+        ends = output(torch.cat([drawn, blank])).cpu().double()
+    attributed: Array = attribution.detach().cpu().double().sum(1)[0].numpy()
     if model.task.kind == "classification":
         return attributed, float(ends[0]), float(ends[1])
     mean, std = float(model.task.mean[target]), float(model.task.std[target])
     return attributed * std, float(ends[0]) * std + mean, float(ends[1]) * std + mean
 
 
-def atom_table(found: Iterable[Explanation]) -> pd.DataFrame:
+def atom_table(explanations: Iterable[Explanation]) -> pd.DataFrame:
     """A row for every atom: of which molecule and target, its score, and its number in the input."""
     from rdkit import Chem
 
-    lines: list[dict[str, Any]] = []
-    for one in found:
-        if one.scores is None:
-            continue
-        symbols = [atom.GetSymbol() for atom in Chem.MolFromSmiles(one.smiles).GetAtoms()]
-        head = {"row": one.row, "smiles": one.smiles, "target": one.target, "prediction": one.prediction}
-        lines += [
-            {**head, "atom": place, "symbol": symbol, "score": score, "input_atom": number}
-            for place, (symbol, score, number) in enumerate(
-                zip(symbols, one.scores.tolist(), one.input_atoms, strict=True)
-            )
-        ]
     columns = ["row", "smiles", "target", "prediction", "atom", "symbol", "score", "input_atom"]
-    return pd.DataFrame(lines, columns=columns)
+    atoms: list[tuple[object, ...]] = []
+    for item in explanations:
+        if item.scores is None:
+            continue
+        symbols = [atom.GetSymbol() for atom in Chem.MolFromSmiles(item.smiles).GetAtoms()]
+        for atom, of_atom in enumerate(zip(symbols, item.scores.tolist(), item.input_atoms, strict=True)):
+            atoms.append((item.row, item.smiles, item.target, item.prediction, atom, *of_atom))
+    return pd.DataFrame(atoms, columns=columns)

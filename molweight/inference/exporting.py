@@ -32,7 +32,7 @@ SAMPLES = (
 )
 
 
-class Whole(nn.Module):
+class ExportModule(nn.Module):
     """Pictures in, predictions out: nothing is left to do for who calls it.
 
     Args:
@@ -53,8 +53,8 @@ class Whole(nn.Module):
     def forward(self, pictures: Tensor) -> Tensor:
         """[b, 3, S, S] uint8 -> [b, t] float64; the network itself computes in float32."""
         outputs = self.module({"pixels": normalised(pictures)}).double() * self.scale + self.shift
-        found: Tensor = outputs.sigmoid() if self.classification else outputs
-        return found
+        predictions: Tensor = outputs.sigmoid() if self.classification else outputs
+        return predictions
 
 
 def export(run_dir: str | Path, destination: str | Path) -> float:
@@ -82,17 +82,17 @@ def export(run_dir: str | Path, destination: str | Path) -> float:
         for package in ("onnxscript", "onnxruntime"):
             needed(package)
     model = load_model(run_dir)
-    whole, samples = Whole(model).eval(), sample_pictures(model)
+    module, samples = ExportModule(model).eval(), sample_pictures(model)
     outputs = model.outputs(samples)
     expected = model.values(outputs) if model.temperature is None else model.calibrated(outputs)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the exporters, on their own insides
         path = Path(folder) / f"model{destination.suffix}"
         save = save_onnx if destination.suffix == ".onnx" else save_exported
-        found = save(whole, samples, json.dumps(about(model)), path)
+        exported = save(module, samples, json.dumps(about(model)), path)
         content = path.read_bytes()
     difference = float(
-        ((found - expected) / (model.task.std if model.temperature is None else 1)).abs().max()
+        ((exported - expected) / (model.task.std if model.temperature is None else 1)).abs().max()
     )
     if not difference <= TOLERANCE:
         raise DataError(
@@ -115,10 +115,10 @@ def about(model: TrainedModel) -> dict[str, Any]:
     }
 
 
-def save_onnx(whole: Whole, samples: Tensor, metadata: str, path: Path) -> Tensor:
+def save_onnx(module: ExportModule, samples: Tensor, metadata: str, path: Path) -> Tensor:
     """Write ONNX; what onnxruntime makes of the samples, [b, t]."""
     program = torch.onnx.export(
-        whole,
+        module,
         (samples,),
         input_names=["pictures"],
         output_names=["predictions"],
@@ -130,23 +130,22 @@ def save_onnx(whole: Whole, samples: Tensor, metadata: str, path: Path) -> Tenso
     program.model.metadata_props["molweight"] = metadata
     program.save(path, external_data=False)
     session = needed("onnxruntime").InferenceSession(path, providers=["CPUExecutionProvider"])
-    (found,) = session.run(["predictions"], {"pictures": samples.numpy()})
-    return torch.from_numpy(found)
+    (predictions,) = session.run(["predictions"], {"pictures": samples.numpy()})
+    return torch.from_numpy(predictions)
 
 
-def save_exported(whole: Whole, samples: Tensor, metadata: str, path: Path) -> Tensor:
+def save_exported(module: ExportModule, samples: Tensor, metadata: str, path: Path) -> Tensor:
     """Write torch.export's file; what it makes of the samples when loaded, [b, t]."""
-    program = torch.export.export(whole, (samples,), dynamic_shapes=({0: torch.export.Dim("rows")},))
+    program = torch.export.export(module, (samples,), dynamic_shapes=({0: torch.export.Dim("rows")},))
     torch.export.save(program, path, extra_files={"molweight": metadata})
     with torch.inference_mode():
-        found: Tensor = torch.export.load(path).module()(samples)
-    return found
+        predictions: Tensor = torch.export.load(path).module()(samples)
+    return predictions
 
 
 def sample_pictures(model: TrainedModel) -> Tensor:
     """Some well-known molecules as the model sees them, [8, 3, S, S] uint8."""
-    size, standardise = model.recipe
-    return torch.from_numpy(draw_pictures(SAMPLES, size, standardise=standardise))
+    return torch.from_numpy(draw_pictures(SAMPLES, **model.picture_config._asdict()))
 
 
 def needed(package: str) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -24,6 +25,15 @@ from molweight.training.task import Task
 from molweight.utils.tensor_files import read_tensors
 
 WIDEST = 1_024  # channels of the first stage, 16 times ResNet-18
+
+
+class PictureConfig(NamedTuple):
+    """What a picture depends on besides its molecule."""
+
+    size: int
+    """Side, px."""
+    standardise: Standardisation
+    """Done to the molecule before it is drawn."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +70,8 @@ class TrainedModel:
         Returns:
             [b, t] float32, on the CPU.
         """
-        weight, bias = (one.cpu().double() for one in (self.module.head.weight, self.module.head.bias))
+        head = self.module.head
+        weight, bias = head.weight.cpu().double(), head.bias.cpu().double()
         # In float64: sums in float32 differ with a molecule's place in the batch, and files show all digits.
         return functional.linear(self.embeddings(pictures).double(), weight, bias).float()
 
@@ -71,9 +82,9 @@ class TrainedModel:
         return self.module.embed({"pixels": normalised(pictures).to(device)}).float().cpu()
 
     @property
-    def recipe(self) -> tuple[int, Standardisation]:
-        """What its pictures depend on besides their molecules."""
-        return self.image_size, self.standardise
+    def picture_config(self) -> PictureConfig:
+        """How its pictures are drawn."""
+        return PictureConfig(self.image_size, self.standardise)
 
     def values(self, outputs: Tensor) -> Tensor:
         """Probabilities as the network says them, or values in the targets' units, [b, t] float64."""
@@ -122,16 +133,16 @@ def load_model(run_dir: str | Path) -> TrainedModel:
         )
         temperature = None
         if task.kind == "classification":
-            ones = {"temperature": [1.0] * len(targets)}  # of runs before there was any
-            temperature = Card(checked.path, ones | card).numbers("temperature", len(targets), positive=True)
+            default = {"temperature": [1.0] * len(targets)}  # of runs before there was any
+            with_default = Card(checked.path, default | card)
+            temperature = with_default.numbers("temperature", len(targets), positive=True)
         if card.get("normalisation") != {"mean": list(MEAN), "std": list(STD)}:
             raise checked.error("normalisation", "that of ImageNet")
         with torch.device("meta"):  # without memory: how large it is, a stranger may have written
             backbone = ResNet18(width=checked.whole("width", 1, WIDEST))
             module = PictureModel(backbone, outputs=len(targets), dropout=0.0, seed=0)
-        standardise = Standardisation(
-            **checked.flags("standardise", [one.name for one in fields(Standardisation)])
-        )
+        steps = [step.name for step in fields(Standardisation)]
+        standardise = Standardisation(**checked.flags("standardise", steps))
         units = None if card.get("units") is None else checked.text("units")
         column = None if card.get("smiles_column") is None else checked.text("smiles_column")
     except ConfigError as error:

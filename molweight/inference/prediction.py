@@ -5,17 +5,17 @@ Letters: b rows of a batch, t targets, m models, c columns of numbers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from torch import Tensor
 
 from molweight.data.readers import Source
 from molweight.errors import ConfigError
 from molweight.inference.model import TrainedModel, load_model
-from molweight.inference.pipeline import Batch, predict_batches, whole
+from molweight.inference.pipeline import Batch, concatenated, predict_batches
 from molweight.inference.reliability import Conformal, training_neighbours
 from molweight.inference.requests import Request, requests
 from molweight.utils.output_columns import ROW, SIMILARITY, STD, TEXT, UNCALIBRATED
@@ -53,7 +53,7 @@ def predict(
     folders = [run_dirs] if isinstance(run_dirs, str | Path) else run_dirs
     ensemble = Ensemble([load_model(folder) for folder in folders], confidence, similarity=similarity)
     queries = requests(source, smiles_column=smiles_column, preferred=ensemble.smiles_columns)
-    return whole(ensemble.tables(queries, workers=workers), ensemble.columns, source)
+    return concatenated(ensemble.tables(queries, workers=workers), ensemble.columns, source)
 
 
 class Ensemble:
@@ -79,9 +79,8 @@ class Ensemble:
         check_one_task(models)
         self.conformal = None if confidence is None else Conformal.of(models, confidence)
         self.neighbours = training_neighbours(models) if similarity else None
-        names = [ROW, *TEXT, *self.columns]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
+        counts = Counter([ROW, *TEXT, *self.columns])
+        if twice := sorted(name for name, count in counts.items() if count > 1):
             raise ConfigError(
                 f"{models[0].path}: two columns of the predictions would have the name {twice[0]!r}"
             )
@@ -110,30 +109,25 @@ class Ensemble:
         Raises:
             ConfigError: there are no ``workers``.
         """
-        recipes = list(dict.fromkeys(model.recipe for model in self.models))
-        return predict_batches(queries, recipes, self.columns, self.numbers, workers=workers)
+        configs = list(dict.fromkeys(model.picture_config for model in self.models))
+        return predict_batches(queries, configs, self.columns, self.numbers, workers=workers)
 
     def numbers(self, batch: Batch) -> np.ndarray:
         """Of :attr:`columns`, [b, c]."""
-        outputs = [model.outputs(batch.pictures[model.recipe]) for model in self.models]
-        raw = together(outputs, [model.values for model in self.models])  # [m, b, t]
-        shown, kinds = raw, [raw.mean(0)]
+        outputs = [(model, model.outputs(batch.pictures[model.picture_config])) for model in self.models]
+        raw = np.stack([model.values(output).numpy() for model, output in outputs])  # [m, b, t]
+        shown, by_ending = raw, [raw.mean(0)]
         if self.models[0].temperature is not None:
-            shown = together(outputs, [model.calibrated for model in self.models])
-            kinds = [shown.mean(0), raw.mean(0)]
+            shown = np.stack([model.calibrated(output).numpy() for model, output in outputs])
+            by_ending = [shown.mean(0), raw.mean(0)]
         if len(self.models) > 1:
-            kinds.append(shown.std(0, ddof=1))
+            by_ending.append(shown.std(0, ddof=1))
         if self.conformal:
-            kinds.extend(np.moveaxis(self.conformal.numbers(raw.mean(0)), 2, 0))
-        found = np.stack(kinds, axis=2).reshape(len(batch.smiles), -1)  # targets one after the other
+            by_ending.extend(np.moveaxis(self.conformal.numbers(raw.mean(0)), 2, 0))
+        numbers = np.stack(by_ending, axis=2).reshape(len(batch.smiles), -1)  # targets one after the other
         if self.neighbours is None:
-            return found
-        return np.concatenate([found, self.neighbours.similarity(batch.smiles)[:, None]], axis=1)
-
-
-def together(outputs: Sequence[Tensor], meanings: Sequence[Callable[[Tensor], Tensor]]) -> np.ndarray:
-    """What outputs [b, t] of m models mean, [m, b, t] float64."""
-    return np.stack([mean(one).numpy() for mean, one in zip(meanings, outputs, strict=True)])
+            return numbers
+        return np.concatenate([numbers, self.neighbours.similarity(batch.smiles)[:, None]], axis=1)
 
 
 def check_one_task(models: Sequence[TrainedModel]) -> None:

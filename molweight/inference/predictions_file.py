@@ -58,10 +58,10 @@ def read_predictions(folder: Path) -> Predictions | None:
     """
     try:
         table, scale = read_table(folder / FILE), read_json(folder / "report.json").get("scale_per_task")
-        found = None if too_coarse(table) else part_of(table, "test")
-        if found is None or scale is None:
-            return found
-        return found.normalised(scales(scale, target_columns(table)))
+        predictions = None if too_coarse(table) else part_of(table, "test")
+        if predictions is None or scale is None:
+            return predictions
+        return predictions.normalised(scales(scale, target_columns(table)))
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
 
@@ -77,13 +77,13 @@ def part_of(table: pd.DataFrame, part: str) -> Predictions:
         KeyError: a column is missing.
         ValueError: a number is none.
     """
-    own, targets = table[table[PART] == part], target_columns(table)
+    rows, targets = table[table[PART] == part], target_columns(table)
     logits = logit_columns(table)
     return Predictions(
-        rows=own[ROW].to_numpy(np.int64),
-        predicted=own[targets].to_numpy(np.float64),
-        y_true=own[[f"{name}{TRUE}" for name in targets]].to_numpy(np.float64),
-        logits=own[logits].to_numpy(np.float64) if logits else None,
+        rows=rows[ROW].to_numpy(np.int64),
+        predicted=rows[targets].to_numpy(np.float64),
+        y_true=rows[[f"{name}{TRUE}" for name in targets]].to_numpy(np.float64),
+        logits=rows[logits].to_numpy(np.float64) if logits else None,
     )
 
 
@@ -98,7 +98,7 @@ def too_coarse(table: pd.DataFrame) -> str | None:
         if len(known) == 0 or not np.ptp(known):
             continue
         step = 10.0 ** (np.floor(np.log10(np.abs(known).max())) - 5)
-        if step > 0.01 * known.std() and all(float(f"{one:.6g}") == one for one in predicted):
+        if step > 0.01 * known.std() and all(float(f"{value:.6g}") == value for value in predicted):
             return name
     return None
 

@@ -61,15 +61,15 @@ class Conformal:
                     f"{models[0].path} and {model.path} were validated on different molecules: intervals of "
                     "several models together need runs with one split"
                 )
-        made = cls(
+        conformal = cls(
             predicted=np.mean([part.predicted for part in parts], axis=0),
             y_true=first.y_true,
             names=models[0].task.names,
             classification=models[0].task.kind == "classification",
             confidence=confidence,
         )
-        made.check()
-        return made
+        conformal.check()
+        return conformal
 
     @property
     def endings(self) -> tuple[str, str]:
@@ -79,11 +79,11 @@ class Conformal:
     def numbers(self, predicted: np.ndarray) -> np.ndarray:
         """Ends of intervals, or 1 where a class is in the set, [b, t, 2], around predictions [b, t]."""
         method = class_sets if self.classification else intervals
-        found = [
+        by_target = [
             method(self.predicted[:, j], self.y_true[:, j], predicted[:, j], self.confidence)
             for j in range(len(self.names))
         ]
-        return np.stack(found, axis=1)
+        return np.stack(by_target, axis=1)
 
     def check(self) -> None:
         """Refuse intervals without ends.
@@ -93,8 +93,8 @@ class Conformal:
         """
         if self.classification:
             return
-        found = self.numbers(np.zeros((1, len(self.names))))
-        if not np.isfinite(found).all():
+        ends = self.numbers(np.zeros((1, len(self.names))))
+        if not np.isfinite(ends).all():
             counts = (~np.isnan(self.y_true)).sum(0)
             fewest, name = int(counts.min()), self.names[int(counts.argmin())]
             raise ConfigError(
@@ -149,12 +149,12 @@ def training_molecules(path: Path) -> list[str]:
             f"the similarity to training molecules needs {path}, which cannot be read ({reason}); runs of "
             "earlier versions have none: run again into another run_dir="
         ) from error
-    found = []
+    molecules = []
     for number, line in enumerate(lines, 1):
         try:
-            found.append(canonical(line.partition(" ")[0]))
+            molecules.append(canonical(line.partition(" ")[0]))
         except InvalidSmilesError as error:
             raise DataError(f"{path}, line {number}: no molecule ({error})") from error
-    if not found:
+    if not molecules:
         raise DataError(f"{path} is empty: expected a molecule on each line")
-    return found
+    return molecules

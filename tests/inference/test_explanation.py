@@ -17,7 +17,7 @@ from molweight.__main__ import main
 from molweight.data.smiles import canonical
 from molweight.errors import ConfigError, DataError
 from molweight.images import drawing_processes
-from molweight.images.render import atom_places, render
+from molweight.images.render import atom_positions, render
 from molweight.images.transforms import normalised
 from molweight.inference.atom_pictures import atom_picture, colour
 from molweight.inference.explanation import (
@@ -73,7 +73,7 @@ def test_the_scores_of_a_linear_model_are_those_of_its_weights(run_dir):
         torch.full((1, 3, 64, 64), 255, dtype=torch.uint8)
     )
     pixels = (difference * linear.weights).sum(1)[0].detach().numpy() * model.task.std.item()
-    owners = nearest_atoms(atom_places(canonical(MOLECULES[0]), 64), 64)
+    owners = nearest_atoms(atom_positions(canonical(MOLECULES[0]), 64), 64)
     expected = [pixels[owners == atom].sum() for atom in range(13)]
     np.testing.assert_allclose(found.scores, expected, rtol=1e-3, atol=1e-3)
     assert abs(found.remainder) < 1e-2
@@ -93,7 +93,7 @@ def test_predictions_are_those_of_the_model(run_dir):
 
 
 def test_a_pixel_belongs_to_the_nearest_atom():
-    places = atom_places(canonical(MOLECULES[1]), 64)
+    places = atom_positions(canonical(MOLECULES[1]), 64)
     middle = np.arange(64) + 0.5
     columns, rows = np.meshgrid(middle, middle)
     _, expected = cKDTree(places).query(np.stack([columns, rows], axis=-1))
@@ -106,7 +106,7 @@ def test_atoms_are_where_their_letters_are(size):
     from rdkit import Chem
 
     smiles = canonical("OCCCCCCN")
-    picture, places = render(smiles, size).astype(float), atom_places(smiles, size)
+    picture, places = render(smiles, size).astype(float), atom_positions(smiles, size)
     reach = max(2, size // 24)
     for atom, (column, row) in zip(Chem.MolFromSmiles(smiles).GetAtoms(), places, strict=True):
         x, y = int(column), int(row)

@@ -14,7 +14,7 @@ from smallest import run_labelled, run_smallest
 
 from molweight import draw_pictures, predict
 from molweight.__main__ import main
-from molweight.config.named_cards import dataset_card
+from molweight.config.named_cards import dataset_spec
 from molweight.data.datasets import load_dataset
 from molweight.errors import DataError
 from molweight.inference import exporting
@@ -37,7 +37,7 @@ def runs(tmp_path_factory):
 @pytest.fixture(scope="module")
 def molecules():
     """A hundred of the series that RDKit ships."""
-    return load_dataset(dataset_card("chembl2321810")).smiles[:100]
+    return load_dataset(dataset_spec("chembl2321810")).smiles[:100]
 
 
 def answered(path, pictures):
@@ -110,8 +110,10 @@ def test_the_command(runs, tmp_path, capsys):
 
 @pytest.mark.parametrize("ending", FORMATS)
 def test_a_model_that_would_say_something_else_is_not_written(runs, tmp_path, monkeypatch, ending):
-    real = exporting.Whole.forward
-    monkeypatch.setattr(exporting.Whole, "forward", lambda self, pictures: real(self, pictures) * 1.001)
+    real = exporting.ExportModule.forward
+    monkeypatch.setattr(
+        exporting.ExportModule, "forward", lambda self, pictures: real(self, pictures) * 1.001
+    )
     with pytest.raises(DataError, match="would differ by"):
         export(runs["regression"], tmp_path / f"model.{ending}")
     assert list(tmp_path.iterdir()) == []

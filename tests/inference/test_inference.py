@@ -28,7 +28,7 @@ from molweight.images.render import render
 from molweight.images.transforms import normalised
 from molweight.inference import pipeline
 from molweight.inference.model import load_model
-from molweight.inference.pipeline import empty
+from molweight.inference.pipeline import empty_table
 from molweight.inference.prediction import Ensemble
 from molweight.inference.predictions_file import read_table
 from molweight.inference.requests import requests
@@ -346,7 +346,7 @@ def open_output(folder, path, **about):
     return Output(
         path,
         kind=output_format(path, None),
-        empty=empty(Ensemble([load_model(folder)]).columns),
+        empty=empty_table(Ensemble([load_model(folder)]).columns),
         about=about,
     )
 

@@ -17,7 +17,7 @@ from smallest import SMALLEST, run_labelled
 from molweight import MolWeightClassifier, draw_pictures, embed, load_config, predict, run_experiment
 from molweight.__main__ import main
 from molweight.errors import DataError
-from molweight.inference.exporting import Whole
+from molweight.inference.exporting import ExportModule
 from molweight.inference.model import load_model
 from molweight.inference.predictions_file import part_of, read_predictions, read_table
 from molweight.leaderboard.predictions import read_kept, write_kept
@@ -117,7 +117,7 @@ def test_intervals_are_computed_from_all_digits(energies, tmp_path):
 def test_an_exported_model_ends_in_float64(energies):
     model = load_model(energies)
     with torch.inference_mode():
-        found = Whole(model).eval()(torch.from_numpy(draw_pictures(ASKED, 32)))
+        found = ExportModule(model).eval()(torch.from_numpy(draw_pictures(ASKED, 32)))
     assert found.dtype == torch.float64
     np.testing.assert_allclose(found[:, 0], predict(energies, ASKED).E, rtol=0, atol=1e-5)
 

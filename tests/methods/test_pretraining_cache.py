@@ -10,7 +10,7 @@ import torch
 from smallest import SMALLEST
 
 from molweight.config.image_run import load_config
-from molweight.config.named_cards import dataset_card
+from molweight.config.named_cards import dataset_spec
 from molweight.data.datasets import load_dataset
 from molweight.errors import DataError
 from molweight.methods import one_level
@@ -44,7 +44,7 @@ TASKS: dict[str, Path] = {}
 @pytest.fixture(scope="module", autouse=True)
 def tasks(tmp_path_factory: pytest.TempPathFactory) -> None:
     """The first molecules of chembl2321810 with their values, and with the lengths of their SMILES."""
-    found = load_dataset(dataset_card("chembl2321810"))
+    found = load_dataset(dataset_spec("chembl2321810"))
     folder = tmp_path_factory.mktemp("few")
     for name, labels in (
         ("values", found.targets[:FEW, 0]),

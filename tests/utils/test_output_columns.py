@@ -15,7 +15,7 @@ from molweight.__main__ import main
 from molweight.config.named_cards import dataset_card
 from molweight.errors import DataError
 from molweight.inference.model import load_model
-from molweight.inference.pipeline import empty
+from molweight.inference.pipeline import empty_table
 from molweight.inference.prediction import Ensemble
 from molweight.inference.predictions_file import read_table
 from molweight.utils.output_columns import ENDINGS, FIXED, check_target_names
@@ -64,7 +64,7 @@ def test_every_column_that_is_written_is_known(runs):
     for run in runs:
         model = load_model(run)
         every = Ensemble([model, model], 0.5, similarity=True).columns
-        written = [*read_table(run / "predictions.csv").columns, *empty(every).columns]
+        written = [*read_table(run / "predictions.csv").columns, *empty_table(every).columns]
         known = {*FIXED, *(f"{name}{end}" for name in model.task.names for end in ("", *ENDINGS))}
         assert set(written) <= known
         derived = [name.removeprefix("Act") for name in written if name.startswith("Act_")]
