@@ -82,9 +82,11 @@ class LabelCells:
 
 @dataclass
 class LabelColumn:
-    """What stood in the cells of one column that are no numbers, as they passed by."""
+    """The cells of one column, as they passed by."""
 
     name: str
+    numbers: array[float] = field(default_factory=lambda: array("d"))
+    """[n], NaN where the label is missing or a word."""
     spellings: dict[str, str] = field(default_factory=dict)
     """Word in lower case to its first spelling; at most three are kept."""
     rows: dict[str, array[int]] = field(default_factory=dict)
@@ -94,8 +96,15 @@ class LabelColumn:
     first: tuple[int, int, Cell] | None = None
     """Row from 1, line and cell of the first word."""
 
-    def add_word(self, row: int, line: int, cell: Cell) -> None:
-        """Note a cell that is no number; ``row`` counts from 0."""
+    @property
+    def values(self) -> np.ndarray:
+        """The numbers, [n] float64; NaN where there is none."""
+        return np.array(self.numbers)
+
+    def add_word(self, line: int, cell: Cell) -> None:
+        """The next cell, which is no number."""
+        row = len(self.numbers)
+        self.numbers.append(math.nan)
         self.count += 1
         self.first = self.first or (row + 1, line, cell)
         word = cell.strip().lower() if isinstance(cell, str) else repr(cell)

@@ -63,32 +63,29 @@ class LabelReader:
     refuse_stand_ins: bool
     chosen: bool
 
-    def target(self, column: LabelColumn, values: np.ndarray) -> Target:
+    def target(self, column: LabelColumn) -> Target:
         """The labels of a column.
-
-        Args:
-            column: its words.
-            values: [n] float64, its numbers; NaN where there is none.
 
         Raises:
             DataError: a cell is no label, or can be read in two ways; naming it and the cure.
             UnusableColumn: nobody asked for the column and it holds no labels.
         """
-        numbers = int((~np.isnan(values)).sum())
         if column.count:
-            return self._words(column, values, numbers)
+            return self._words(column)
+        values = column.values
         if not self.chosen:
             check_no_identifier(column.name, values)
         return self._numbers(column, values)
 
-    def _words(self, column: LabelColumn, values: np.ndarray, numbers: int) -> Target:
+    def _words(self, column: LabelColumn) -> Target:
         """Two words are two classes; everything else with words in it is no column of labels."""
         assert column.first is not None
+        values = column.values
+        numbers = int((~np.isnan(values)).sum())
         if not all(map(is_text, (column.first[2], *column.spellings.values()))):
             raise self._no_number(column, "")
         if len(column.rows) == 2 and not numbers and self.task_type != "regression":
             negative, positive = in_order(column.spellings)
-            values = values.copy()
             values[np.array(column.rows[negative])], values[np.array(column.rows[positive])] = 0.0, 1.0
             words = (column.spellings[negative], column.spellings[positive])
             return Target(values=values, kind="classification", classes=words)

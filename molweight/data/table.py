@@ -78,38 +78,35 @@ def read_table(
     option = "dataset.smiles_column"
     smiles_at = find_smiles_column(table, named=smiles_column, option=option, aliases=smiles_aliases)
     columns = label_columns(table, smiles_at, targets=targets, aliases=aliases or {}, ignore=ignore)
-    lines, smiles, values, words = _collect(
+    lines, smiles, cells = _collect(
         table.complete_rows(), smiles_at, columns, LabelCells(missing_values or ())
     )
     if not smiles:
         raise DataError(f"{table.title} has a header but no rows: expected one molecule per row")
+    strict, chosen = missing_values is None, targets is not None
     reader = LabelReader(
-        table=table.title,
-        lines=lines,
-        task_type=task_type,
-        refuse_stand_ins=missing_values is None,
-        chosen=targets is not None,
+        table=table.title, lines=lines, task_type=task_type, refuse_stand_ins=strict, chosen=chosen
     )
-    labels, unused, mixed = _targets(reader, words, values)
-    kinds = {target.kind for target in labels.values()}
-    kind = task_type or ("regression" if "regression" in kinds else "classification")
-    classes = {name: target.classes for name, target in labels.items() if target.classes is not None}
+    labels, unused, mixed = _targets(reader, cells)
     if targets is None:
         unused |= {name: "dataset.ignore" for name in table.names if name in ignore}
-    smiles_name = table.names[smiles_at]
-    guesses = {
-        f"SMILES in {smiles_name!r}": smiles_column is None,
-        f"{'targets' if len(labels) > 1 else 'target'} {listed(labels, most=5)}": targets is None,
-        f"not used {_with_reasons(unused, ', ')}": bool(unused),
-        f"{kind}{f', also of {listed(mixed)}' if mixed else ''}": bool(labels) and task_type is None,
-        **{f"in {name!r} 0 is {zero!r} and 1 is {one!r}": True for name, (zero, one) in classes.items()},
-    }
+    kinds = {target.kind for target in labels.values()}
+    kind = task_type or ("regression" if "regression" in kinds else "classification")
+    notes = [
+        *table.notes,
+        *([f"SMILES in {table.names[smiles_at]!r}"] if smiles_column is None else []),
+        *([f"target{'s' if len(labels) > 1 else ''} {listed(labels, most=5)}"] if targets is None else []),
+        *([f"not used {_with_reasons(unused, ', ')}"] if unused else []),
+        *([kind + (f", also of {listed(mixed)}" if mixed else "")] if labels and task_type is None else []),
+    ]
+    classes = {name: target.classes for name, target in labels.items() if target.classes is not None}
+    notes += [f"in {name!r} 0 is {no!r} and 1 is {yes!r}" for name, (no, yes) in classes.items()]
     return LabelledTable(
         frame=_frame(smiles, lines, labels),
         task_type=kind,
-        smiles_column=smiles_name,
+        smiles_column=table.names[smiles_at],
         classes=classes,
-        notes=(*table.notes, *(note for note, guessed in guesses.items() if guessed)),
+        notes=tuple(notes),
     )
 
 
@@ -153,33 +150,31 @@ def smiles_column(source: Source, name: str | None) -> Iterator[str]:
 
 def _collect(
     rows: Rows, smiles_at: int, columns: Mapping[str, int], label_cells: LabelCells
-) -> tuple[np.ndarray, list[str], np.ndarray, list[LabelColumn]]:
-    """Lines [n], SMILES, numbers [n, t] and the words of all rows; equal cells are parsed once."""
-    lines, smiles, values = array("q"), list[str](), array("d")
-    words = [LabelColumn(name) for name in columns]
-    positions = list(zip(columns.values(), words, strict=True))
+) -> tuple[np.ndarray, list[str], list[LabelColumn]]:
+    """Lines [n], SMILES and the cells of the columns of all rows; equal cells are parsed once."""
+    lines, smiles = array("q"), list[str]()
+    labels = [(at, LabelColumn(name)) for name, at in columns.items()]
     known: dict[str, float] = {}
-    for row, (line, cells) in enumerate(rows):
+    for line, cells in rows:
         lines.append(line)
         smiles.append(_smiles(cells[smiles_at]))
-        for at, column in positions:
+        for at, column in labels:
             cell = cells[at]
             value = known.get(cell) if isinstance(cell, str) else None
             if value is None:
                 try:
                     value = label_cells.value(cell)
                 except ValueError:
-                    column.add_word(row, line, cell)
-                    value = np.nan
-                else:
-                    if isinstance(cell, str) and len(known) < REMEMBERED:
-                        known[cell] = value
-            values.append(value)
-    return np.array(lines), smiles, np.array(values).reshape(len(lines), len(columns)), words
+                    column.add_word(line, cell)
+                    continue
+                if isinstance(cell, str) and len(known) < REMEMBERED:
+                    known[cell] = value
+            column.numbers.append(value)
+    return np.array(lines), smiles, [column for _, column in labels]
 
 
 def _targets(
-    reader: LabelReader, words: Sequence[LabelColumn], values: np.ndarray
+    reader: LabelReader, columns: Sequence[LabelColumn]
 ) -> tuple[dict[str, Target], dict[str, str], list[str]]:
     """The labels of every column that has some, why the others are not used, classes taken for quantities.
 
@@ -190,24 +185,24 @@ def _targets(
     """
     labels: dict[str, Target] = {}
     unused: dict[str, str] = {}
-    for column, numbers in zip(words, values.T, strict=True):
+    for column in columns:
         try:
-            labels[column.name] = reader.target(column, numbers)
+            labels[column.name] = reader.target(column)
         except UnusableColumn as reason:
             unused[column.name] = str(reason)
-    if words and not labels:
+    if columns and not labels:
         raise DataError(
             f"{reader.table} has no column that is certain to hold labels: {_with_reasons(unused, '; ')}. "
             f"Name one with dataset.targets=[{next(iter(unused))}]"
         )
-    if words and all(np.isnan(target.values).all() for target in labels.values()):
+    if columns and all(np.isnan(target.values).all() for target in labels.values()):
         raise DataError(
             f"{reader.table}: every label in {listed(labels)} is missing, so there is nothing to learn; "
             "check dataset.targets"
         )
     if {"classification", "regression"} <= {target.kind for target in labels.values()}:
         classes = [name for name, target in labels.items() if target.kind == "classification"]
-        labels, unused, _ = _targets(replace(reader, task_type="regression"), words, values)
+        labels, unused, _ = _targets(replace(reader, task_type="regression"), columns)
         return labels, unused, [name for name in classes if name in labels]
     return labels, unused, []
 

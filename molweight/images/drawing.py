@@ -93,5 +93,5 @@ def _decompressor() -> zstandard.ZstdDecompressor:
     """One for each thread: it is not made anew for every picture, and threads cannot share it."""
     if not hasattr(_local, "decompressor"):
         _local.decompressor = zstandard.ZstdDecompressor()
-    found: zstandard.ZstdDecompressor = _local.decompressor
-    return found
+    decompressor: zstandard.ZstdDecompressor = _local.decompressor
+    return decompressor

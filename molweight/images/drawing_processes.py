@@ -191,22 +191,22 @@ class _Process:
 
     def draw(self, texts: Sequence[str]) -> list[RenderResult]:
         """What became of every string; one that ends the process is ``unsupported``."""
-        found: list[RenderResult] = []
-        ended = -1  # the molecule at which the last process ended
-        while len(found) < len(texts):
-            rest = texts[len(found) :]
+        results: list[RenderResult] = []
+        ended_at = -1  # the molecule at which the last process ended
+        while len(results) < len(texts):
+            rest = texts[len(results) :]
             self._start()
             self._send(rest)
             for _ in rest:
                 answer = self._receive()
                 if answer is None:
-                    lost, again = self._lost(), self.late or ended == len(found)
-                    ended = len(found)
+                    lost, again = self._lost(), self.late or ended_at == len(results)
+                    ended_at = len(results)
                     if again:
-                        found.append(lost)
+                        results.append(lost)
                     break
-                found.append(answer)
-        return found
+                results.append(answer)
+        return results
 
     def end_if_late(self) -> None:
         """Kill the child if its molecule has had its time."""
