@@ -186,8 +186,8 @@ def add_datasets(commands: argparse._SubParsersAction[Parser]) -> None:
     action = dataset_action(actions, "fetch", "download data sets and check them")
     action.add_argument("names", metavar="NAME", nargs="*", help="data sets")
     action.add_argument("--all", action="store_true", help="every one")
-    action.add_argument("--sha256", metavar="CHECKSUM", help="of the one file, if its card has none")
-    action = dataset_action(actions, "verify", "compare files with the checksums of their cards")
+    action.add_argument("--sha256", metavar="CHECKSUM", help="of the one file, if none is known")
+    action = dataset_action(actions, "verify", "compare files with the checksums that are known")
     action.add_argument("names", metavar="NAME", nargs="*", help="data sets")
     action.add_argument("--all", action="store_true", help="every one")
 

@@ -29,10 +29,10 @@ def ecfp_array(smiles: Sequence[str]) -> np.ndarray:
     >>> ecfp_array(["CCO", "c1ccccc1"]).sum(axis=1).tolist()
     [6, 3]
     """
-    rows = np.zeros((len(smiles), BITS), dtype=np.uint8)
-    for row, fingerprint in zip(rows, ecfp(smiles), strict=True):
+    bits = np.zeros((len(smiles), BITS), dtype=np.uint8)
+    for row, fingerprint in zip(bits, ecfp(smiles), strict=True):
         DataStructs.ConvertToNumpyArray(fingerprint, row)
-    return rows
+    return bits
 
 
 class Neighbours:

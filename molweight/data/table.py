@@ -16,7 +16,7 @@ from molweight.data.labels import LabelReader, Target, UnusableColumn
 from molweight.data.readers import Source, open_table
 from molweight.data.sdf import UNREADABLE
 from molweight.data.smiles import InvalidSmilesError, smiles_of
-from molweight.data.table_rows import Cell, MalformedRow, Rows
+from molweight.data.table_rows import Cell, Rows
 from molweight.errors import DataError
 
 REMEMBERED = 10_000  # spellings of labels; a table of zeros and ones needs two
@@ -110,28 +110,6 @@ def read_table(
     )
 
 
-def all_molecules(
-    source: Source, name: str | None, *, kind: str | None = None, preferred: Sequence[str] = ()
-) -> Iterator[str | MalformedRow]:
-    """What every row of a table has for a molecule, as it passes by: no row is left out.
-
-    Args:
-        source, kind: see :func:`molweight.data.readers.open_table`.
-        name: of the column with SMILES; without an exact match case is ignored. None takes the first of
-            ``preferred`` that is there, else the one column with a usual name. A table of one column needs no
-            name.
-        preferred: columns that models were trained on.
-
-    Raises:
-        DataError: at once where there is no such column, or more than one; at its row where a file is
-            damaged.
-    """
-    table, at = open_table(source, kind=kind), 0
-    if len(table.names) > 1:
-        at = find_smiles_column(table, named=name, option="--smiles-column", preferred=preferred)
-    return (cells if isinstance(cells, MalformedRow) else _smiles(cells[at]) for _, cells in table.rows)
-
-
 def smiles_column(source: Source, name: str | None) -> Iterator[str]:
     """The SMILES strings of a table, as they pass by: nothing is held in memory.
 
@@ -145,7 +123,7 @@ def smiles_column(source: Source, name: str | None) -> Iterator[str]:
     """
     table = open_table(source)
     at = find_smiles_column(table, named=name, option="corpus.smiles_column")
-    return (_smiles(cells[at]) for _, cells in table.complete_rows())
+    return (smiles_in(cells[at]) for _, cells in table.complete_rows())
 
 
 def _collect(
@@ -157,7 +135,7 @@ def _collect(
     known: dict[str, float] = {}
     for line, cells in rows:
         lines.append(line)
-        smiles.append(_smiles(cells[smiles_at]))
+        smiles.append(smiles_in(cells[smiles_at]))
         for at, column in labels:
             cell = cells[at]
             value = known.get(cell) if isinstance(cell, str) else None
@@ -221,8 +199,12 @@ def _frame(smiles: list[str], lines: np.ndarray, labels: Mapping[str, Target]) -
     return frame
 
 
-def _smiles(cell: Cell) -> str:
-    """The SMILES in a cell; what is neither text nor a molecule is none."""
+def smiles_in(cell: Cell) -> str:
+    """The SMILES in a cell; what is neither text nor a molecule is none.
+
+    >>> smiles_in("CCO"), smiles_in(Chem.MolFromSmiles("OCC")), smiles_in(1.5)
+    ('CCO', 'CCO', '')
+    """
     if isinstance(cell, Chem.Mol):
         try:
             return smiles_of(cell)

@@ -11,8 +11,9 @@ from typing import cast
 
 import pandas as pd
 
-from molweight.data.readers import Source
-from molweight.data.table import all_molecules
+from molweight.data.columns import find_smiles_column
+from molweight.data.readers import Source, open_table
+from molweight.data.table import smiles_in
 from molweight.data.table_rows import SMILES_HEADERS, MalformedRow
 from molweight.data.text_files import STDIN
 from molweight.errors import ConfigError
@@ -31,19 +32,23 @@ def requests(
     kind: str | None = None,
     preferred: Iterable[str | None] = (),
 ) -> Iterator[Request]:
-    """One request for every row, in order, read as needed.
+    """One request for every row, in order, read as needed; no row is left out.
 
     Args:
         source: a file, ``-`` for standard input, a data frame, or a series or list of SMILES.
-        smiles_column: of a table with several columns; None takes one of ``preferred``, else the one column
-            with a usual name.
+        smiles_column: of a table with several columns; without an exact match case is ignored. None takes
+            the first of ``preferred`` that is there, else the one column with a usual name.
         kind: of :data:`KINDS`; None takes the ending of the file's name, and looks at the first line of
             standard input.
         preferred: columns that the models were trained on, where that is known.
 
     Raises:
         ConfigError: an unknown kind.
-        DataError: the source cannot be read.
+        DataError: there is no such column, or more than one, or the source cannot be read; at its row where
+            a file is damaged.
+
+    >>> list(requests(["CCO", None]))
+    ['CCO', '']
     """
     if kind is not None and kind not in KINDS:
         raise ConfigError(f"the format of the input must be one of {', '.join(KINDS)}, got {kind!r}")
@@ -51,9 +56,11 @@ def requests(
         source = source.tolist()
     if kind is None and isinstance(source, str | Path) and Path(source) == STDIN:
         kind = sniffed()
-    ending = None if kind is None else f".{kind}"
-    known = [name for name in preferred if name is not None]
-    return all_molecules(source, smiles_column, kind=ending, preferred=known)
+    table, at = open_table(source, kind=None if kind is None else f".{kind}"), 0
+    if len(table.names) > 1:
+        known = [name for name in preferred if name is not None]
+        at = find_smiles_column(table, named=smiles_column, option="--smiles-column", preferred=known)
+    return (cells if isinstance(cells, MalformedRow) else smiles_in(cells[at]) for _, cells in table.rows)
 
 
 def sniffed() -> str:

@@ -15,8 +15,9 @@ from molweight.config.named_cards import dataset_card
 from molweight.data.columns import is_identifier_name
 from molweight.data.datasets import load_dataset
 from molweight.data.labels import in_order
-from molweight.data.table import all_molecules, read_table
+from molweight.data.table import read_table
 from molweight.errors import DataError
+from molweight.inference.requests import requests
 
 CHAINS = [f"{'C' * length}{end}" for length in range(1, 11) for end in ("O", "N", "F", "")]
 
@@ -186,9 +187,7 @@ def test_two_columns_of_smiles_are_refused_by_every_command(names, tmp_path, cap
     for text in (refusal(frame), _refusal_of_predict(frame)):
         assert f"2 columns that may hold the SMILES, {first!r}, {second!r}" in text
     assert list(read(frame, smiles_column=second).frame["smiles"]) == CHAINS
-    assert (
-        list(all_molecules(frame, second)) == list(all_molecules(frame, None, preferred=[second])) == CHAINS
-    )
+    assert list(requests(frame, smiles_column=second)) == list(requests(frame, preferred=[second])) == CHAINS
     frame.to_csv(tmp_path / "two.csv", index=False)
     assert main(["datasets", "show", str(tmp_path / "two.csv")]) == 5
     assert f"--smiles-column={first}" in capsys.readouterr().err
@@ -200,7 +199,7 @@ def test_two_columns_of_smiles_are_refused_by_every_command(names, tmp_path, cap
 
 def _refusal_of_predict(frame):
     with pytest.raises(DataError) as caught:
-        list(all_molecules(frame, None))
+        list(requests(frame))
     return str(caught.value)
 
 
