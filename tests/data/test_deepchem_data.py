@@ -10,7 +10,7 @@ import pytest
 from smallest import SMALLEST
 
 from molweight import from_deepchem, load_config, run_experiment, to_deepchem
-from molweight.config.named_cards import dataset_card
+from molweight.config.named_cards import dataset_spec
 from molweight.data.datasets import load_dataset
 from molweight.data.deepchem_data import deepchem
 from molweight.data.smiles import canonical
@@ -21,7 +21,7 @@ from molweight.errors import ConfigError, DataError
 @pytest.fixture(scope="module")
 def series():
     """A hundred and twenty of the series that RDKit ships, two of them twice."""
-    data = load_dataset(dataset_card("chembl2321810"))
+    data = load_dataset(dataset_spec("chembl2321810"))
     smiles, y = data.smiles[:120], data.targets[:120, 0].astype(float)
     return [*smiles, smiles[3], smiles[50]], np.array([*y, y[3], y[50]])
 

@@ -11,7 +11,7 @@ from smallest import SMALLEST
 
 from molweight import load_config, run_experiment
 from molweight.__main__ import main
-from molweight.config.named_cards import dataset_card
+from molweight.config.named_cards import dataset_spec
 from molweight.data.columns import is_identifier_name
 from molweight.data.datasets import load_dataset
 from molweight.data.labels import in_order
@@ -241,10 +241,10 @@ def test_the_classes_of_a_known_data_set_are_told_if_they_are_not_0_and_1(molecu
     frame = pd.read_csv(moleculenet / "bace.csv").iloc[::20]
     frame["Class"] = np.where(frame["Class"] == 1, "yes", "no")
     frame.to_csv(tmp_path / "bace.csv", index=False)
-    data = load_dataset(dataset_card("bace"), folder=tmp_path)
+    data = load_dataset(dataset_spec("bace"), folder=tmp_path)
     assert data.classes == {"Class": ("no", "yes")} and "in 'Class' 0 is 'no' and 1 is 'yes'" in data.notes
 
 
 def test_known_data_sets_are_not_guessed_at(moleculenet):
-    data = load_dataset(dataset_card("bace"), folder=moleculenet)
+    data = load_dataset(dataset_spec("bace"), folder=moleculenet)
     assert data.notes == () and data.smiles_column == "smiles" and data.classes == {}

@@ -48,7 +48,7 @@ def test_every_set_has_a_card() -> None:
 
 
 @pytest.mark.parametrize("name", names("dataset"))
-def test_dataset_cards_have_every_key_and_no_other(name: str) -> None:
+def test_dataset_specs_have_every_key_and_no_other(name: str) -> None:
     content = keys("dataset", name)
     assert list(content) == [field.name for field in fields(DatasetSpec)]
     built = DatasetSpec(**content)

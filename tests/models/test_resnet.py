@@ -11,7 +11,7 @@ from torchvision.models import resnet18
 
 from molweight.__main__ import main
 from molweight.config.image_run import load_config
-from molweight.config.named_cards import dataset_card
+from molweight.config.named_cards import dataset_spec
 from molweight.data.datasets import load_dataset
 from molweight.data.splits.splits import split
 from molweight.errors import ConfigError, DataError
@@ -177,7 +177,7 @@ def test_the_default_backbone_starts_from_shipped_weights():
 
 def test_shipped_weights_know_more_than_random_ones():
     """A ridge regression on the embeddings of molecules that pretraining did not see."""
-    data = load_dataset(dataset_card("chembl2321810"))
+    data = load_dataset(dataset_spec("chembl2321810"))
     pictures = Pictures(data.smiles, 64, progress=False)
     parts = split(data.smiles, data.targets, kind="scaffold")
     truth = data.targets[:, 0]

@@ -12,7 +12,7 @@ from smallest import SMALLEST, run_labelled, run_smallest
 
 from molweight import MolWeightRegressor, from_deepchem, load_config, run_experiment
 from molweight.__main__ import main
-from molweight.config.named_cards import dataset_card
+from molweight.config.named_cards import dataset_spec
 from molweight.errors import DataError
 from molweight.inference.model import load_model
 from molweight.inference.pipeline import empty_table
@@ -47,7 +47,7 @@ def test_other_names_are_not(names):
 
 def test_no_data_set_that_is_known_by_name_is_refused():
     folder = Path(__file__).parents[2] / "configs" / "dataset"
-    cards = [dataset_card(path.stem) for path in folder.glob("*.yaml") if path.stem != "csv"]
+    cards = [dataset_spec(path.stem) for path in folder.glob("*.yaml") if path.stem != "csv"]
     assert len(cards) > 10
     for card in cards:
         check_target_names(card.targets or ())
