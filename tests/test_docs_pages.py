@@ -1,18 +1,20 @@
-"""The pages are built without a warning, and every notebook runs."""
+"""The pages are built without a warning, and what they say to type works.
+
+Notebooks have a file of their own, so that two processes share the work. This one has many tests: a run of
+all tests begins with the files that have most.
+"""
 
 from __future__ import annotations
 
 import ast
-import json
 import os
 import re
 import shlex
 import subprocess
 import sys
-from pathlib import Path
 
-import matplotlib.pyplot as plt
 import pytest
+from notebooks import ALONE, NOTEBOOKS, ROOT, code_cells
 
 from molweight import load_config
 from molweight.config.image_run import MODALITY
@@ -21,14 +23,10 @@ from molweight.nlp.config import MODALITY as TEXT
 from molweight.sweeps.options import asks_for_sweep
 from molweight.sweeps.plan import plan_sweep
 
-ROOT = Path(__file__).resolve().parents[1]
-NOTEBOOKS = sorted((ROOT / "docs" / "notebooks").glob("*.ipynb"))
-ALONE = "quickstart"  # run by Sphinx whatever the mode, as its metadata ask for
-
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """What ``make docs`` makes, but for the notebooks that :func:`test_a_notebook_runs` runs."""
+    """What ``make docs`` makes, but for the notebooks that ``test_docs_notebooks.py`` runs."""
     out = tmp_path_factory.mktemp("docs")
     options = ["--fail-on-warning", "--keep-going", "-q", "-c", "docs"]
     variables = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -36,11 +34,6 @@ def built(tmp_path_factory):
     done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-5_000:]
     return out
-
-
-def code_cells(notebook):
-    """The cells of a notebook that are run."""
-    return [cell for cell in json.loads(notebook.read_text())["cells"] if cell["cell_type"] == "code"]
 
 
 @pytest.mark.timeout(600)
@@ -59,28 +52,6 @@ def test_a_notebook_shows_what_it_computes(built):
         page = (built / "docs" / "notebooks" / f"{notebook.stem}.html").read_text()
         assert page.count('class="cell docutils container"') == len(code_cells(notebook))
         assert ("cell_output" in page) == (notebook.stem == ALONE) and "Traceback" not in page
-
-
-@pytest.mark.parametrize(
-    "notebook", [one for one in NOTEBOOKS if one.stem != ALONE], ids=lambda path: path.stem
-)
-def test_a_notebook_runs(notebook):
-    """In this process, which has loaded already what a kernel of its own would load for seconds."""
-    names, shown = {"__name__": "__main__"}, []
-    for cell in code_cells(notebook):
-        *rest, last = ast.parse("".join(cell["source"])).body
-        exec(compile(ast.Module(rest, []), notebook.name, "exec"), names)
-        if isinstance(last, ast.Expr):
-            shown.append(eval(compile(ast.Expression(last.value), notebook.name, "eval"), names))
-        else:
-            exec(compile(ast.Module([last], []), notebook.name, "exec"), names)
-    plt.close("all")
-    assert any(value is not None for value in shown)
-
-
-@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_is_committed_without_outputs(notebook):
-    assert not [cell for cell in code_cells(notebook) if cell["outputs"] or cell["execution_count"]]
 
 
 def test_every_public_name_is_in_the_reference():
