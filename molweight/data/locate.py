@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import platformdirs
+
 from molweight.data.download import download
 from molweight.data.smiles import advice
 from molweight.data.specs import DatasetSpec
@@ -15,11 +17,15 @@ CACHE_VARIABLE = "MOLWEIGHT_CACHE"
 
 
 def cache_folder() -> Path:
-    """``$MOLWEIGHT_CACHE``, else ``$XDG_CACHE_HOME/molweight``, else ``~/.cache/molweight``."""
-    if own := os.environ.get(CACHE_VARIABLE):
-        return Path(own).expanduser()
-    shared = os.environ.get("XDG_CACHE_HOME")
-    return (Path(shared) if shared else Path.home() / ".cache") / "molweight"
+    """``$MOLWEIGHT_CACHE``, else the system's folder for caches: ``~/.cache/molweight`` on Linux.
+
+    A folder where earlier versions kept the cache on every system, ``$XDG_CACHE_HOME/molweight`` or
+    ``~/.cache/molweight``, is used where it exists.
+    """
+    if chosen := os.environ.get(CACHE_VARIABLE):
+        return Path(chosen).expanduser()
+    earlier = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "molweight"
+    return earlier if earlier.is_dir() else platformdirs.user_cache_path("molweight", appauthor=False)
 
 
 def dataset_folders(folder: Path | None = None) -> list[Path]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import platformdirs
 import pytest
 
 from molweight.data import builtin, locate
@@ -275,7 +276,14 @@ def test_cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     assert locate.cache_folder() == tmp_path / "xdg" / "molweight"
     monkeypatch.delenv("XDG_CACHE_HOME")
-    assert locate.cache_folder() == Path.home() / ".cache" / "molweight"
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    earlier = tmp_path / "home" / ".cache" / "molweight"
+    assert locate.cache_folder() == earlier
+    system = tmp_path / "Library" / "Caches" / "molweight"  # as on macOS
+    monkeypatch.setattr(platformdirs, "user_cache_path", lambda *_, **__: system)
+    assert locate.cache_folder() == system
+    earlier.mkdir(parents=True)
+    assert locate.cache_folder() == earlier
 
 
 def test_a_card_with_checksum_is_downloaded_into_the_cache(
