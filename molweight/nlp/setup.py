@@ -20,7 +20,7 @@ from molweight.nlp.objectives.base import TextObjective, TextObjectiveSet
 from molweight.nlp.parts import CarveConfig, carve
 from molweight.nlp.pretrained import EncoderConfig, load_encoder, save_encoder, weights_sha256
 from molweight.nlp.task import Sentences, TaskCard
-from molweight.nlp.tokens import encode_rows, layout_of, stored, words_of
+from molweight.nlp.tokens import encode_rows, encode_words, layout_of
 from molweight.nlp.views import make_batch
 from molweight.tapweight.typing import Batch
 from molweight.training.draws import Draws
@@ -177,8 +177,8 @@ class TextData(DataModule):
         """The corpus; its words are kept for the views."""
         usable = sentences_of(self.rows, torch.cat([self.parts.train, self.parts.meta]))
         corpus = load_text(self.recipe.corpus, usable, given)
-        room = self.recipe.tokens.unlabelled - self.layout.most
-        self.words = stored([words[:room] for words in words_of(self.tokenizer, corpus.sentences)])
+        longest = self.recipe.tokens.unlabelled - self.layout.most
+        self.words = encode_words(self.tokenizer, corpus.sentences, longest=longest)
         return corpus
 
     def fetch_unlabelled(self, positions: Tensor, draws: Draws) -> Batch:

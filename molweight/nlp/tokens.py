@@ -1,4 +1,4 @@
-"""Sentences as token ids, in one array for all, and batches padded to their longest.
+"""Sentences as token ids, shortened by their tokenizer, and batches padded to their longest.
 
 ``b`` samples in a batch, ``l`` tokens in its longest.
 """
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from molweight.errors import ConfigError
 from molweight.nlp.encoder import TextEncoder
@@ -56,23 +57,23 @@ class Layout:
 def layout_of(tokenizer: Any, encoder: TextEncoder) -> Layout:
     """The layout, read off what the tokenizer makes of a word and of two."""
     word = tokenizer("a", add_special_tokens=False)["input_ids"]
-    one, two = tokenizer("a")["input_ids"], tokenizer("a", "a")["input_ids"]
-    starts = [i for i in range(len(two) - len(word) + 1) if two[i : i + len(word)] == word]
-    if len(starts) != 2 or one[starts[0] : starts[0] + len(word)] != word:
+    single, pair = tokenizer("a")["input_ids"], tokenizer("a", "a")["input_ids"]
+    starts = [i for i in range(len(pair) - len(word) + 1) if pair[i : i + len(word)] == word]
+    if len(starts) != 2 or single[starts[0] : starts[0] + len(word)] != word:
         raise ConfigError("the tokenizer joins two sentences in a way that is not known here")
     first, second = starts
     special = np.array(sorted(tokenizer.all_special_ids))
-    known = np.arange(min(len(tokenizer), len(encoder.embeddings)))  # some matrices are padded
+    vocabulary = np.arange(min(len(tokenizer), len(encoder.embeddings)))  # some matrices are padded
     return Layout(
-        before=two[:first],
-        between=two[first + len(word) : second],
-        after=two[second + len(word) :],
-        end=one[first + len(word) :],
+        before=pair[:first],
+        between=pair[first + len(word) : second],
+        after=pair[second + len(word) :],
+        end=single[first + len(word) :],
         typed=getattr(encoder.model.config, "type_vocab_size", 0) > 1,
         pad=int(tokenizer.pad_token_id),
         mask=int(tokenizer.mask_token_id),
         special=torch.from_numpy(special),
-        words=torch.from_numpy(np.setdiff1d(known, special)),
+        words=torch.from_numpy(np.setdiff1d(vocabulary, special)),
     )
 
 
@@ -81,50 +82,35 @@ class TokenStore:
     """Sequences of token ids.
 
     Args:
-        ids: of all, one after the other, int32.
+        ids: of each, int32, [its length].
         types: of the same tokens, int8; None where the encoder has none.
-        offsets: where each begins, and where the last ends, [n + 1].
     """
 
-    ids: np.ndarray
-    types: np.ndarray | None
-    offsets: np.ndarray
+    ids: list[np.ndarray]
+    types: list[np.ndarray] | None = None
 
     def __len__(self) -> int:
-        return len(self.offsets) - 1
+        return len(self.ids)
 
     def sequences(self, positions: Tensor) -> list[np.ndarray]:
         """The ids of some sequences."""
-        return [self.ids[self.offsets[i] : self.offsets[i + 1]] for i in positions.tolist()]
+        return [self.ids[i] for i in positions.tolist()]
 
     def batch(self, positions: Tensor, pad: int) -> Batch:
         """``ids``, ``mask`` and, if there are any, ``types``, [b, l] int64 each."""
         batch = padded(self.sequences(positions), pad)
         if self.types is not None:
-            types = [self.types[self.offsets[i] : self.offsets[i + 1]] for i in positions.tolist()]
-            batch["types"] = padded(types, 0)["ids"]
+            batch["types"] = padded([self.types[i] for i in positions.tolist()], 0)["ids"]
         return batch
 
 
 def padded(sequences: Sequence[np.ndarray], pad: int) -> dict[str, Tensor]:
     """``ids`` [b, l], filled up with ``pad``, and ``mask`` [b, l]: 1 where there is a token."""
-    lengths = torch.tensor([len(one) for one in sequences])
-    mask = (torch.arange(int(lengths.max())) < lengths[:, None]).long()
-    ids = torch.full(mask.shape, pad)
-    ids[mask.bool()] = torch.from_numpy(np.concatenate(sequences)).long()
-    return {"ids": ids, "mask": mask}
-
-
-def stored(sequences: Sequence[Sequence[int]], types: Sequence[Sequence[int]] | None = None) -> TokenStore:
-    """A store of sequences."""
-    offsets = np.concatenate([[0], np.cumsum([len(one) for one in sequences])]).astype(np.int64)
-    return TokenStore(
-        ids=np.fromiter((i for one in sequences for i in one), dtype=np.int32, count=int(offsets[-1])),
-        types=None
-        if types is None
-        else np.fromiter((i for one in types for i in one), dtype=np.int8, count=int(offsets[-1])),
-        offsets=offsets,
-    )
+    rows = [torch.from_numpy(ids).long() for ids in sequences]
+    return {
+        "ids": pad_sequence(rows, batch_first=True, padding_value=pad),
+        "mask": pad_sequence([torch.ones_like(ids) for ids in rows], batch_first=True),
+    }
 
 
 def encode_rows(
@@ -141,41 +127,32 @@ def encode_rows(
     Returns:
         The store, and how many rows were shortened.
     """
-    ones = words_of(tokenizer, first)
-    twos = None if second is None else words_of(tokenizer, second)
-    sequences, types, cut = [], [], 0
-    for i, one in enumerate(ones):
-        two = None if twos is None else twos[i]
-        room = longest - (len(layout.before) + len(layout.end) if two is None else layout.most)
-        kept = shortened(one, two or [], room)
-        cut += sum(map(len, kept)) < len(one) + len(two or [])
-        if two is None:
-            left, right = [*layout.before, *kept[0], *layout.end], []
-        else:
-            left, right = [*layout.before, *kept[0], *layout.between], [*kept[1], *layout.after]
-        sequences.append(left + right)
-        types.append([0] * len(left) + [1] * len(right))
-    return stored(sequences, types if layout.typed else None), cut
+    ids: list[np.ndarray] = []
+    types: list[np.ndarray] = []
+    shortened = 0
+    for start in range(0, len(first), CHUNK):
+        rows = [list(part[start : start + CHUNK]) for part in (first, second) if part is not None]
+        encoded = tokenizer(
+            *rows, truncation="longest_first", max_length=longest, return_token_type_ids=layout.typed
+        )
+        ids += [np.array(row, dtype=np.int32) for row in encoded["input_ids"]]
+        types += [np.array(row, dtype=np.int8) for row in encoded.get("token_type_ids", [])]
+        full = [i for i, row in enumerate(encoded["input_ids"]) if len(row) == longest]
+        if full:  # as long as they may be, or shortened to it
+            whole = tokenizer(*[[part[i] for i in full] for part in rows], verbose=False)["input_ids"]
+            shortened += sum(len(row) > longest for row in whole)
+    return TokenStore(ids=ids, types=types if layout.typed else None), shortened
 
 
-def words_of(tokenizer: Any, sentences: Sequence[str]) -> list[list[int]]:
-    """Token ids of sentences, without special tokens."""
-    found: list[list[int]] = []
+def encode_words(tokenizer: Any, sentences: Sequence[str], *, longest: int) -> TokenStore:
+    """Sentences without special tokens, each cut at its end to ``longest`` tokens."""
+    ids: list[np.ndarray] = []
     for start in range(0, len(sentences), CHUNK):
-        chunk = list(sentences[start : start + CHUNK])
-        found += tokenizer(chunk, add_special_tokens=False, verbose=False)["input_ids"]
-    return found
-
-
-def shortened(one: list[int], two: list[int], room: int) -> tuple[list[int], list[int]]:
-    """Both sentences cut at their ends to fit: the longer one until they are equally long, then both.
-
-    As the strategy ``longest_first`` of the library tokenizers.
-    """
-    if len(one) + len(two) <= room:
-        return one, two
-    if len(one) > len(two):
-        right, left = shortened(two, one, room)
-        return left, right
-    left = one[: room // 2]
-    return left, two[: room - len(left)]
+        encoded = tokenizer(
+            list(sentences[start : start + CHUNK]),
+            add_special_tokens=False,
+            truncation=True,
+            max_length=longest,
+        )
+        ids += [np.array(row, dtype=np.int32) for row in encoded["input_ids"]]
+    return TokenStore(ids=ids)

@@ -21,7 +21,7 @@ from molweight.nlp.objectives.contrastive import Contrastive
 from molweight.nlp.objectives.masked_language import MaskedLanguage
 from molweight.nlp.objectives.sentence_order import SentenceOrder
 from molweight.nlp.pretrained import EncoderConfig, load_encoder, locate
-from molweight.nlp.tokens import IGNORED, layout_of, stored, words_of
+from molweight.nlp.tokens import IGNORED, encode_words, layout_of
 from molweight.nlp.views import make_batch
 from molweight.tapweight.directional import CentralDifference, ForwardMode
 from molweight.tapweight.functional import stateless_call
@@ -49,7 +49,7 @@ def text(request, glue, tmp_path_factory):
     return (
         encoder,
         layout_of(tokenizer, encoder),
-        stored([w[:20] for w in words_of(tokenizer, sentences(glue))]),
+        encode_words(tokenizer, sentences(glue), longest=20),
     )
 
 
@@ -138,7 +138,7 @@ def test_masked_words_cost_what_they_cost_with_the_head_of_transformers(kind, gl
         mine.bias.normal_()
         decoder.bias.copy_(mine.bias)
     layout = layout_of(tokenizer, encoder)
-    store = stored([w[:20] for w in words_of(tokenizer, sentences(glue))])
+    store = encode_words(tokenizer, sentences(glue), longest=20)
     positions = torch.arange(16)
     batch = make_batch(objectives.views, store, layout, positions, Draws("x", samples=positions))
     encoder.eval(), theirs.eval()

@@ -12,7 +12,7 @@ from transformers import AutoTokenizer
 
 from molweight.errors import ConfigError, DataError
 from molweight.nlp.pretrained import EncoderConfig, load_encoder
-from molweight.nlp.tokens import encode_rows, layout_of, shortened, stored
+from molweight.nlp.tokens import TokenStore, encode_rows, encode_words, layout_of
 
 
 def recipe(name, **changes):
@@ -43,8 +43,7 @@ def test_rows_are_those_of_the_tokenizer_shortened_longest_first(loaded, glue, l
         assert cut == sum(len(ids) > longest for ids in whole)
         assert [one.tolist() for one in found] == theirs["input_ids"]
         if layout.typed:
-            types = np.split(store.types, store.offsets[1:-1])
-            assert [one.tolist() for one in types] == theirs["token_type_ids"]
+            assert [row.tolist() for row in store.types] == theirs["token_type_ids"]
 
 
 def test_pairs_are_told_apart_where_the_encoder_does_so(loaded):
@@ -53,27 +52,51 @@ def test_pairs_are_told_apart_where_the_encoder_does_so(loaded):
     assert layout_of(tokenizer, encoder).typed == (types > 1)
 
 
-@pytest.mark.parametrize(
-    ("lengths", "room", "kept"),
-    [
-        ((3, 4), 7, (3, 4)),
-        ((3, 9), 8, (3, 5)),
-        ((9, 3), 8, (5, 3)),
-        ((9, 9), 8, (4, 4)),
-        ((9, 9), 7, (3, 4)),
-        ((9, 8), 7, (4, 3)),
-        ((9, 0), 5, (5, 0)),
-    ],
-)
-def test_the_longer_sentence_is_shortened_first(lengths, room, kept):
-    one, two = (list(range(n)) for n in lengths)
-    found = shortened(one, two, room)
-    assert tuple(map(len, found)) == kept
-    assert found[0] == one[: kept[0]] and found[1] == two[: kept[1]]
+def longest_first(one, two, room):
+    """The longer sentence cut until both are equal, then both; an odd token stays in the longer one."""
+    if len(one) + len(two) <= room:
+        return one, two
+    if len(one) > len(two):
+        return longest_first(two, one, room)[::-1]
+    left = one[: room // 2]
+    return left, two[: room - len(left)]
+
+
+@pytest.mark.parametrize("longest", [11, 12, 20])
+def test_the_longer_sentence_is_shortened_first(loaded, glue, longest):
+    encoder, tokenizer = loaded
+    layout = layout_of(tokenizer, encoder)
+    first, second = sentences(glue)[:60], sentences(glue)[60:120]
+    store, _ = encode_rows(tokenizer, first, second, layout=layout, longest=longest)
+    words = [
+        [ids.tolist() for ids in encode_words(tokenizer, part, longest=99).ids] for part in (first, second)
+    ]
+    for i, (one, two) in enumerate(zip(*words, strict=True)):
+        left, right = longest_first(one, two, longest - layout.most)
+        assert store.ids[i].tolist() == [*layout.before, *left, *layout.between, *right, *layout.after]
+        if layout.typed:
+            ones = len(right) + len(layout.after)
+            assert store.types[i].tolist() == [0] * (len(store.ids[i]) - ones) + [1] * ones
+
+
+def test_more_rows_than_the_tokenizer_takes_at_a_time(loaded, glue, monkeypatch):
+    encoder, tokenizer = loaded
+    layout = layout_of(tokenizer, encoder)
+    first, second = sentences(glue)[:20], sentences(glue)[20:40]
+    whole, cut = encode_rows(tokenizer, first, second, layout=layout, longest=20)
+    words = encode_words(tokenizer, first, longest=5)
+    monkeypatch.setattr("molweight.nlp.tokens.CHUNK", 7)
+    store, again = encode_rows(tokenizer, first, second, layout=layout, longest=20)
+    assert [row.tolist() for row in store.ids] == [row.tolist() for row in whole.ids] and again == cut > 0
+    chunked = encode_words(tokenizer, first, longest=5)
+    assert [row.tolist() for row in chunked.ids] == [row.tolist() for row in words.ids]
+    assert max(map(len, words.ids)) == 5 and len(words) == len(chunked) == 20
 
 
 def test_batches_are_padded_to_their_longest():
-    store = stored([[5, 6, 7], [8], [9, 10]], [[0, 0, 1], [0], [0, 1]])
+    ids = [np.array(row) for row in ([5, 6, 7], [8], [9, 10])]
+    types = [np.array(row) for row in ([0, 0, 1], [0], [0, 1])]
+    store = TokenStore(ids=ids, types=types)
     batch = store.batch(torch.tensor([2, 0]), pad=1)
     assert batch["ids"].tolist() == [[9, 10, 1], [5, 6, 7]]
     assert batch["mask"].tolist() == [[1, 1, 0], [1, 1, 1]]

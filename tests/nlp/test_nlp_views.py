@@ -8,7 +8,7 @@ import torch
 from texts import make_folder, sentences
 
 from molweight.nlp.pretrained import EncoderConfig, load_encoder
-from molweight.nlp.tokens import IGNORED, layout_of, stored, words_of
+from molweight.nlp.tokens import IGNORED, encode_words, layout_of
 from molweight.nlp.views import Clean, Masked, Ordered, make_batch
 from molweight.training.draws import Draws
 
@@ -23,8 +23,8 @@ def text(request, glue, tmp_path_factory):
         name=str(folder), init="pretrained", pooling="first", freeze_embeddings=False, checkpointing=False
     )
     encoder, tokenizer = load_encoder(recipe, seed=0)
-    words = [one[:30] for one in words_of(tokenizer, sentences(glue))]
-    return stored(words), layout_of(tokenizer, encoder), tokenizer
+    words = encode_words(tokenizer, sentences(glue), longest=30)
+    return words, layout_of(tokenizer, encoder), tokenizer
 
 
 def viewed(view, text, positions, key=("test",)):
