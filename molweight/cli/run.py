@@ -5,13 +5,20 @@ from __future__ import annotations
 import logging
 import shlex
 import sys
+from argparse import ArgumentParser, Namespace
 
-import hydra
-from omegaconf import DictConfig
+from hydra._internal.callbacks import Callbacks
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
+from hydra._internal.utils import get_args_parser
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import run_job
+from hydra.types import HydraContext
 
 from molweight.cli.endings import exit_code, message
-from molweight.config.composition import compose_config, config_dir, spelled_out
+from molweight.config.composition import compose_config, hydra_of
 from molweight.config.modality import Modality
+from molweight.config.recipes import RunConfig
 from molweight.config.run_config import to_run_config
 from molweight.distributed.launch import LeaderFailedError, asked_for, launched_rank
 from molweight.errors import ConfigError, MolweightError
@@ -38,32 +45,67 @@ def run_command(modality: Modality, arguments: list[str] | None = None) -> int:
     if "--version" in arguments:  # Hydra would tell its own
         print(version_line())
         return 0
-    tree = modality.tree
     try:
         refuse_foreign(arguments)
-    except ConfigError as error:
-        tell(f"molweight: {error}")
-        return error.exit_code
-    if asks_for_sweep(arguments):
-        return exit_code(lambda: sweep_command(modality, arguments))
-    options = spelled_out(arguments, tree)
-    command = f"{tree.command} {shlex.join(arguments)}".strip()
-    code = 0
-
-    @hydra.main(config_path=str(config_dir()), config_name=tree.primary, version_base="1.3")
-    def job(config: DictConfig) -> None:
-        nonlocal code
-        code = one_run(config, modality, command)
-
-    try:
-        if not any(option.startswith("-") for option in options):  # --help, --cfg: Hydra's own
-            compose_config(arguments, tree)  # Hydra would print its own sentence and exit with 1
+        if asks_for_sweep(arguments):
+            return exit_code(lambda: sweep_command(modality, arguments))
+        parser = get_args_parser()
+        flags = parser.parse_args(arguments)
+        if is_question(flags):
+            answer(flags, parser, modality)
+            return 0
+        config = compose_config(flags.overrides, modality.tree, whole=True)
+        HydraConfig.instance().set_config(config)  # for ${hydra:runtime.cwd} and its like
+        run = to_run_config(config, modality)
     except MolweightError as error:
         tell(f"molweight: {error}")
         return error.exit_code
-    sys.argv = [sys.argv[0], *options]
-    job()
+    command = f"{modality.tree.command} {shlex.join(arguments)}".strip()
+    job = run_job(  # hydra.run.dir, hydra.job.* and hydra.callbacks are Hydra's
+        task_function=lambda _: one_run(run, command),
+        config=config,
+        job_dir_key="hydra.run.dir",
+        job_subdir_key=None,
+        hydra_context=HydraContext(
+            config_loader=ConfigLoaderImpl(ConfigSearchPathImpl()), callbacks=Callbacks(config)
+        ),
+    )
+    code: int = job.return_value
     return code
+
+
+def is_question(flags: Namespace) -> bool:
+    """Whether a command asks Hydra something instead of running.
+
+    Raises:
+        ConfigError: it asks two things at once.
+    """
+    chosen = [flags.cfg, flags.info, flags.shell_completion, flags.multirun]
+    if sum(map(bool, chosen)) > 1:
+        raise ConfigError("give one of --cfg, --info, --shell-completion and --multirun")
+    if flags.resolve and not (flags.cfg or flags.help):
+        raise ConfigError("--resolve belongs to --cfg or --help")
+    return bool(flags.help or flags.hydra_help or any(chosen))
+
+
+def answer(flags: Namespace, parser: ArgumentParser, modality: Modality) -> None:
+    """Print what ``--help``, ``--cfg``, ``--info`` or ``--shell-completion`` ask for: Hydra's own answers.
+
+    Raises:
+        ConfigError: as :func:`compose_config`.
+    """
+    name = modality.tree.primary
+    with hydra_of(flags.overrides, modality.tree) as (hydra, options):
+        if flags.help:
+            hydra.app_help(name, parser, flags)
+        elif flags.hydra_help:
+            hydra.hydra_help(name, parser, flags)
+        elif flags.cfg:
+            hydra.show_cfg(name, options, flags.cfg, flags.package, flags.resolve)
+        elif flags.shell_completion:
+            hydra.shell_completion(name, options)
+        else:
+            hydra.show_info(flags.info, name, options)
 
 
 def refuse_foreign(arguments: list[str]) -> None:
@@ -80,10 +122,9 @@ def refuse_foreign(arguments: list[str]) -> None:
             )
 
 
-def one_run(config: DictConfig, modality: Modality, command: str) -> int:
-    """Run one composed configuration; the exit code."""
+def one_run(run: RunConfig, command: str) -> int:
+    """Run one configuration; the exit code."""
     try:
-        run = to_run_config(config, modality)
         tell(f"run directory: {run.run_dir}")
         report = run_experiment(run, progress=True, command=command)
     except LeaderFailedError as error:

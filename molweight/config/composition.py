@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
+from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -29,7 +32,8 @@ class Tree:
         folder: of the groups that are not shared, below the configuration folder; empty: none.
         files: groups that take a file instead of a name, to the choice that reads it.
         others: groups that take any name, to the choice that resolves those without a file of their own.
-        schema: sections, to the dotted names of their dataclasses, which say what is text.
+        schema: sections, to the dotted names of their dataclasses, which say what is text, and have the
+            defaults of what a YAML file of the section leaves out.
     """
 
     primary: str
@@ -73,6 +77,20 @@ def config_dir() -> Path:
     return installed if installed.is_dir() else package.parent / "configs"
 
 
+def register_defaults(tree: Tree) -> None:
+    """Tell Hydra the defaults of the dataclasses: ``- DatasetSpec@dataset`` in a defaults list."""
+    for dotted in tree.schema.values():
+        cls = get_class(dotted)
+        values = {field.name: default_of(field) for field in fields(cls)}
+        ConfigStore.instance().store(name=cls.__name__, node=values)
+
+
+def default_of(field: Field[Any]) -> Any:
+    """The default of a field as YAML has it; ``???`` where there is none."""
+    value = field.default_factory() if field.default_factory is not MISSING else field.default
+    return "???" if value is MISSING else list(value) if isinstance(value, tuple) else value
+
+
 def compose_config(overrides: Sequence[str], tree: Tree = MOLECULES, *, whole: bool = False) -> DictConfig:
     """Hydra's composition, with its errors turned into ours.
 
@@ -84,14 +102,26 @@ def compose_config(overrides: Sequence[str], tree: Tree = MOLECULES, *, whole: b
     Raises:
         ConfigError: as :func:`load_config`.
     """
-    arguments = spelled_out(overrides, tree)
+    with hydra_of(overrides, tree) as (_, options):
+        return compose(tree.primary, overrides=options, return_hydra_config=whole)
+
+
+@contextlib.contextmanager
+def hydra_of(overrides: Sequence[str], tree: Tree) -> Iterator[tuple[Any, list[str]]]:
+    """Hydra for the files of a command, and its options as Hydra needs them; global state is restored.
+
+    Raises:
+        ConfigError: in place of what Hydra raises inside.
+    """
+    options = spelled_out(overrides, tree)
     previous = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
+    register_defaults(tree)
     try:
-        with initialize_config_dir(str(config_dir()), version_base="1.3"):
-            return compose(tree.primary, overrides=arguments, return_hydra_config=whole)
+        with initialize_config_dir(str(config_dir()), job_name="run", version_base="1.3"):
+            yield GlobalHydra.instance().hydra, options
     except (HydraException, OmegaConfBaseException, ValueError) as error:  # ValueError: dataset=null
-        raise ConfigError(explain(error, arguments, tree)) from error
+        raise ConfigError(explain(error, options, tree)) from error
     except (TypeError, AttributeError, LookupError, AssertionError) as error:  # Hydra on dataset=[1,2]
         listed = [one for one in overrides if one.partition("=")[2].startswith(("[", "{"))]
         blamed = f" ({' '.join(listed)})" if listed else ""

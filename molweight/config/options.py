@@ -19,6 +19,7 @@ from molweight.config.explanations import field_texts, head_comment, summary, ya
 from molweight.config.methods import OPTIONAL, PLAIN, WITH_ARGUMENT
 from molweight.config.modality import Modality
 from molweight.config.recipes import RunConfig
+from molweight.config.run_config import TRAINING
 from molweight.training.optimisers import OptimiserConfig
 
 KINDS = {bool: "`true`, `false`", int: "whole number", float: "number", str: "text", Path: "path"}
@@ -62,18 +63,21 @@ class Section:
 
 def sections(modality: Modality) -> list[Section]:
     """Everything that a command's configuration consists of."""
-    tree, source = modality.tree, (config_dir() / f"{modality.tree.primary}.yaml").read_text(encoding="utf-8")
+    tree = modality.tree
+    base, source = (
+        (config_dir() / f"{name}.yaml").read_text(encoding="utf-8") for name in ("base", tree.primary)
+    )
     own_data = [f"{name}={tree.files[name]}" for name in (modality.data,) if name in tree.files]
     values: Any = OmegaConf.to_container(compose_config(own_data, tree), resolve=False)
-    classes, comments = section_classes(modality), yaml_comments(source)
+    classes, comments = section_classes(modality), yaml_comments(base) | yaml_comments(source)
     first = {
         key: name
         for one in yaml.safe_load(source)["defaults"]
-        if one != "_self_"
+        if isinstance(one, dict)
         for key, name in one.items()
     }
     found, alone = [], []
-    for name, value in values.items():
+    for name, value in sorted(values.items(), key=lambda item: item[0] in TRAINING):
         group = tree.group(name)
         names = group_names(group, first[group]) if group in first else {}
         if isinstance(value, dict):

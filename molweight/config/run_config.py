@@ -28,8 +28,9 @@ from molweight.tapweight.precision import PRECISIONS
 from molweight.training.finetune import FinetuneConfig
 
 PROTOCOLS = ("paper", "strict")
+TRAINING = ("learn", "search", "finetune")  # the last ones in a run's config.yaml
 SECTIONS = (
-    *("backbone", "objectives", "hypergradient", "learn", "search", "finetune", "method", "solver"),
+    *("backbone", "objectives", "hypergradient", "method", "solver"),
     *(
         "protocol",
         "meta_fraction",
@@ -42,6 +43,7 @@ SECTIONS = (
         "run_dir",
         "pretraining_cache",
     ),
+    *TRAINING,
 )
 """Of every configuration; a modality has more."""
 LARGEST_SEED = 2**32 - 1  # NumPy's and scikit-learn's
@@ -68,13 +70,16 @@ def compose_run(modality: Modality, *overrides: str) -> RunConfig:
 def to_run_config(config: DictConfig, modality: Modality) -> RunConfig:
     """Typed and checked recipes from a composed configuration."""
     try:
-        tree: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+        options = OmegaConf.masked_copy(
+            config, [str(key) for key in config if key not in ("hydra", "experiment")]
+        )
+        tree: Any = OmegaConf.to_container(options, resolve=True, throw_on_missing=True)
     except MissingMandatoryValue as error:
         raise ConfigError(f"{error.full_key or 'an option'} has no value (???): give it one") from error
     except OmegaConfBaseException as error:
         raise ConfigError(" ".join(str(error).split())) from error
-    tree = {key: value for key, value in tree.items() if key not in ("hydra", "experiment")}
     check_choices(tree, modality)
+    tree = {key: tree[key] for key in sorted(tree, key=lambda key: key in TRAINING)}
     hypergradient = dict(tree["hypergradient"])
     name = hypergradient.pop("name", "custom")
     learn = build(LearnConfig, tree["learn"], "learn")

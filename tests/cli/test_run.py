@@ -8,8 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from smallest import SMALLEST
 
+from molweight.cli import run as cli
 from molweight.run import main
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -122,6 +124,54 @@ def test_a_bad_row_is_named_and_the_run_goes_on(tmp_path):
     assert listed[1].startswith("7,CCCC(CCO,invalid")
     assert "\r" not in errors, "no progress bar without a terminal"
     assert "Warning" not in errors
+
+
+def test_a_run_is_composed_once_and_the_words_of_the_process_stay(tmp_path, monkeypatch):
+    composed, words = [], ["molweight.run", "--else"]
+    load = ConfigLoaderImpl.load_configuration
+    monkeypatch.setattr(
+        ConfigLoaderImpl, "load_configuration", lambda *a, **k: composed.append(1) or load(*a, **k)
+    )
+    monkeypatch.setattr(cli, "run_experiment", lambda run, **_: Path("here").touch())
+    monkeypatch.setattr(cli, "closing_lines", str)
+    monkeypatch.setattr(sys, "argv", words)
+    monkeypatch.chdir(tmp_path)
+    assert main(["run_dir=a", "hydra.run.dir=b", "hydra.job.chdir=true"]) == 0
+    assert composed == [1] and sys.argv is words
+    assert (tmp_path / "b" / "here").exists() and Path.cwd() == tmp_path
+
+
+def test_a_wrong_value_leaves_no_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["learn.steps=0"]) == main(["run_dir=null"]) == main(["learn.stps=1"]) == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["--cfg", "hydra", "-p", "hydra.job"], "chdir: false"),
+        (["--cfg", "job", "-p", "learn.unroll", "--resolve"], "every: 10"),
+        (["--info", "searchpath"], "| main "),
+        (["-sc", "install=bash"], "hydra_bash_completion()"),
+        (["--hydra-help"], "Hydra "),
+    ],
+)
+def test_hydras_questions_are_answered(words, line, capsys):
+    assert main(words) == 0
+    assert line in capsys.readouterr().out
+
+
+def test_the_shell_completes_options_and_names(monkeypatch, capsys):
+    monkeypatch.setenv("COMP_LINE", "molweight dataset=tox")
+    assert main(["-sc", "query=bash"]) == 0
+    assert capsys.readouterr().out.split() == ["dataset=tox21", "dataset=toxcast"]
+
+
+@pytest.mark.parametrize("words", [["--cfg", "job", "--info"], ["--resolve"], ["--cfg", "job", "seeed=1"]])
+def test_a_question_that_cannot_be_answered_gets_a_sentence(words, capsys):
+    assert main(words) == 2
+    assert capsys.readouterr().err.startswith("molweight: ")
 
 
 def test_help_and_configuration_are_shown(tmp_path):

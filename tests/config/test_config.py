@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import sys
 from pathlib import Path
@@ -370,6 +371,23 @@ def test_the_hash_ignores_where_and_how_fast():
 )
 def test_the_hash_covers_what_decides_the_result(override):
     assert load_config(override).hash != load_config().hash
+
+
+@pytest.mark.parametrize(
+    ("override", "digest", "text"),
+    [
+        ("", "b09b44c952fb", "4f19c68f328c"),
+        ("dataset=tox21", "0a606c4a36fa", "d50b30674b35"),
+        ("experiment=smoke", "f2bed56c4b53", "f273842db8da"),
+        ("experiment=paper_classification", "3134807cba6a", "e2e8396738e1"),
+        ("corpus=task", "00b8300e60a9", "84992942667c"),
+    ],
+)
+def test_runs_of_earlier_versions_are_resumed(override, digest, text):
+    """Both come from version 0.1: a run is resumed by its hash, and ``config.yaml`` is for people."""
+    config = load_config(*override.split(), "run_dir=r")
+    assert config.hash.startswith(digest)
+    assert hashlib.sha256(config.text.encode()).hexdigest().startswith(text)
 
 
 def test_the_text_is_resolved_yaml():

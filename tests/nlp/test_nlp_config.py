@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 
@@ -43,6 +44,12 @@ def test_an_objective_is_added_as_for_molecules(name):
     written = yaml.safe_load((ROOT / "objective" / f"{name}.yaml").read_text())
     target = type(config.samples.objectives[0])
     assert written["_target_"] == f"{target.__module__}.{target.__name__}"
+
+
+def test_runs_of_earlier_versions_are_resumed():
+    config = load_config("task=rte", "experiment=smoke", "learn.steps=7", "run_dir=r")
+    assert config.hash.startswith("8cad61a104f8")  # of version 0.1
+    assert hashlib.sha256(config.text.encode()).hexdigest().startswith("85d949d08aa4")
 
 
 def test_options_are_spelled_out_for_hydra():
