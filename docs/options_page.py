@@ -26,8 +26,8 @@ is generated from the code and the configuration files by `docs/options_page.py`
 
 An option is `name=value`: `python -m molweight.run dataset=my.csv learn.steps=200 'dataset.targets=[logD]'`.
 
-- `--cfg job` prints the values of a command and runs nothing. An unknown name is an error that suggests the
-  nearest one.
+- `--help` lists all options, and `--cfg job` prints the values of a command; both have the explanations of
+  this page, and run nothing. An unknown name is an error that suggests the nearest one.
 - `null` means no value. A list is `[a,b]`; put quotes around the whole option, so that the shell does not
   read the brackets.
 - A value with spaces or special characters needs two pairs of quotes: `"dataset.path='my file.csv'"`.

@@ -18,6 +18,7 @@ from hydra.types import HydraContext
 from molweight.cli.endings import exit_code, message
 from molweight.config.composition import compose_config, hydra_of
 from molweight.config.modality import Modality
+from molweight.config.option_text import all_options, commented_yaml
 from molweight.config.recipes import RunConfig
 from molweight.config.run_config import to_run_config
 from molweight.distributed.launch import LeaderFailedError, asked_for, launched_rank
@@ -89,7 +90,7 @@ def is_question(flags: Namespace) -> bool:
 
 
 def answer(flags: Namespace, parser: ArgumentParser, modality: Modality) -> None:
-    """Print what ``--help``, ``--cfg``, ``--info`` or ``--shell-completion`` ask for: Hydra's own answers.
+    """Print what ``--help``, ``--cfg``, ``--info`` or ``--shell-completion`` ask for.
 
     Raises:
         ConfigError: as :func:`compose_config`.
@@ -98,8 +99,13 @@ def answer(flags: Namespace, parser: ArgumentParser, modality: Modality) -> None
     with hydra_of(flags.overrides, modality.tree) as (hydra, options):
         if flags.help:
             hydra.app_help(name, parser, flags)
+            print(all_options(modality))
         elif flags.hydra_help:
             hydra.hydra_help(name, parser, flags)
+        elif flags.cfg == "job":
+            config, package = compose_config(flags.overrides, modality.tree), flags.package
+            package = None if package == "_global_" else package
+            print(commented_yaml(config, modality, package, resolve=flags.resolve))
         elif flags.cfg:
             hydra.show_cfg(name, options, flags.cfg, flags.package, flags.resolve)
         elif flags.shell_completion:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from omegaconf import OmegaConf
 from smallest import SMALLEST
 
 from molweight.cli import run as cli
+from molweight.cli.run import run_command
+from molweight.config.composition import compose_config
+from molweight.config.modality import find_modality
+from molweight.config.options import sections
 from molweight.run import main
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -168,10 +176,39 @@ def test_the_shell_completes_options_and_names(monkeypatch, capsys):
     assert capsys.readouterr().out.split() == ["dataset=tox21", "dataset=toxcast"]
 
 
-@pytest.mark.parametrize("words", [["--cfg", "job", "--info"], ["--resolve"], ["--cfg", "job", "seeed=1"]])
+@pytest.mark.parametrize(
+    "words",
+    [["--cfg", "job", "--info"], ["--resolve"], ["--cfg", "job", "seeed=1"], ["--cfg", "job", "-p", "lern"]],
+)
 def test_a_question_that_cannot_be_answered_gets_a_sentence(words, capsys):
     assert main(words) == 2
     assert capsys.readouterr().err.startswith("molweight: ")
+
+
+@pytest.mark.parametrize("modality", ["molecules", "text"])
+def test_the_configuration_is_yaml_with_every_option_explained(modality, capsys):
+    """Of ``--cfg job`` and ``--help``; docs/options.md has the same sentences."""
+    command, tree = find_modality(modality), find_modality(modality).tree
+    assert run_command(command, ["--cfg", "job", "seed=3"]) == 0
+    shown = capsys.readouterr().out
+    assert yaml.safe_load(shown) == OmegaConf.to_container(compose_config(["seed=3"], tree))
+    assert max(map(len, shown.splitlines())) <= 130
+    assert run_command(command, ["--help"]) == 0
+    listed = capsys.readouterr().out
+    for section in sections(command):
+        for option in section.options:
+            assert option.text and f"  {option.name}=" in listed
+    pairs = itertools.pairwise(["", *shown.splitlines()])
+    bare = [line.strip() for above, line in pairs if re.match(r" *[a-z_]+: ", line) and "# " not in above]
+    assert [line for line in bare if not line.startswith(("name: ", "_target_: "))] == []
+
+
+def test_a_part_of_the_configuration_is_shown_with_units_and_defaults(capsys):
+    assert main(["--cfg", "job", "-p", "learn.batch_size", "learn.batch_size.weights=9"]) == 0
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        "# Validation samples in a batch of level 3, >= 2. (whole number; default 128)",
+        "weights: 9",
+    ]
 
 
 def test_help_and_configuration_are_shown(tmp_path):
