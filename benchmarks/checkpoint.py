@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 
 from molweight.config.image_run import load_config
-from molweight.methods.three_levels import wire
+from molweight.methods.tapweight import wire
 from molweight.tapweight.engines import make_solver
 from molweight.training.checkpoint import load_checkpoint, save_checkpoint
 

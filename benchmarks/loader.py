@@ -25,7 +25,7 @@ from pathlib import Path
 import torch
 
 from molweight.config.image_run import load_config
-from molweight.methods.three_levels import wire
+from molweight.methods.tapweight import wire
 from molweight.objectives.setup import ImageData
 from molweight.tapweight.levels import Pretraining
 from molweight.training.workers import Workers, choose_workers, cores

@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from molweight.config.image_run import load_config
 from molweight.methods.run_directory import RunDirectory
-from molweight.methods.three_levels import learn_three_levels
+from molweight.methods.tapweight import learn_three_levels
 from molweight.methods.weight_significance import LEVEL
 from molweight.objectives.setup import ImageData
 from molweight.utils.files import write_text

@@ -34,7 +34,7 @@ from molweight.config.image_run import load_config
 from molweight.distributed.batch_norm import share_statistics
 from molweight.distributed.collectives import all_reduce_mean, world_size
 from molweight.distributed.launch import main_process_first, processes, rank_seed
-from molweight.methods.three_levels import wire
+from molweight.methods.tapweight import wire
 from molweight.tapweight.engines import make_solver
 
 OPTIONS = ("device=cpu", "corpus.limit=6000", "learn.burn_in=0", "workers=0", "run_dir=x")

@@ -31,8 +31,8 @@ from torch import nn
 
 from benchmarks.stock_betty import advance, stock_engine
 from molweight.config.image_run import load_config
-from molweight.config.recipes import RunConfig
-from molweight.methods.three_levels import wire
+from molweight.methods.configs import RunConfig
+from molweight.methods.tapweight import wire
 from molweight.tapweight.directional import ForwardMode
 from molweight.tapweight.engines import make_solver
 from molweight.tapweight.functional import stateless_call

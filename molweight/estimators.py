@@ -27,7 +27,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from molweight.config.composition import quoted
 from molweight.config.image_run import load_config
-from molweight.config.methods import NO_NETWORK
 from molweight.errors import ConfigError, DataError
 from molweight.estimator_inputs import (
     SMILES,
@@ -44,6 +43,7 @@ from molweight.inference.model import TrainedModel, load_model
 from molweight.inference.pipeline import Batch, concatenated, predict_batches
 from molweight.inference.prediction import Ensemble
 from molweight.inference.requests import requests
+from molweight.methods.fixed_weights import NO_NETWORK
 from molweight.reporting.content import Report
 from molweight.runs.experiment import run_experiment
 from molweight.utils.files import read_json, write_bytes, write_json

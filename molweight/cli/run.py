@@ -19,10 +19,10 @@ from molweight.cli.endings import exit_code, message
 from molweight.config.composition import compose_config, hydra_of
 from molweight.config.modality import Modality
 from molweight.config.option_text import all_options, commented_yaml
-from molweight.config.recipes import RunConfig
 from molweight.config.run_config import to_run_config
 from molweight.distributed.launch import LeaderFailedError, asked_for, launched_rank
 from molweight.errors import ConfigError, MolweightError
+from molweight.methods.configs import RunConfig
 from molweight.reporting.content import Report
 from molweight.reporting.markdown import headline, number
 from molweight.runs.experiment import run_experiment

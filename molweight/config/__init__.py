@@ -1,8 +1,8 @@
 """How a command line becomes a run: composed from YAML files, checked, and typed.
 
 ``composition`` asks Hydra, ``schema`` and ``components`` turn mappings into dataclasses and classes of this
-package, ``recipes`` and ``methods`` name the choices, ``run_config`` puts them together for any ``modality``,
-``image_run`` is the one of molecules.
+package, ``run_config`` puts them together for any ``modality`` (:mod:`molweight.methods.configs` has their
+types), ``image_run`` is the one of molecules.
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@ from typing import Any
 from hydra.errors import HydraException
 from hydra.utils import instantiate
 
-from molweight.config.methods import Method
 from molweight.errors import ConfigError, unknown
+from molweight.methods.fixed_weights import Method
 
 TRUSTED = "molweight."  # the only code that a configuration may name
 

@@ -9,16 +9,16 @@ from typing import Any
 
 from molweight.config.components import chosen_objectives
 from molweight.config.composition import MOLECULES
-from molweight.config.methods import Method
 from molweight.config.modality import Modality
 from molweight.config.named_cards import dataset_spec
-from molweight.config.recipes import RunConfig
 from molweight.config.run_config import compose_run
 from molweight.config.schema import build, checked, checked_dropout
 from molweight.data.specs import CorpusSpec, DatasetSpec
 from molweight.data.standardise import Standardisation
 from molweight.errors import ConfigError
 from molweight.images.transforms import Augmentation
+from molweight.methods.configs import RunConfig
+from molweight.methods.fixed_weights import Method
 from molweight.objectives.base import Objective
 from molweight.objectives.setup import BackboneConfig, ImageConfig, SplitConfig
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from molweight.config.composition import Tree
-from molweight.config.methods import Method
 from molweight.errors import unknown
+from molweight.methods.fixed_weights import Method
 from molweight.training.setup import SetupConfig
 
 HOMES = {"molecules": "molweight.config.image_run", "text": "molweight.nlp.config"}

@@ -16,10 +16,10 @@ from omegaconf import OmegaConf
 
 from molweight.config.composition import compose_config, config_dir, plain
 from molweight.config.explanations import field_texts, head_comment, summary, yaml_comments
-from molweight.config.methods import OPTIONAL, PLAIN, WITH_ARGUMENT
 from molweight.config.modality import Modality
-from molweight.config.recipes import RunConfig
 from molweight.config.run_config import TRAINING
+from molweight.methods.configs import RunConfig
+from molweight.methods.fixed_weights import OPTIONAL, PLAIN, WITH_ARGUMENT
 from molweight.training.optimisers import OptimiserConfig
 
 KINDS = {bool: "`true`, `false`", int: "whole number", float: "number", str: "text", Path: "path"}

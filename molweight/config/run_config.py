@@ -13,11 +13,11 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from molweight.config.components import component
 from molweight.config.composition import compose_config
-from molweight.config.methods import Method, parse_method, read_weights
 from molweight.config.modality import Modality
-from molweight.config.recipes import LearnConfig, RunConfig, SearchConfig
 from molweight.config.schema import build, checked
 from molweight.errors import ConfigError, unknown
+from molweight.methods.configs import LearnConfig, RunConfig, SearchConfig
+from molweight.methods.fixed_weights import Method, parse_method, read_weights
 from molweight.tapweight.balancing import BALANCES, GRAMIAN
 from molweight.tapweight.directional import CentralDifference, ForwardMode
 from molweight.tapweight.engines import SOLVERS

@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
-from molweight.config.recipes import RunConfig
 from molweight.errors import ConfigError, MolweightError
+from molweight.methods.configs import RunConfig
 from molweight.methods.run_directory import RunDirectory
 from molweight.utils.files import read_text
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import signal
 from dataclasses import dataclass
 
-from molweight.config.recipes import RunConfig
 from molweight.errors import MolweightError
+from molweight.methods.configs import RunConfig
 from molweight.methods.run_directory import RunDirectory
 from molweight.utils.signals import Interrupted
 

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from molweight.config.methods import NO_PRETRAINING, parse_method
 from molweight.leaderboard.rows import Row, unique
 from molweight.leaderboard.statistics import LEVEL, ROUNDING, Array
+from molweight.methods.fixed_weights import NO_PRETRAINING, parse_method
 from molweight.reporting.markdown import number, table
 
 FEWEST = 3  # objectives; between two there is a paired test

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from molweight.config.methods import parse_method
 from molweight.leaderboard.intervals import bootstrap_intervals
 from molweight.leaderboard.predictions import known_predictions
 from molweight.leaderboard.rows import Row, column, scored, unique
@@ -33,6 +32,7 @@ from molweight.leaderboard.statistics import (
     standardised,
     wilcoxon_p,
 )
+from molweight.methods.fixed_weights import parse_method
 from molweight.training.bootstrap import Predictions
 from molweight.training.metrics import METRICS
 

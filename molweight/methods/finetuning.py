@@ -9,9 +9,9 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from molweight.config.methods import NO_NETWORK
-from molweight.config.recipes import RunConfig
 from molweight.distributed.launch import rank_seed, stop_together
+from molweight.methods.configs import RunConfig
+from molweight.methods.fixed_weights import NO_NETWORK
 from molweight.tapweight.typing import Batch
 from molweight.training.finetune import Finetuned, evaluate, finetune
 from molweight.training.setup import Predictor, Setup

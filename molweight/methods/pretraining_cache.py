@@ -17,9 +17,9 @@ from typing import Any
 import yaml
 from torch import nn
 
-from molweight.config.recipes import RunConfig
 from molweight.distributed.collectives import world_size
 from molweight.errors import DataError
+from molweight.methods.configs import RunConfig
 from molweight.methods.run_directory import RunDirectory
 from molweight.tapweight.balancing import Balance, Fixed
 from molweight.training.setup import Setup

@@ -10,12 +10,12 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import torch
 
-from molweight.config.recipes import RunConfig
 from molweight.distributed.collectives import is_main_process
 from molweight.distributed.launch import barrier, rank_seed
 from molweight.errors import DataError
+from molweight.methods.configs import RunConfig
+from molweight.methods.continued_pretraining import continue_pretraining
 from molweight.methods.finetuning import Final, retrain
-from molweight.methods.one_level import continue_pretraining
 from molweight.methods.run_directory import RunDirectory
 from molweight.methods.steps import Learned
 from molweight.tapweight.balancing import Fixed

@@ -8,10 +8,10 @@ from typing import Any, Literal
 from torch import nn
 from tqdm import tqdm
 
-from molweight.config.recipes import RunConfig
 from molweight.distributed.collectives import is_main_process
 from molweight.distributed.launch import barrier, require_same, stop_together
 from molweight.errors import DataError
+from molweight.methods.configs import RunConfig
 from molweight.methods.finetuning import Final
 from molweight.methods.run_directory import RunDirectory
 from molweight.tapweight.precision import Precision

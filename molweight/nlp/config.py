@@ -7,12 +7,12 @@ from typing import Any
 
 from molweight.config.components import chosen_objectives
 from molweight.config.composition import Tree
-from molweight.config.methods import NO_NETWORK, Method
 from molweight.config.modality import Modality
-from molweight.config.recipes import RunConfig
 from molweight.config.run_config import compose_run
 from molweight.config.schema import build, checked, checked_dropout
 from molweight.errors import ConfigError
+from molweight.methods.configs import RunConfig
+from molweight.methods.fixed_weights import NO_NETWORK, Method
 from molweight.nlp.corpus import TextCorpusCard
 from molweight.nlp.objectives.base import TextObjective
 from molweight.nlp.parts import CarveConfig

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from molweight.config.recipes import RunConfig
 from molweight.distributed.collectives import world_size
 from molweight.distributed.devices import choose_device
+from molweight.methods.configs import RunConfig
 from molweight.methods.steps import Learned
 from molweight.reporting.markdown import label_of, markdown, number
 from molweight.training.finetune import Finetuned

@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from molweight.config.recipes import RunConfig
 from molweight.distributed.batch_norm import share_statistics
 from molweight.distributed.collectives import is_main_process, world_size
 from molweight.distributed.launch import (
@@ -27,13 +26,14 @@ from molweight.distributed.launch import (
 )
 from molweight.errors import DataError, MolweightError
 from molweight.inference.predictions_file import save_predictions
+from molweight.methods.bilevel import learn_two_levels
+from molweight.methods.configs import RunConfig
+from molweight.methods.continued_pretraining import continue_pretraining
 from molweight.methods.finetuning import retrain
-from molweight.methods.one_level import continue_pretraining
 from molweight.methods.random_search import random_search
 from molweight.methods.run_directory import RunDirectory
 from molweight.methods.steps import Learned
-from molweight.methods.three_levels import learn_three_levels
-from molweight.methods.two_levels import learn_two_levels
+from molweight.methods.tapweight import learn_three_levels
 from molweight.reporting.content import Report, build_report
 from molweight.reporting.figures import save_weights_plot
 from molweight.reporting.model_card import model_card

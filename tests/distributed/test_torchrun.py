@@ -10,8 +10,8 @@ import time
 import pytest
 
 from molweight import load_config
-from molweight.config.methods import parse_method
 from molweight.errors import ConfigError
+from molweight.methods.fixed_weights import parse_method
 from molweight.methods.run_directory import RunDirectory
 from tests.several_processes import ROOT, environments, free_port
 from tests.smallest import SMALLEST, run_smallest

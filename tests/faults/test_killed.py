@@ -183,7 +183,7 @@ def test_a_crash_of_native_code_is_told_and_the_run_goes_on(processes, whole, tm
     process.join(LONGEST)
     assert process.exitcode == -signal.SIGSEGV
     trace = (run / "crash.log").read_text()
-    assert "Segmentation fault" in trace and "three_levels.py" in trace
+    assert "Segmentation fault" in trace and "tapweight.py" in trace
     caplog.set_level("WARNING")
     work(run, "native")
     fault = "Fatal Python error: Segmentation fault"

@@ -24,7 +24,6 @@ from safetensors.torch import load_file, save_file
 from smallest import run_labelled
 
 from molweight import embed, predict
-from molweight.config.methods import read_weights
 from molweight.data.locate import cached
 from molweight.data.readers import open_table
 from molweight.data.splits.splits import split
@@ -33,6 +32,7 @@ from molweight.inference.model import load_model
 from molweight.inference.predictions_file import read_table
 from molweight.jobs.finished import _differences
 from molweight.leaderboard.predictions import read_kept
+from molweight.methods.fixed_weights import read_weights
 from molweight.methods.run_directory import RunDirectory
 from molweight.methods.steps import resume
 from molweight.models.convert import convert_imagemol

@@ -13,10 +13,10 @@ from safetensors.torch import load_file
 from smallest import SMALLEST
 
 from molweight.config.image_run import load_config
-from molweight.config.methods import NO_PRETRAINING, PLAIN, Method, parse_method, read_weights
 from molweight.errors import ConfigError, DataError
 from molweight.methods import random_search as search
 from molweight.methods.finetuning import retrain
+from molweight.methods.fixed_weights import NO_PRETRAINING, PLAIN, Method, parse_method, read_weights
 from molweight.methods.random_search import weightings
 from molweight.methods.run_directory import RunDirectory
 from molweight.models import forest

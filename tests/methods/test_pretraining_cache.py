@@ -13,7 +13,7 @@ from molweight.config.image_run import load_config
 from molweight.config.named_cards import dataset_spec
 from molweight.data.datasets import load_dataset
 from molweight.errors import DataError
-from molweight.methods import one_level
+from molweight.methods import continued_pretraining
 from molweight.methods.pretraining_cache import kept_pretraining
 from molweight.objectives.setup import ImageData
 from molweight.reporting.content import Report
@@ -59,13 +59,13 @@ def tasks(tmp_path_factory: pytest.TempPathFactory) -> None:
 def trained(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The folders of the runs that pretrained themselves."""
     found: list[Path] = []
-    train = one_level.train
+    train = continued_pretraining.train
 
     def noted(setup, config, directory, *args, **kwargs):
         found.append(directory.path)
         train(setup, config, directory, *args, **kwargs)
 
-    monkeypatch.setattr(one_level, "train", noted)
+    monkeypatch.setattr(continued_pretraining, "train", noted)
     return found
 
 

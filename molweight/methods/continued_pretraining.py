@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from molweight.config.recipes import RunConfig
+from molweight.methods.configs import RunConfig
 from molweight.methods.pretraining_cache import kept_pretraining
 from molweight.methods.run_directory import RunDirectory
 from molweight.methods.steps import Learned, images_seen, lower_precision, make_stream, run_steps, trained

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from molweight.config.recipes import RunConfig
+from molweight.methods.configs import RunConfig
 from molweight.methods.run_directory import RunDirectory
 from molweight.methods.steps import Learned, images_seen, lower_precision, make_stream, run_steps, trained
 from molweight.methods.weight_significance import as_dict, weight_significance

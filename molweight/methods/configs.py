@@ -1,4 +1,4 @@
-"""The choices of a run as typed recipes; :mod:`molweight.config.run_config` fills them in."""
+"""The choices of a run, typed: :mod:`molweight.config.run_config` fills them in, methods read them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from molweight.config.methods import Method
 from molweight.errors import ConfigError
+from molweight.methods.fixed_weights import Method
 from molweight.tapweight.averaging import AveragingConfig
 from molweight.tapweight.hypergradient import Hypergradient
 from molweight.tapweight.proximal import Proximal, Reduction, make_proximal
