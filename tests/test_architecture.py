@@ -24,7 +24,7 @@ ALLOWED = {
     "distributed": BASE,
     "tapweight": ("errors", "distributed"),
     "training": (*BASE, "tapweight", "distributed"),
-    "data": BASE,
+    "data": (*BASE, "training.metrics"),
     "images": (*BASE, "data", "training"),
     "models": (*LEARNING, "data"),
     "objectives": (*LEARNING, "data", "images", "models"),

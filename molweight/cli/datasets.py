@@ -15,7 +15,7 @@ from molweight.config.composition import is_file_name, options
 from molweight.config.named_cards import dataset_spec
 from molweight.data.checksums import DIFFERS, difference, fetch, verify
 from molweight.data.locate import dataset_folders, find
-from molweight.data.specs import METRICS, DatasetSpec
+from molweight.data.specs import DatasetSpec
 from molweight.errors import ConfigError, DataError, MolweightError
 from molweight.utils.files import finite
 from molweight.utils.terminal import columns, printable
@@ -83,7 +83,7 @@ def _listed(spec: DatasetSpec, path: Path | None) -> dict[str, Any]:
 
 def _metric(spec: DatasetSpec) -> str | None:
     """The metric as far as the specification alone decides it."""
-    return spec.metric or (METRICS[spec.task_type][0] if spec.task_type else None)
+    return spec.metric or (spec.metric_for(spec.task_type) if spec.task_type else None)
 
 
 def _folders(paths: Iterable[Path | None]) -> list[Path]:

@@ -7,11 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from molweight.errors import ConfigError, unknown
+from molweight.training.metrics import metrics_for
 
-METRICS = {  # the first one is the default
-    "classification": ("roc_auc", "average_precision"),
-    "regression": ("rmse", "mae"),
-}
+TASK_TYPES = ("classification", "regression")
 BUILTINS = ("chembl2321810",)
 
 
@@ -28,7 +26,8 @@ class DatasetSpec:
     task_type: str | None = None
     """``classification``, ``regression``, or None: classification if no target has more than two values."""
     metric: str | None = None
-    """``roc_auc``, ``average_precision``, ``rmse``, ``mae``, or None: the default of the task type."""
+    """``roc_auc`` or ``average_precision``; ``rmse``, ``mae`` or ``pearson_spearman``, the mean of both
+    correlations; None: the first of the task type."""
     path: str | None = None
     """The user's file; it wins over every other place."""
     files: Sequence[str] = ()
@@ -79,10 +78,10 @@ class DatasetSpec:
 
     def _check_choices(self) -> None:
         """Raise :class:`ConfigError` if an option has an unknown value or contradicts another one."""
-        if self.task_type is not None and self.task_type not in METRICS:
-            raise ConfigError(unknown("dataset.task_type", self.task_type, METRICS))
+        if self.task_type is not None and self.task_type not in TASK_TYPES:
+            raise ConfigError(unknown("dataset.task_type", self.task_type, TASK_TYPES))
         if self.metric is not None:
-            known = [name for names in METRICS.values() for name in names]
+            known = [name for task_type in TASK_TYPES for name in metrics_for(task_type)]
             if self.metric not in known:
                 raise ConfigError(unknown("dataset.metric", self.metric, known))
             if self.task_type is not None:
@@ -101,11 +100,11 @@ class DatasetSpec:
             ConfigError: ``metric`` does not belong to ``task_type``.
         """
         if self.metric is None:
-            return METRICS[task_type][0]
-        if self.metric not in METRICS[task_type]:
+            return metrics_for(task_type)[0]
+        if self.metric not in metrics_for(task_type):
             raise ConfigError(
                 f"dataset.metric={self.metric} is not for {task_type} (data set {self.name!r}): "
-                f"use {' or '.join(METRICS[task_type])}, or null"
+                f"use {' or '.join(metrics_for(task_type))}, or null"
             )
         return self.metric
 

@@ -13,7 +13,7 @@ import pandas as pd
 from molweight.errors import DataError
 from molweight.inference.predictions_file import logit_columns, part_of, read_table, scales, target_columns
 from molweight.training.bootstrap import Predictions
-from molweight.training.task import DEFAULT_METRIC
+from molweight.training.task import KINDS
 from molweight.utils.files import read_json, read_text
 from molweight.utils.output_columns import PART, ROW, TRUE
 
@@ -59,7 +59,7 @@ class RunFiles:
     @property
     def labels(self) -> list[str]:
         """Names of the labels of a task with several; else none."""
-        if self.report["task_type"] in DEFAULT_METRIC:  # a target may have such a name
+        if self.report["task_type"] in KINDS:  # a target may have such a name
             return []
         names = [str(name) for name in self.predictions.columns]
         return [name.removeprefix(LABEL_COLUMN) for name in names if name.startswith(LABEL_COLUMN)]

@@ -7,13 +7,13 @@ molecule was drawn, so a metric is computed from counts [b, n] for all resamples
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from molweight.training.metrics import METRICS
+from molweight.training.metrics import METRICS, ratio
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -95,15 +95,15 @@ def resampled(metric: str, y_true: Array, predicted: Array, counts: Array) -> Ar
         predicted: [n, t].
         counts: [b, n].
     """
-    compute = COUNTED.get(metric) or repeating(metric)
+    values_of = METRICS[metric].over_resamples
     total, defined = np.zeros(len(counts)), np.zeros(len(counts))
     for true, guess in zip(y_true.T, predicted.T, strict=True):
         known = ~np.isnan(true)
         if known.any():
-            values = compute(true[known], guess[known], counts[:, known])
+            values = values_of(true[known], guess[known], counts[:, known])
             total += np.nan_to_num(values)
             defined += ~np.isnan(values)
-    return _ratio(total, defined)
+    return ratio(total, defined)
 
 
 def interval(values: Array, coverage: float = COVERAGE) -> tuple[float, float]:
@@ -121,71 +121,4 @@ def interval(values: Array, coverage: float = COVERAGE) -> tuple[float, float]:
 
 def mean_over_runs(values: Array) -> Array:
     """Mean [b] over the runs of values [r, b] where they are defined; NaN where none is."""
-    return _ratio(np.nan_to_num(values).sum(axis=0), (~np.isnan(values)).sum(axis=0).astype(np.float64))
-
-
-def counted_rmse(y_true: Array, predicted: Array, counts: Array) -> Array:
-    """Root mean squared error [b]."""
-    return np.sqrt(_ratio(counts @ np.square(predicted - y_true), counts.sum(axis=1)))
-
-
-def counted_mae(y_true: Array, predicted: Array, counts: Array) -> Array:
-    """Mean absolute error [b]."""
-    return _ratio(counts @ np.abs(predicted - y_true), counts.sum(axis=1))
-
-
-def counted_roc_auc(y_true: Array, predicted: Array, counts: Array) -> Array:
-    """Area under the ROC curve [b]: the chance that a positive is ranked above a negative, ties one half."""
-    positive, negative = _by_score(y_true, predicted, counts)
-    below = np.cumsum(negative, axis=1) - negative
-    wins = (positive * (below + negative / 2)).sum(axis=1)
-    return _ratio(wins, positive.sum(axis=1) * negative.sum(axis=1))
-
-
-def counted_average_precision(y_true: Array, predicted: Array, counts: Array) -> Array:
-    """Average precision [b]: precision at every distinct score, weighted by the positives there."""
-    positive, negative = (part[:, ::-1] for part in _by_score(y_true, predicted, counts))
-    true_positives, seen = np.cumsum(positive, axis=1), np.cumsum(positive + negative, axis=1)
-    precision = np.divide(true_positives, seen, out=np.zeros_like(true_positives), where=seen > 0)
-    value = _ratio((positive * precision).sum(axis=1), positive.sum(axis=1))
-    return np.where(negative.sum(axis=1) > 0, value, math.nan)
-
-
-def _by_score(y_true: Array, predicted: Array, counts: Array) -> tuple[Array, Array]:
-    """Positives and negatives at every distinct score, ascending, each [b, distinct]."""
-    order = np.argsort(predicted, kind="stable")
-    ordered = predicted[order]
-    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
-    drawn, positive = counts[:, order], y_true[order] == 1
-    return (
-        np.add.reduceat(drawn * positive, starts, axis=1),
-        np.add.reduceat(drawn * ~positive, starts, axis=1),
-    )
-
-
-def repeating(metric: str) -> Callable[[Array, Array, Array], Array]:
-    """Any metric of METRICS, one resample after the other; the way for those without a formula here."""
-    compute = METRICS[metric].compute
-
-    def each(y_true: Array, predicted: Array, counts: Array) -> Array:
-        values = []
-        for count in counts.astype(np.int64):
-            drawn = np.repeat(np.arange(len(y_true)), count)
-            values.append(compute(y_true[drawn], predicted[drawn]) if len(drawn) else math.nan)
-        return np.array(values)
-
-    return each
-
-
-def _ratio(above: Array, below: Array) -> Array:
-    result = np.full(len(above), math.nan)
-    np.divide(above, below, out=result, where=below > 0)
-    return result
-
-
-COUNTED: dict[str, Callable[[Array, Array, Array], Array]] = {
-    "rmse": counted_rmse,
-    "mae": counted_mae,
-    "roc_auc": counted_roc_auc,
-    "average_precision": counted_average_precision,
-}
+    return ratio(np.nan_to_num(values).sum(axis=0), (~np.isnan(values)).sum(axis=0).astype(np.float64))

@@ -11,8 +11,8 @@ from torch.nn import functional
 
 from molweight.errors import ConfigError, unknown
 from molweight.tapweight.typing import Batch
-from molweight.training.metrics import METRICS, Score, score
-from molweight.training.task import CONSTANT, Predicted, better
+from molweight.training.metrics import METRICS, Score, metrics_for, score
+from molweight.training.task import CONSTANT, Predicted
 from molweight.utils.output_columns import TRUE
 
 KIND = "multiclass"
@@ -35,7 +35,7 @@ class LabelTask:
     labels: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        fitting = [name for name, metric in METRICS.items() if metric.kind == KIND]
+        fitting = metrics_for(KIND)
         if self.metric not in fitting:
             raise ConfigError(unknown("metric of a task with labels", self.metric, fitting))
         if len(set(self.labels)) < 2:
@@ -85,7 +85,7 @@ class LabelTask:
 
     def better(self, new: float, old: float) -> bool:
         """Whether ``new`` beats ``old``; anything beats NaN."""
-        return better(self.metric, new, old)
+        return METRICS[self.metric].better(new, old)
 
     def columns(self, predicted: Predicted) -> dict[str, Any]:
         """Columns of ``predictions.csv``: places of the predicted and of the true label, probabilities."""

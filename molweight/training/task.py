@@ -16,12 +16,12 @@ from torch.nn import functional
 from molweight.errors import ConfigError, unknown
 from molweight.tapweight.typing import Batch
 from molweight.training.calibration import fit_temperatures
-from molweight.training.metrics import METRICS, Score, score
+from molweight.training.metrics import METRICS, Score, metrics_for, score
 from molweight.utils.output_columns import LOGIT, TRUE
 
 Kind = Literal["classification", "regression"]
 CONSTANT = 1e-3  # spread of predictions, in standard deviations of the labels (or in probability)
-DEFAULT_METRIC: dict[str, str] = {"classification": "roc_auc", "regression": "rmse"}
+KINDS = ("classification", "regression")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,12 +71,12 @@ class Task:
     scale: Tensor | None = None
 
     def __post_init__(self) -> None:
-        if self.kind not in DEFAULT_METRIC:
-            raise ConfigError(unknown("task type", self.kind, DEFAULT_METRIC))
+        if self.kind not in KINDS:
+            raise ConfigError(unknown("task type", self.kind, KINDS))
         if self.metric not in METRICS:
             raise ConfigError(unknown("metric", self.metric, METRICS))
         if METRICS[self.metric].kind != self.kind:
-            fitting = ", ".join(m for m in METRICS if METRICS[m].kind == self.kind)
+            fitting = ", ".join(metrics_for(self.kind))
             raise ConfigError(
                 f"metric {self.metric!r} is for {METRICS[self.metric].kind}; "
                 f"a {self.kind} task can use {fitting}"
@@ -114,7 +114,7 @@ class Task:
                 # The spread of equal labels may be a rounding error, that of tiny ones may be 0.
                 if len(known) > 1 and known.min() < known.max() and known.std() > 0:
                     std[j] = scale[j] = known.std()
-        metric = metric or DEFAULT_METRIC.get(kind, "")
+        metric = metric or next(iter(metrics_for(kind)), "")
         mixed = len(names) > 1 and units is None and metric in METRICS and METRICS[metric].has_units
         return cls(kind=kind, metric=metric, names=names, mean=mean, std=std, scale=scale if mixed else None)
 
@@ -177,7 +177,7 @@ class Task:
 
     def better(self, new: float, old: float) -> bool:
         """Whether ``new`` beats ``old``; anything beats NaN."""
-        return better(self.metric, new, old)
+        return METRICS[self.metric].better(new, old)
 
     def columns(self, predicted: Predicted) -> dict[str, Any]:
         """Columns of ``predictions.csv``: for each target its prediction, its true value and any logit."""
@@ -208,10 +208,3 @@ class Task:
             "mean": self.mean.tolist(),
             "std": self.std.tolist(),
         }
-
-
-def better(metric: str, new: float, old: float) -> bool:
-    """Whether a metric's value beats another; anything beats NaN."""
-    if new != new:
-        return False
-    return old != old or (new > old if METRICS[metric].higher_is_better else new < old)

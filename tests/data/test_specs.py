@@ -153,7 +153,7 @@ def test_files_in_the_form_of_deepchem_load(name: str, tmp_path: Path) -> None:
     [
         ({"task_type": "clasification"}, "Did you mean 'classification'"),
         ({"metric": "auc"}, "Did you mean 'roc_auc'"),
-        ({"task_type": "regression", "metric": "roc_auc"}, "use rmse or mae, or null"),
+        ({"task_type": "regression", "metric": "roc_auc"}, "use rmse or mae or pearson_spearman, or null"),
         ({"targets": "y"}, r"write dataset\.targets=\[y\]"),
         ({"targets": []}, "at least one column"),
         ({"targets": ["y", "y"]}, "none twice"),

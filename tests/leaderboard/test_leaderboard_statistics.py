@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -25,13 +26,11 @@ from molweight.leaderboard.statistics import (
     wilcoxon_p,
 )
 from molweight.training.bootstrap import (
-    COUNTED,
     Predictions,
     bootstrap,
     draws,
     interval,
     mean_over_runs,
-    repeating,
     resampled,
 )
 from molweight.training.metrics import METRICS
@@ -226,13 +225,14 @@ def example(metric, n=40, targets=3, seed=0):
     return truth, predicted
 
 
-@pytest.mark.parametrize("metric", COUNTED)
-def test_counted_metrics_are_those_of_repeated_molecules(metric):
+@pytest.mark.parametrize("metric", [name for name, metric in METRICS.items() if metric.resampled])
+def test_formulas_over_resamples_are_the_metrics_of_repeated_molecules(metric):
     truth, predicted = example(metric)
     counts = np.concatenate(list(draws(len(truth), 50, seed=1)))
     known = ~np.isnan(truth[:, 0])
-    expected = repeating(metric)(truth[known, 0], predicted[known, 0], counts[:, known])
-    found = COUNTED[metric](truth[known, 0], predicted[known, 0], counts[:, known])
+    one_by_one = replace(METRICS[metric], resampled=None)
+    expected = one_by_one.over_resamples(truth[known, 0], predicted[known, 0], counts[:, known])
+    found = METRICS[metric].over_resamples(truth[known, 0], predicted[known, 0], counts[:, known])
     np.testing.assert_allclose(found, expected, rtol=1e-9)
 
 

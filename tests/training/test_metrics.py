@@ -9,6 +9,7 @@ import pytest
 import torch
 from sklearn import metrics as sk
 
+from molweight.data.specs import DatasetSpec
 from molweight.training.metrics import METRICS, score
 
 NAN = math.nan
@@ -82,15 +83,40 @@ def test_names_must_match_the_targets():
         score("mae", torch.zeros(2, 2), torch.zeros(2, 2), ("a",))
 
 
+EXAMPLES = {  # labels, predictions from the best to the worst
+    "classification": ([0.0, 0, 1, 1], [[0.1, 0.2, 0.8, 0.9], [0.1, 0.8, 0.2, 0.9], [0.9, 0.8, 0.2, 0.1]]),
+    "regression": ([1.0, 2, 3, 4], [[1.0, 2, 3, 4], [1.0, 2, 4, 2.9], [4.0, 3, 2, 1]]),
+    "multiclass": ([0.0, 0, 1, 1], [[0.0, 0, 1, 1], [0.0, 1, 1, 1], [1.0, 1, 0, 0]]),
+}
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_every_metric_prefers_better_predictions_and_says_where_it_is_undefined(name):
+    metric = METRICS[name]
+    labels, predictions = EXAMPLES[metric.kind]
+    y_true = np.array(labels)
+    values = [metric(y_true, np.array(one)) for one in predictions]
+    assert metric.better(values[0], values[1]) and metric.better(values[1], values[2])
+    assert not metric.better(values[1], values[1]) and not metric.better(NAN, values[2])
+    assert metric.better(values[2], NAN)
+    assert values[0] == pytest.approx(1.0 if metric.higher_is_better else 0.0)
+    assert math.isnan(metric(y_true[:0], y_true[:0]))
+    assert math.isnan(metric(np.ones(4), np.array(predictions[1]))) == metric.needs_both_classes
+    assert not metric.parts or values[1] == pytest.approx(
+        np.mean([part(y_true, np.array(predictions[1])) for part in metric.parts.values()])
+    )
+
+
 def test_directions():
     better_when_larger = {name for name, metric in METRICS.items() if metric.higher_is_better}
     assert set(METRICS) - better_when_larger == {"rmse", "mae"}
 
 
-def test_every_metric_but_those_of_text_can_be_asked_for_by_a_data_set():
-    from molweight.data.specs import METRICS as OFFERED
+@pytest.mark.parametrize("name", [name for name, metric in METRICS.items() if metric.kind != "multiclass"])
+def test_every_metric_but_those_of_labels_can_be_asked_for_by_a_data_set(name):
+    assert DatasetSpec(name="mine", metric=name).metric_for(METRICS[name].kind) == name
 
-    glue = {"accuracy", "f1_accuracy", "matthews", "pearson_spearman"}  # tests/training/test_label_task.py
-    assert {name: m.kind for name, m in METRICS.items() if name not in glue} == {
-        n: k for k, names in OFFERED.items() for n in names
-    }
+
+def test_defaults():
+    assert DatasetSpec(name="mine").metric_for("classification") == "roc_auc"
+    assert DatasetSpec(name="mine").metric_for("regression") == "rmse"
