@@ -26,7 +26,6 @@ from tqdm import tqdm
 
 from molweight.config.image_run import load_config
 from molweight.methods.run_directory import RunDirectory
-from molweight.methods.tapweight import learn_three_levels
 from molweight.methods.weight_significance import LEVEL
 from molweight.objectives.setup import ImageData
 from molweight.utils.files import write_text
@@ -50,7 +49,7 @@ def one_seed(seed: int, overrides: tuple[str, ...]) -> dict[str, Any]:
         torch.manual_seed(seed)
         setup = ImageData(config.samples, run_dir=directory.path, device=torch.device("cpu"))
         start = time.time()
-        learned = learn_three_levels(setup, config, directory, progress=False)
+        learned = config.method.pretrain(setup, config, directory, progress=False)
         return {
             "seed": seed,
             "weights": learned.weights,

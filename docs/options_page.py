@@ -78,7 +78,9 @@ def page() -> str:
 
 def same(section: Section, other: Section) -> bool:
     """Whether two commands mean the same by a section."""
-    return not {one.owner for one in section.options}.isdisjoint(one.owner for one in other.options)
+    return section == other or not {one.owner for one in section.options}.isdisjoint(
+        one.owner for one in other.options
+    )
 
 
 def with_defaults(section: Section, other: Section) -> Section:

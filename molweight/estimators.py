@@ -43,7 +43,7 @@ from molweight.inference.model import TrainedModel, load_model
 from molweight.inference.pipeline import Batch, concatenated, predict_batches
 from molweight.inference.prediction import Ensemble
 from molweight.inference.requests import requests
-from molweight.methods.fixed_weights import NO_NETWORK
+from molweight.methods.registry import parse_method
 from molweight.reporting.content import Report
 from molweight.runs.experiment import run_experiment
 from molweight.utils.files import read_json, write_bytes, write_json
@@ -152,7 +152,7 @@ class MolWeightEstimator(BaseEstimator):  # type: ignore[misc]
         valid = self.validation_fraction
         if not 0 < valid < 1:
             raise ConfigError(f"validation_fraction must lie between 0 and 1, got {valid}")
-        if self.method in NO_NETWORK:
+        if not parse_method(self.method).needs_network:
             raise ConfigError(f"method={self.method!r} leaves no network; scikit-learn has it as it is")
         seeded = self.split not in ("scaffold", "scaffold_achiral")
         return [

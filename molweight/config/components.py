@@ -8,8 +8,8 @@ from typing import Any
 from hydra.errors import HydraException
 from hydra.utils import instantiate
 
-from molweight.errors import ConfigError, unknown
-from molweight.methods.fixed_weights import Method
+from molweight.errors import ConfigError
+from molweight.methods.base import Method
 
 TRUSTED = "molweight."  # the only code that a configuration may name
 
@@ -61,11 +61,4 @@ def chosen_objectives(options: dict[str, Any], method: Method, kind: type) -> li
     found = [component(value, f"objectives.{key}") for key, value in options.items()]
     if wrong := [key for key, one in zip(options, found, strict=True) if not isinstance(one, kind)]:
         raise ConfigError(f"objectives.{wrong[0]} must be an objective, got {options[wrong[0]]['_target_']}")
-    if not method.pretrains:
-        return []
-    if method.name != "single":
-        return found
-    chosen = [objective for objective in found if objective.name == method.argument]
-    if not chosen:
-        raise ConfigError(unknown("objective of method=single:", method.argument, [o.name for o in found]))
-    return chosen
+    return method.choose(found)

@@ -17,8 +17,8 @@ from molweight.data.specs import CorpusSpec, DatasetSpec
 from molweight.data.standardise import Standardisation
 from molweight.errors import ConfigError
 from molweight.images.transforms import Augmentation
+from molweight.methods.base import Method
 from molweight.methods.configs import RunConfig
-from molweight.methods.fixed_weights import Method
 from molweight.objectives.base import Objective
 from molweight.objectives.setup import BackboneConfig, ImageConfig, SplitConfig
 
@@ -56,7 +56,7 @@ def with_objectives(config: RunConfig, *added: Objective) -> RunConfig:
     samples = config.samples
     if not isinstance(samples, ImageConfig):
         raise ConfigError(f"objectives of pictures are for molecules, and this is a run on {config.modality}")
-    if not config.method.pretrains or config.method.name in ("single", "fixed"):
+    if not (config.method.pretrains and config.method.takes_own_objectives):
         raise ConfigError(f"method={config.method} takes no further objectives")
     names = [one.name for one in samples.objectives]
     digest, lines = hashlib.sha256(config.hash.encode()), []
@@ -94,7 +94,7 @@ def to_image_recipe(tree: dict[str, Any], method: Method) -> ImageConfig:
         held_out=[dataset_spec(name) for name in corpus.exclude],
         standardise=build(Standardisation, tree["standardise"], "standardise"),
         split=build(SplitConfig, tree["split"], "split"),
-        backbone=backbone if method.name != "scratch" else replace(backbone, init="random"),
+        backbone=replace(backbone, init="random") if method.ignores_weights else backbone,
         objectives=chosen_objectives(tree["objectives"], method, Objective),
         views=tree["views"],
         augment=build(Augmentation, tree["augment"], "augment"),

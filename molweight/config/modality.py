@@ -9,7 +9,7 @@ from typing import Any
 
 from molweight.config.composition import Tree
 from molweight.errors import unknown
-from molweight.methods.fixed_weights import Method
+from molweight.methods.base import Method
 from molweight.training.setup import SetupConfig
 
 HOMES = {"molecules": "molweight.config.image_run", "text": "molweight.nlp.config"}

@@ -19,9 +19,10 @@ from molweight.config.explanations import field_texts, head_comment, summary, ya
 from molweight.config.modality import Modality
 from molweight.config.run_config import TRAINING
 from molweight.methods.configs import RunConfig
-from molweight.methods.fixed_weights import OPTIONAL, PLAIN, WITH_ARGUMENT
+from molweight.methods.registry import spellings
 from molweight.training.optimisers import OptimiserConfig
 
+METHODS = "What a run does with its encoder; [which to take](choosing.md#method)."
 KINDS = {bool: "`true`, `false`", int: "whole number", float: "number", str: "text", Path: "path"}
 
 
@@ -87,6 +88,9 @@ def sections(modality: Modality) -> list[Section]:
         elif not names:
             alone.append(leaf(name, value, classes.get(name), comments.get(name, "")))
     presets = group_names(tree.group("experiment"), None)
+    ways = sorted(spellings().items(), key=lambda item: item[0] != values["method"])
+    names = {spelling: summary(method) for spelling, method in ways}
+    found.append(Section(name="method", text=METHODS, names=names, options=()))
     found.append(
         Section(name="experiment", text="Several options under one name.", names=presets, options=())
     )
@@ -130,8 +134,7 @@ def walk(path: str, value: Mapping[str, Any], cls: Any, comments: Mapping[str, s
 def leaf(name: str, default: Any, hint: Any, text: str, owner: type | None = None) -> Option:
     """An option that has no others below it."""
     if name == "method":
-        known = [*PLAIN, *(f"{one}:…" for one in (WITH_ARGUMENT | OPTIONAL))]
-        return Option(name=name, default=code(default), values=listed(known), text=text)
+        return Option(name=name, default=code(default), values="[a method](#method)", text=text)
     return Option(
         name=name, default=code(default), values=kind(hint or type(default)), text=text, owner=owner
     )

@@ -17,8 +17,7 @@ from molweight.config.modality import Modality
 from molweight.config.schema import build, checked
 from molweight.errors import ConfigError, unknown
 from molweight.methods.configs import LearnConfig, RunConfig, SearchConfig
-from molweight.methods.fixed_weights import Method, parse_method, read_weights
-from molweight.tapweight.balancing import BALANCES, GRAMIAN
+from molweight.methods.registry import parse_method
 from molweight.tapweight.directional import CentralDifference, ForwardMode
 from molweight.tapweight.engines import SOLVERS
 from molweight.tapweight.hessian import DoubleBackward, GradientDifference
@@ -83,16 +82,7 @@ def to_run_config(config: DictConfig, modality: Modality) -> RunConfig:
     hypergradient = dict(tree["hypergradient"])
     name = hypergradient.pop("name", "custom")
     learn = build(LearnConfig, tree["learn"], "learn")
-    method = to_method(tree, name)
-    if method.name == "tapweight" and not learn.proximal.build(1.0).ties:
-        raise ConfigError(
-            f"learn.proximal.kind={learn.proximal.kind} gives the weights no gradient: its mixed derivative "
-            "is zero almost everywhere. Use l2 or smooth_l1, or method=equal"
-        )
-    if tree["precision"] == "float16" and method.name in BALANCES:
-        raise ConfigError(
-            f"precision=float16 scales losses, which method={method} would follow: use precision=bfloat16"
-        )
+    method = parse_method(tree["method"])
     samples = modality.samples(tree, method)
     objectives = [objective.name for objective in samples.objectives]
     cache = checked(tree["pretraining_cache"], str | None, "pretraining_cache")
@@ -101,10 +91,7 @@ def to_run_config(config: DictConfig, modality: Modality) -> RunConfig:
         for key, value in tree.items()
         if key not in NOT_HASHED and not (key in SINCE and value == SINCE[key])
     }
-    if method.name in GRAMIAN:
-        method.balance(objectives)  # a missing package is found before any work
-    if method.name == "fixed":  # the file's content decides, and a wrong one is refused here
-        hashed["weights"] = read_weights(Path(method.argument), objectives)
+    hashed |= method.fingerprint(objectives)
     finetune = {key: value for key, value in tree["finetune"].items() if key not in modality.finetune}
     return RunConfig(
         modality=modality.name,
@@ -128,17 +115,6 @@ def to_run_config(config: DictConfig, modality: Modality) -> RunConfig:
         text=yaml.safe_dump(tree, sort_keys=False, allow_unicode=True),
         hash=hashlib.sha256(json.dumps(hashed, sort_keys=True).encode()).hexdigest(),
     )
-
-
-def to_method(tree: dict[str, Any], hypergradient: str) -> Method:
-    """The method; ``tapweight:<preset>`` insists on that hypergradient."""
-    method = parse_method(tree["method"])
-    if method.name == "tapweight" and method.argument not in ("", hypergradient):
-        raise ConfigError(
-            f"method={method} asks for hypergradient={method.argument}, but hypergradient={hypergradient} "
-            "was chosen: leave one of the two out"
-        )
-    return method
 
 
 def to_hypergradient(options: dict[str, Any]) -> Hypergradient:

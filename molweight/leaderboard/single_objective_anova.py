@@ -18,7 +18,7 @@ from scipy import stats
 
 from molweight.leaderboard.rows import Row, unique
 from molweight.leaderboard.statistics import LEVEL, ROUNDING, Array
-from molweight.methods.fixed_weights import NO_PRETRAINING, parse_method
+from molweight.methods.registry import parse_method
 from molweight.reporting.markdown import number, table
 
 FEWEST = 3  # objectives; between two there is a paired test
@@ -84,7 +84,7 @@ def objective_effect(values: Array) -> dict[str, float]:
 
 def pretrained(rows: Sequence[Row]) -> list[Row]:
     """The runs that continued pretraining."""
-    return [row for row in rows if parse_method(row["method"]).name not in NO_PRETRAINING]
+    return [row for row in rows if parse_method(row["method"]).pretrains]
 
 
 def valid_against_test(rows: Sequence[Row]) -> float:

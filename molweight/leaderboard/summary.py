@@ -32,7 +32,7 @@ from molweight.leaderboard.statistics import (
     standardised,
     wilcoxon_p,
 )
-from molweight.methods.fixed_weights import parse_method
+from molweight.methods.registry import parse_method
 from molweight.training.bootstrap import Predictions
 from molweight.training.metrics import METRICS
 

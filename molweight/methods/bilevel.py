@@ -1,10 +1,11 @@
-"""The learning stage of ``method=bilevel``: wire a setup into two levels and step them."""
+"""``method=bilevel``: wire a setup into two levels and step them."""
 
 from __future__ import annotations
 
+from molweight.methods.base import Learned, Method
 from molweight.methods.configs import RunConfig
 from molweight.methods.run_directory import RunDirectory
-from molweight.methods.steps import Learned, images_seen, lower_precision, make_stream, run_steps, trained
+from molweight.methods.steps import images_seen, lower_precision, make_stream, run_steps, trained
 from molweight.methods.weight_significance import as_dict, weight_significance
 from molweight.tapweight.bilevel import Bilevel, JointLevel, JointModel, ZippedLoaders
 from molweight.tapweight.levels import SharedTask, WeightLevel
@@ -13,23 +14,27 @@ from molweight.training.setup import Setup
 from molweight.training.workers import Workers, choose_workers
 
 
-def learn_two_levels(setup: Setup, config: RunConfig, directory: RunDirectory, *, progress: bool) -> Learned:
-    """Adapt the backbone and learn the weights with one shared model, or continue doing so.
+class TwoLevels(Method):
+    """Weights are learned on two levels: one model learns the objectives and the task, without a copy."""
 
-    As many level-1 steps as with three levels; each takes a labelled batch too.
-    """
-    with Workers(choose_workers(config.workers, setup.transfer.device)) as workers:
-        trainer = wire_two_levels(setup, config, workers)
-        run_steps(
-            trainer, config, directory, steps=config.learn.steps, what="learn weights", progress=progress
+    name = "bilevel"
+    learns = True
+
+    def pretrain(
+        self, setup: Setup, config: RunConfig, directory: RunDirectory, *, progress: bool
+    ) -> Learned:
+        """As many level-1 steps as with three levels; each takes a labelled batch too."""
+        steps = config.learn.steps
+        with Workers(choose_workers(config.workers, setup.transfer.device)) as workers:
+            trainer = wire_two_levels(setup, config, workers)
+            run_steps(trainer, config, directory, steps=steps, what="learn weights", progress=progress)
+        mixture = trainer.joint.mixture
+        return Learned(
+            weights=mixture.named(mixture.weights()),
+            separation=as_dict(weight_significance(directory.records())),
+            engine=trainer.engine,
+            images=images_seen(setup, config, trainer.count),
         )
-    mixture = trainer.joint.mixture
-    return Learned(
-        weights=mixture.named(mixture.weights()),
-        separation=as_dict(weight_significance(directory.records())),
-        engine=trainer.engine,
-        images=images_seen(setup, config, trainer.count),
-    )
 
 
 def wire_two_levels(setup: Setup, config: RunConfig, workers: Workers | None = None) -> Bilevel:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from molweight.errors import ConfigError
-from molweight.methods.fixed_weights import Method
+from molweight.methods.base import Method
 from molweight.tapweight.averaging import AveragingConfig
 from molweight.tapweight.hypergradient import Hypergradient
 from molweight.tapweight.proximal import Proximal, Reduction, make_proximal
@@ -155,3 +155,6 @@ class RunConfig:
     """The resolved configuration as YAML."""
     hash: str
     """Of everything that decides the result."""
+
+    def __post_init__(self) -> None:
+        self.method.check(self)

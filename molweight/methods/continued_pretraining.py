@@ -1,19 +1,37 @@
-"""The learning stage of methods without a third level: continued pretraining."""
+"""Methods without a third level: continued pretraining under weights, or a rule, that never read the task."""
 
 from __future__ import annotations
 
-from typing import Any
+from abc import abstractmethod
+from collections.abc import Sequence
 
 import numpy as np
 
+from molweight.methods.base import Learned, Method
 from molweight.methods.configs import RunConfig
 from molweight.methods.pretraining_cache import kept_pretraining
 from molweight.methods.run_directory import RunDirectory
-from molweight.methods.steps import Learned, images_seen, lower_precision, make_stream, run_steps, trained
+from molweight.methods.steps import images_seen, lower_precision, make_stream, run_steps, trained
 from molweight.tapweight.balancing import Balance
 from molweight.tapweight.one_level import Balanced, BalancedPretraining, OneLevel
 from molweight.training.setup import Setup
 from molweight.training.workers import Workers, choose_workers
+
+
+class ContinuedPretraining(Method):
+    """Continued pretraining under a balance of its own."""
+
+    @abstractmethod
+    def balance(self, names: Sequence[str]) -> Balance:
+        """How level 1 weighs the losses of the objectives ``names``, [k]."""
+
+    def pretrain(
+        self, setup: Setup, config: RunConfig, directory: RunDirectory, *, progress: bool
+    ) -> Learned:
+        """With as many steps as a method with a third level takes, it sees the same batches."""
+        balance = self.balance(setup.objectives)
+        steps = config.learn.steps
+        return continue_pretraining(setup, config, directory, balance, steps=steps, progress=progress)
 
 
 def continue_pretraining(
@@ -28,7 +46,7 @@ def continue_pretraining(
         config: of the run.
         directory: of records and checkpoints.
         balance: of the losses.
-        steps: outer ones; with as many as a method with a third level takes, it sees the same batches.
+        steps: outer ones.
         progress: show a bar.
     """
     kept = kept_pretraining(setup, config, balance, steps=steps)
@@ -41,8 +59,9 @@ def continue_pretraining(
             kept.keep(setup.pretraining.backbone, directory)
     records = directory.records()
     return Learned(
-        weights=mean_weights(records, setup.objectives),
-        separation={},
+        weights={
+            name: float(np.mean([record["weights"][name] for record in records])) for name in setup.objectives
+        },
         engine=OneLevel.engine,
         images=images_seen(setup, config, steps),
         seconds_reused=sum(record["seconds"] for record in records) if taken else 0.0,
@@ -52,35 +71,20 @@ def continue_pretraining(
 def train(
     setup: Setup, config: RunConfig, directory: RunDirectory, balance: Balance, *, steps: int, progress: bool
 ) -> None:
-    """Bring the backbone to a number of outer steps."""
-    recipe = config.learn
+    """Bring level 1 to a number of outer steps."""
+    every, backbone = config.learn.unroll.every, setup.pretraining.backbone
     with Workers(choose_workers(config.workers, setup.transfer.device)) as workers:
-        trainer = OneLevel(
-            level_one(setup, config, balance, steps=steps * recipe.unroll.every, workers=workers),
-            every=recipe.unroll.every,
+        level = BalancedPretraining(
+            **trained(
+                Balanced(setup.pretraining, balance.to(setup.transfer.device)),
+                config.learn.pretrain,
+                steps=steps * every,
+                backbone=backbone,
+                precision=lower_precision(setup, config),
+            ),
+            batches=make_stream(setup, config, workers, "pretrain"),
+            names=setup.objectives,
+            shared=tuple(p for p in backbone.parameters() if p.requires_grad),
         )
+        trainer = OneLevel(level, every=every)
         run_steps(trainer, config, directory, steps=steps, what="pretrain", progress=progress)
-
-
-def level_one(
-    setup: Setup, config: RunConfig, balance: Balance, *, steps: int, workers: Workers | None
-) -> BalancedPretraining:
-    """Level 1 under a balance, for a number of its steps."""
-    module = Balanced(setup.pretraining, balance.to(setup.transfer.device))
-    return BalancedPretraining(
-        **trained(
-            module,
-            config.learn.pretrain,
-            steps=steps,
-            backbone=setup.pretraining.backbone,
-            precision=lower_precision(setup, config),
-        ),
-        batches=make_stream(setup, config, workers, "pretrain"),
-        names=setup.objectives,
-        shared=tuple(p for p in setup.pretraining.backbone.parameters() if p.requires_grad),
-    )
-
-
-def mean_weights(records: list[dict[str, Any]], names: tuple[str, ...]) -> dict[str, float]:
-    """The weights that the objectives had on average."""
-    return {name: float(np.mean([record["weights"][name] for record in records])) for name in names}

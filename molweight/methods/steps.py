@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from torch import nn
@@ -12,7 +11,6 @@ from molweight.distributed.collectives import is_main_process
 from molweight.distributed.launch import barrier, require_same, stop_together
 from molweight.errors import DataError
 from molweight.methods.configs import RunConfig
-from molweight.methods.finetuning import Final
 from molweight.methods.run_directory import RunDirectory
 from molweight.tapweight.precision import Precision
 from molweight.tapweight.solver import StepRecord, Trainer
@@ -23,27 +21,6 @@ from molweight.training.streams import Stream
 from molweight.training.workers import Workers
 
 LevelName = Literal["pretrain", "finetune", "weights"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Learned:
-    """The end of the learning stage.
-
-    Args:
-        weights: of the objectives; empty where nothing was pretrained.
-        separation: whether each was pushed away from equal by more than noise.
-        engine: that drove the levels, with its version.
-        images: pretraining samples seen.
-        final: the model, where the method has finetuned it already.
-        seconds_reused: of pretraining that another run has done: :mod:`molweight.methods.pretraining_cache`.
-    """
-
-    weights: dict[str, float]
-    separation: dict[str, dict[str, Any]]
-    engine: str
-    images: int
-    final: Final | None = None
-    seconds_reused: float = 0.0
 
 
 def run_steps(

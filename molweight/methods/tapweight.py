@@ -1,12 +1,14 @@
-"""The learning stage of ``method=tapweight``: wire a setup into three levels and step them."""
+"""``method=tapweight``: wire a setup into three levels and step them."""
 
 from __future__ import annotations
 
 import importlib.metadata
 
+from molweight.errors import ConfigError
+from molweight.methods.base import Learned, Method
 from molweight.methods.configs import RunConfig
 from molweight.methods.run_directory import RunDirectory
-from molweight.methods.steps import Learned, images_seen, lower_precision, make_stream, run_steps, trained
+from molweight.methods.steps import images_seen, lower_precision, make_stream, run_steps, trained
 from molweight.methods.weight_significance import as_dict, weight_significance
 from molweight.tapweight.engines import make_solver
 from molweight.tapweight.levels import Finetuning, Pretraining, ThreeLevels, WeightLevel, shared_parameters
@@ -19,35 +21,49 @@ from molweight.training.workers import Workers, choose_workers
 PUBLISHED_GAMMA = {"classification": 1e-3, "multiclass": 1e-3, "regression": 1e-2}
 
 
-def learn_three_levels(
-    setup: Setup, config: RunConfig, directory: RunDirectory, *, progress: bool
-) -> Learned:
-    """Adapt the backbone of ``setup.pretraining`` and learn the weights, or go on doing so."""
-    with Workers(choose_workers(config.workers, setup.transfer.device)) as workers:
-        return _learn(setup, config, directory, workers, progress=progress)
+class TapWeight(Method):
+    """Weights are learned on three levels, from the validation loss."""
 
+    name = "tapweight"
+    takes = "a hypergradient preset"
+    learns = True
 
-def _learn(
-    setup: Setup, config: RunConfig, directory: RunDirectory, workers: Workers, *, progress: bool
-) -> Learned:
-    recipe = config.learn
-    levels = wire(setup, config, workers)
-    solver = make_solver(
-        config.solver,
-        levels,
-        config.hypergradient,
-        unroll=recipe.unroll,
-        averaging=recipe.averaging,
-        burn_in=recipe.burn_in_steps,
-        learn=len(setup.objectives) > 1,
-    )
-    run_steps(solver, config, directory, steps=recipe.steps, what="learn weights", progress=progress)
-    return Learned(
-        weights=levels.mixture.named(levels.mixture.weights()),
-        separation=as_dict(weight_significance(directory.records())),
-        engine=engine_name(solver),
-        images=images_seen(setup, config, solver.count),
-    )
+    def check(self, config: RunConfig) -> None:
+        """``tapweight:<preset>`` insists on that hypergradient; the proximal term must tie levels 1 and 2."""
+        if self.argument not in ("", config.hypergradient_name):
+            raise ConfigError(
+                f"method={self} asks for hypergradient={self.argument}, but "
+                f"hypergradient={config.hypergradient_name} was chosen: leave one of the two out"
+            )
+        if not config.learn.proximal.build(1.0).ties:
+            raise ConfigError(
+                f"learn.proximal.kind={config.learn.proximal.kind} gives the weights no gradient: its mixed "
+                "derivative is zero almost everywhere. Use l2 or smooth_l1, or method=equal"
+            )
+
+    def pretrain(
+        self, setup: Setup, config: RunConfig, directory: RunDirectory, *, progress: bool
+    ) -> Learned:
+        """Step the three levels; their level 1 is the backbone of ``setup.pretraining``."""
+        recipe = config.learn
+        with Workers(choose_workers(config.workers, setup.transfer.device)) as workers:
+            levels = wire(setup, config, workers)
+            solver = make_solver(
+                config.solver,
+                levels,
+                config.hypergradient,
+                unroll=recipe.unroll,
+                averaging=recipe.averaging,
+                burn_in=recipe.burn_in_steps,
+                learn=len(setup.objectives) > 1,
+            )
+            run_steps(solver, config, directory, steps=recipe.steps, what="learn weights", progress=progress)
+        return Learned(
+            weights=levels.mixture.named(levels.mixture.weights()),
+            separation=as_dict(weight_significance(directory.records())),
+            engine=engine_name(solver),
+            images=images_seen(setup, config, solver.count),
+        )
 
 
 def wire(setup: Setup, config: RunConfig, workers: Workers | None = None) -> ThreeLevels:

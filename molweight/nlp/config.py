@@ -11,8 +11,8 @@ from molweight.config.modality import Modality
 from molweight.config.run_config import compose_run
 from molweight.config.schema import build, checked, checked_dropout
 from molweight.errors import ConfigError
+from molweight.methods.base import Method
 from molweight.methods.configs import RunConfig
-from molweight.methods.fixed_weights import NO_NETWORK, Method
 from molweight.nlp.corpus import TextCorpusCard
 from molweight.nlp.objectives.base import TextObjective
 from molweight.nlp.parts import CarveConfig
@@ -45,14 +45,14 @@ def load_config(*overrides: str) -> RunConfig:
 
 def to_text_recipe(tree: dict[str, Any], method: Method) -> TextConfig:
     """Everything that turns text into a setup, typed and checked."""
-    if method.name in NO_NETWORK:
+    if not method.needs_network:
         raise ConfigError(f"method={method} is for molecules; method=direct is the simplest one for text")
     encoder = build(EncoderConfig, tree["backbone"], "backbone")
     return TextConfig(
         task=build(TaskCard, tree["task"], "task"),
         corpus=build(TextCorpusCard, tree["corpus"], "corpus"),
         split=build(CarveConfig, tree["split"], "split"),
-        encoder=encoder if method.name != "scratch" else replace(encoder, init="random"),
+        encoder=replace(encoder, init="random") if method.ignores_weights else encoder,
         tokens=build(TokenConfig, tree["tokens"], "tokens"),
         objectives=chosen_objectives(tree["objectives"], method, TextObjective),
         dropout=checked_dropout(tree["finetune"].get("dropout")),

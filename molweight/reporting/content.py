@@ -11,8 +11,8 @@ from torch import nn
 
 from molweight.distributed.collectives import world_size
 from molweight.distributed.devices import choose_device
+from molweight.methods.base import Learned
 from molweight.methods.configs import RunConfig
-from molweight.methods.steps import Learned
 from molweight.reporting.markdown import label_of, markdown, number
 from molweight.training.finetune import Finetuned
 from molweight.training.metrics import Score, score_label

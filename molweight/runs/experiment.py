@@ -1,4 +1,4 @@
-"""One run: prepare, learn the weights, finetune the adapted backbone, test once, report."""
+"""One run: prepare, pretrain in the way of the method, finetune, test once, report."""
 
 from __future__ import annotations
 
@@ -26,14 +26,9 @@ from molweight.distributed.launch import (
 )
 from molweight.errors import DataError, MolweightError
 from molweight.inference.predictions_file import save_predictions
-from molweight.methods.bilevel import learn_two_levels
+from molweight.methods.base import Final
 from molweight.methods.configs import RunConfig
-from molweight.methods.continued_pretraining import continue_pretraining
-from molweight.methods.finetuning import retrain
-from molweight.methods.random_search import random_search
 from molweight.methods.run_directory import RunDirectory
-from molweight.methods.steps import Learned
-from molweight.methods.tapweight import learn_three_levels
 from molweight.reporting.content import Report, build_report
 from molweight.reporting.figures import save_weights_plot
 from molweight.reporting.model_card import model_card
@@ -136,19 +131,51 @@ def _run(
     progress: bool,
     command: str,
 ) -> Report:
-    progress = progress and is_main_process()
+    """Everything in its order; :func:`score_validation_and_test` alone reads the test part."""
+    progress, method, clock = progress and is_main_process(), config.method, Clock()
+    with clock.stage("prepare"):
+        setup = prepare(config, directory, device, table, unlabelled, progress=progress)
+    with clock.stage("learn"):
+        learned = method.pretrain(setup, config, directory, progress=progress)
+    clock.seconds["learn"] += learned.seconds_reused
+    if method.pretrains:
+        save_backbone(setup, config, directory)
+    with clock.stage("finetune"):
+        final = learned.final or method.finetune(setup, config, progress=progress)
+    with clock.stage("test"):
+        checked = final.predict(setup.valid.positions, setup.valid.evaluation())
+    save_model(final, setup, checked, directory)
+    with clock.stage("test"):
+        valid, test, predictions = score_validation_and_test(setup, final.predict, checked)
+    report = build_report(
+        config, setup, learned, final.tuned, valid=valid, test=test, seconds=clock.seconds, command=command
+    )
+    if is_main_process():
+        save_predictions(directory.path / "predictions.csv", setup, predictions)
+        write_json(directory.path / "report.json", report.content)
+        write_text(directory.path / "report.md", report.markdown())
+        if final.module is not None:
+            write_text(directory.path / "MODEL_CARD.md", model_card(report.content, str(directory.path)))
+    return report
+
+
+def prepare(
+    config: RunConfig,
+    directory: RunDirectory,
+    device: torch.device,
+    table: Any,
+    unlabelled: Any,
+    *,
+    progress: bool,
+) -> Setup:
+    """Read, split and wire the samples, or insist that they are still those that the run began with."""
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     torch.manual_seed(rank_seed(config.seed))
-    clock = Clock()
     # The process that leads first: it fills the caches that the others read.
-    with clock.stage("prepare"), main_process_first(device), rank_dir(directory.path) as folder:
+    with main_process_first(device), rank_dir(directory.path) as folder:
         setup = config.samples.prepare(
-            run_dir=folder,
-            device=device,
-            labelled=table,
-            unlabelled=unlabelled,
-            progress=progress,
+            run_dir=folder, device=device, labelled=table, unlabelled=unlabelled, progress=progress
         )
         if config.sync_batchnorm and world_size() > 1:
             share_statistics(setup.pretraining)
@@ -161,50 +188,32 @@ def _run(
         read_as=setup.facts.get("read_as", []),
     )
     logger.info("%s", setup.summary)
-    with clock.stage("learn"):
-        learned = adapt(setup, config, directory, progress=progress)
-    clock.seconds["learn"] += learned.seconds_reused
-    if config.method.pretrains and is_main_process():
-        what = "Learned weights" if config.method.learns else "Weights"
-        title = f"{what} of the objectives: {config.samples.name}"
+    return setup
+
+
+def save_backbone(setup: Setup, config: RunConfig, directory: RunDirectory) -> None:
+    """Write the adapted backbone, and a picture of the weights that its objectives had."""
+    if is_main_process():
         save_tensors(setup.pretraining.backbone, directory.path / "backbone.safetensors")
         setup.export(directory.path)
+        what = "Learned weights" if config.method.learns else "Weights"
+        title = f"{what} of the objectives: {config.samples.name}"
         save_weights_plot(directory.records(), directory.path / "weights.png", title=title)
-    with clock.stage("finetune"):
-        final = learned.final or retrain(setup, config, progress=progress)
-    with clock.stage("test"):
-        checked = final.predict(setup.valid.positions, setup.valid.evaluation())
+
+
+def save_model(final: Final, setup: Setup, checked: Predicted, directory: RunDirectory) -> None:
+    """Write the final model, if it is a network, and what its weights mean.
+
+    Args:
+        final: with or without a network.
+        setup: says what the outputs are.
+        checked: predictions and labels of the validation part, which probabilities are calibrated with.
+        directory: of the run.
+    """
     if final.module is not None and is_main_process():
         save_tensors(final.module, directory.path / "model.safetensors")
-        write_json(directory.path / "model.json", weights_card(setup, checked))
-    with clock.stage("test"):
-        valid, test, predictions = score_validation_and_test(setup, final.predict, checked)
-    if is_main_process():
-        save_predictions(directory.path / "predictions.csv", setup, predictions)
-    report = build_report(
-        config, setup, learned, final.tuned, valid=valid, test=test, seconds=clock.seconds, command=command
-    )
-    if is_main_process():
-        write_json(directory.path / "report.json", report.content)
-        write_text(directory.path / "report.md", report.markdown())
-        if final.module is not None:
-            write_text(directory.path / "MODEL_CARD.md", model_card(report.content, str(directory.path)))
-    return report
-
-
-def adapt(setup: Setup, config: RunConfig, directory: RunDirectory, *, progress: bool) -> Learned:
-    """Adapt the backbone of ``setup.pretraining`` in the method's way, if it has one."""
-    if config.method.name == "bilevel":
-        return learn_two_levels(setup, config, directory, progress=progress)
-    if config.method.name == "random_search":
-        return random_search(setup, config, directory, progress=progress)
-    if config.method.learns:
-        return learn_three_levels(setup, config, directory, progress=progress)
-    if config.method.pretrains:
-        balance = config.method.balance(setup.objectives)
-        steps = config.learn.steps
-        return continue_pretraining(setup, config, directory, balance, steps=steps, progress=progress)
-    return Learned(weights={}, separation={}, engine="none", images=0)
+        card = {"schema": 1, **setup.model_card, **setup.task.card(), **setup.task.calibration(checked)}
+        write_json(directory.path / "model.json", card)
 
 
 def score_validation_and_test(
@@ -229,10 +238,5 @@ def score_validation_and_test(
         predictions["test"] = (positions, predict(positions, batches))
     else:
         predictions["test"] = (setup.valid.positions[:0], checked[:0])
-    scores = [setup.task.score(one.ranked, one.y_true) for _, one in predictions.values()]
+    scores = [setup.task.score(part.ranked, part.y_true) for _, part in predictions.values()]
     return scores[0], scores[1], predictions
-
-
-def weights_card(setup: Setup, checked: Predicted) -> dict[str, Any]:
-    """``model.json``: what the weights mean; from the predictions and labels of the validation part."""
-    return {"schema": 1, **setup.model_card, **setup.task.card(), **setup.task.calibration(checked)}

@@ -11,7 +11,7 @@ import pytest
 
 from molweight import load_config
 from molweight.errors import ConfigError
-from molweight.methods.fixed_weights import parse_method
+from molweight.methods.registry import parse_method
 from molweight.methods.run_directory import RunDirectory
 from tests.several_processes import ROOT, environments, free_port
 from tests.smallest import SMALLEST, run_smallest

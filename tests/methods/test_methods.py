@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,15 @@ from smallest import SMALLEST
 
 from molweight.config.image_run import load_config
 from molweight.errors import ConfigError, DataError
-from molweight.methods import random_search as search
-from molweight.methods.finetuning import retrain
-from molweight.methods.fixed_weights import NO_PRETRAINING, PLAIN, Method, parse_method, read_weights
-from molweight.methods.random_search import weightings
+from molweight.methods.base import Method
+from molweight.methods.continued_pretraining import ContinuedPretraining
+from molweight.methods.fixed_weights import FixedWeights, Single, read_weights
+from molweight.methods.random_search import RandomSearch, weightings
+from molweight.methods.registry import methods, parse_method, spellings
 from molweight.methods.run_directory import RunDirectory
+from molweight.methods.tapweight import TapWeight
 from molweight.models import forest
 from molweight.reporting.content import Report
-from molweight.runs import experiment
 from molweight.runs.experiment import run_experiment
 from molweight.utils.files import sha256_file
 
@@ -37,10 +39,10 @@ def run(folder: Path, method: str, *overrides: str) -> Report:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        *((name, Method(name)) for name in PLAIN),
-        ("single:jigsaw", Method("single", "jigsaw")),
-        ("fixed:a/b:c.json", Method("fixed", "a/b:c.json")),
-        ("tapweight:paper", Method("tapweight", "paper")),
+        *((name, methods()[name]()) for name in spellings() if name in methods()),
+        ("single:jigsaw", Single("jigsaw")),
+        ("fixed:a/b:c.json", FixedWeights("a/b:c.json")),
+        ("tapweight:paper", TapWeight("paper")),
     ],
 )
 def test_names(text: str, expected: Method) -> None:
@@ -60,6 +62,24 @@ def test_names(text: str, expected: Method) -> None:
 def test_what_is_no_method(text: object, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         parse_method(text)
+
+
+def test_names_that_saved_runs_and_tables_have_are_known() -> None:
+    pretrain = {"tapweight", "bilevel", "equal", "uncertainty", "dwa", "gradnorm", "mgda", "pcgrad", "upgrad"}
+    pretrain |= {"random_search", "single", "fixed"}
+    assert pretrain | {"direct", "scratch", "ecfp_rf"} <= set(methods())
+    assert {name for name, method in methods().items() if method.pretrains} >= pretrain
+    assert [name for name, method in methods().items() if method.learns] == ["bilevel", "tapweight"]
+
+
+@pytest.mark.parametrize("name", methods())
+def test_every_method_is_explained_where_users_choose(name: str) -> None:
+    method = methods()[name]
+    assert method.__doc__ and method.__doc__ != Method.__doc__ and method.__doc__.endswith(".")
+    page = (Path(__file__).resolve().parents[2] / "docs" / "choosing.md").read_text()
+    assert re.search(rf"^\|.*`{name}(:<\w+>)?`.*\|$", page, re.MULTILINE), (
+        "docs/choosing.md has a table of methods"
+    )
 
 
 def test_a_preset_is_part_of_the_name() -> None:
@@ -82,7 +102,7 @@ def test_weights_of_a_file(content: str, tmp_path: Path) -> None:
     path = tmp_path / "w.json"
     path.write_text(content)
     assert read_weights(path, NAMES) == [1.0, 3.0]
-    balance = Method("fixed", str(path)).balance(NAMES)
+    balance = FixedWeights(str(path)).balance(NAMES)
     torch.testing.assert_close(balance.state_dict()["weights"], torch.tensor([0.25, 0.75]))
 
 
@@ -114,17 +134,30 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
         read_weights(tmp_path / "w.json", NAMES)
 
 
-@pytest.mark.parametrize("method", ["uncertainty", "dwa", "gradnorm", "mgda", "pcgrad", "upgrad"])
-def test_every_rule_runs_and_is_accounted_for(method: str, tmp_path: Path) -> None:
-    report = run(tmp_path / "run", method)
+@pytest.mark.parametrize("name", [name for name, method in methods().items() if method.pretrains])
+def test_a_run_of_every_method_is_what_it_declares(name: str, tmp_path: Path) -> None:
+    config = load_config(*SMALL)
+    weights = dict.fromkeys([o.name for o in config.samples.objectives], 2.0)
+    (tmp_path / "weights.json").write_text(json.dumps(weights))
+    arguments = {"single": "jigsaw", "fixed": str(tmp_path / "weights.json")}
+    method = methods()[name]
+    text = f"{name}:{arguments[name]}" if method.needs_argument else name
+    report = run(tmp_path / "run", text)
     content = report.content
-    steps, every = 3, load_config(*SMALL).learn.unroll.every
-    assert content["images"] == steps * every * load_config(*SMALL).learn.batch_size.pretrain
-    assert (content["method"], content["hypergradient"], content["engine"]) == (method, None, "native")
+    images = config.learn.steps * config.learn.unroll.every * config.learn.batch_size.pretrain
+    assert content["images"] == images or not (method.learns or issubclass(method, ContinuedPretraining))
+    hypergradient = config.hypergradient_name if method.learns else None
+    assert (content["method"], content["hypergradient"]) == (text, hypergradient)
+    assert content["engine"] != "none"
+    assert content["images"] > 0 and content["test"] > 0
     assert sum(report.weights.values()) == pytest.approx(1.0, abs=1e-5)
-    assert content["separation"] == {} and content["test"] > 0
+    assert content["separation"] == {}, "three updates say nothing"
+    files = {path.name for path in (tmp_path / "run").iterdir()}
+    assert {"weights.png", "backbone.safetensors", "steps.jsonl"} <= files
+    assert ("model.safetensors" in files) == method.needs_network
     lines = [json.loads(line) for line in (tmp_path / "run" / "steps.jsonl").read_text().splitlines()]
-    assert len(lines) == steps and lines[0]["validation_loss"] is None
+    assert 1 <= len(lines) <= config.learn.steps and set(lines[0]["weights"]) == set(report.weights)
+    assert (lines[-1]["validation_loss"] is not None) == method.learns
 
 
 def test_random_search_keeps_the_best_and_goes_on_where_it_stopped(
@@ -132,8 +165,8 @@ def test_random_search_keeps_the_best_and_goes_on_where_it_stopped(
 ) -> None:
     options = ("learn.steps=4", "search.trials=3")
     counted: list[Any] = []
-    for module in (search, experiment):
-        monkeypatch.setattr(module, "retrain", lambda *a, **k: counted.append(a) or retrain(*a, **k))
+    finetune = Method.finetune
+    monkeypatch.setattr(Method, "finetune", lambda *a, **k: counted.append(a) or finetune(*a, **k))
     whole = run(tmp_path / "whole", "random_search", *options)
     assert len(counted) == 3, "the winner is not finetuned again"
     names = [o.name for o in load_config(*SMALL).samples.objectives]
@@ -151,18 +184,18 @@ def test_random_search_keeps_the_best_and_goes_on_where_it_stopped(
     assert whole.content["images"] == 3 * per_trial
     assert load_config(*SMALL, *options, "search.share=false").search.steps(4) == 4
 
-    original = search.attempt
+    original = RandomSearch.attempt
 
     def attempt(*args: Any, **options: Any) -> Any:
-        if args[3] == 2:
+        if args[4] == 2:
             raise KeyboardInterrupt
         return original(*args, **options)
 
-    monkeypatch.setattr(search, "attempt", attempt)
+    monkeypatch.setattr(RandomSearch, "attempt", attempt)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "stopped", "random_search", *options)
     counted.clear()
-    monkeypatch.setattr(search, "attempt", original)
+    monkeypatch.setattr(RandomSearch, "attempt", original)
     again = run(tmp_path / "stopped", "random_search", *options)
     won_before = trials.index(best) < 2
     assert len(counted) == 1 + won_before, "finished trials are read, not repeated"
@@ -173,7 +206,7 @@ def test_a_trial_without_a_score_can_be_read_again(tmp_path: Path) -> None:
     """Where validation has one class, the metric is NaN, which JSON writes as null."""
     config = load_config(*SMALL, "method=random_search")
     (tmp_path / "trial.json").write_text('{"number": 1, "weights": {"a": 1.0}, "valid": null, "images": 5}')
-    trial, model = search.attempt(None, config, RunDirectory(tmp_path), 1, [1.0], progress=False)  # type: ignore[arg-type]
+    trial, model = RandomSearch().attempt(None, config, RunDirectory(tmp_path), 1, [1.0], progress=False)  # type: ignore[arg-type]
     assert math.isnan(trial.valid) and trial.images == 5 and model is None
 
 
@@ -199,7 +232,7 @@ def test_learned_weights_can_be_used_again(tmp_path: Path) -> None:
         load_config(*SMALL, f"method=fixed:{weights}")
 
 
-@pytest.mark.parametrize("method", NO_PRETRAINING)
+@pytest.mark.parametrize("method", [name for name, method in methods().items() if not method.pretrains])
 def test_without_pretraining_no_corpus_is_read(
     method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -208,9 +241,9 @@ def test_without_pretraining_no_corpus_is_read(
     assert content["images"] == 0 and content["weights"] == {} and content["corpus"]["molecules"] == 0
     files = {path.name for path in (tmp_path / "run").iterdir()}
     assert not files & {"weights.png", "backbone.safetensors", "checkpoint", "excluded_corpus.csv"}
-    assert ("model.safetensors" in files) == (method != "ecfp_rf")
+    assert ("model.safetensors" in files) == methods()[method].needs_network
     page = (tmp_path / "run" / "report.md").read_text()
-    assert "Weights" not in page and ("| backbone | none |" in page) == (method == "ecfp_rf")
+    assert "Weights" not in page and ("| backbone | none |" in page) != methods()[method].needs_network
 
 
 def test_scratch_ignores_the_checkpoint_and_direct_uses_it(tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ from molweight.config.image_run import load_config
 from molweight.data import corpora
 from molweight.errors import ConfigError, DataError, DivergedError
 from molweight.images import drawing_processes
+from molweight.methods.tapweight import TapWeight
 from molweight.objectives import setup as objectives_setup
-from molweight.runs import experiment
 from molweight.runs.experiment import run_experiment
 from molweight.tapweight.directional import ForwardMode
 from molweight.tapweight.solver import Solver
@@ -242,13 +242,13 @@ def test_finished_and_foreign_folders_are_refused(finished, tmp_path):
 
 def test_strict_protocol_keeps_validation_labels_from_level_three(tmp_path, monkeypatch):
     seen = {}
-    original = experiment.learn_three_levels
+    original = TapWeight.pretrain
 
-    def learn(setup, *args, **kwargs):
+    def pretrain(method, setup, *args, **kwargs):
         seen["setup"] = setup
-        return original(setup, *args, **kwargs)
+        return original(method, setup, *args, **kwargs)
 
-    monkeypatch.setattr(experiment, "learn_three_levels", learn)
+    monkeypatch.setattr(TapWeight, "pretrain", pretrain)
     report = run(tmp_path / "strict", "protocol=strict").content
     setup = seen["setup"]
     meta, valid, train = (set(p.positions.tolist()) for p in (setup.meta, setup.valid, setup.train))
