@@ -34,11 +34,9 @@ ALLOWED = {
     "config": (*LEARNING, "data", "methods"),
     "reporting": (*LEARNING, "data", "inference", "config", "methods"),
     "runs": (*LEARNING, "inference", "config", "methods", "reporting"),
-    "jobs": (*BASE, "config", "methods", "runs"),
-    "sweeps": (*BASE, "config", "methods", "reporting", "jobs"),
     "leaderboard": (
         *(*BASE, "training", "config", "methods", "inference.predictions_file"),
-        *("reporting", "jobs"),
+        *("reporting", "runs"),
     ),
 }
 """What each part may import from the package besides itself."""
@@ -160,11 +158,6 @@ def test_importing_the_package_loads_neither_torch_nor_rdkit():
     loaded = loaded_by("import molweight, molweight.__main__, molweight.errors")
     assert "molweight" in loaded
     assert loaded & {"torch", "rdkit", "numpy", "pandas", "hydra", "sklearn", *HEAVY} == set()
-
-
-def test_a_launcher_which_trains_nothing_starts_at_once():
-    loaded = loaded_by("import molweight.jobs.launched")
-    assert "hydra" in loaded and loaded & {"torch", "rdkit", "pandas", *HEAVY} == set()
 
 
 def test_importing_the_run_loads_nothing_heavy():

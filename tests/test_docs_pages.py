@@ -20,8 +20,7 @@ from molweight import load_config
 from molweight.config.image_run import MODALITY
 from molweight.nlp import load_config as load_text_config
 from molweight.nlp.config import MODALITY as TEXT
-from molweight.sweeps.options import asks_for_sweep
-from molweight.sweeps.plan import plan_sweep
+from molweight.runs.sweep import asks_for_sweep, plan_sweep
 
 
 @pytest.fixture(scope="module")

@@ -9,15 +9,16 @@ from typing import Any
 
 from molweight.errors import ConfigError
 from molweight.leaderboard.plan import OWN
-from molweight.leaderboard.runs import Announce, Leaderboard, leaderboard, leaderboard_tables
+from molweight.leaderboard.runs import Leaderboard, leaderboard, leaderboard_tables
 from molweight.leaderboard.tables import bracket, counted, plus_minus
+from molweight.runs.queue import Say
 from molweight.utils.terminal import columns
 
 DATA = {"datasets": "molecules", "tasks": "text"}
 """Options that name what is learned, to its modality."""
 
 
-def run_command(tokens: Sequence[str], *, tables_only: bool, announce: Announce) -> Leaderboard:
+def run_command(tokens: Sequence[str], *, tables_only: bool, announce: Say) -> Leaderboard:
     """What the command does with its ``OPTION=VALUE`` words.
 
     Raises:

@@ -16,20 +16,19 @@ from hydra.core.utils import run_job
 from hydra.types import HydraContext
 
 from molweight.cli.endings import exit_code, message
+from molweight.cli.sweep import sweep_command
 from molweight.config.composition import compose_config, hydra_of
 from molweight.config.modality import Modality
 from molweight.config.option_text import all_options, commented_yaml
 from molweight.config.run_config import to_run_config
-from molweight.distributed.launch import LeaderFailedError, asked_for, launched_rank
+from molweight.distributed.launch import LeaderFailedError, launched_rank
 from molweight.errors import ConfigError, MolweightError
 from molweight.methods.configs import RunConfig
 from molweight.reporting.content import Report
 from molweight.reporting.markdown import headline, number
 from molweight.runs.experiment import run_experiment
-from molweight.sweeps.options import asks_for_sweep
-from molweight.sweeps.plan import plan_sweep
-from molweight.sweeps.sweep import run_sweep
-from molweight.sweeps.table import table
+from molweight.runs.launchers import register_launchers
+from molweight.runs.sweep import asks_for_sweep
 from molweight.utils.machine import version_line
 from molweight.utils.signals import Interrupted
 from molweight.utils.terminal import INDENT, log_to_stderr, printable, printable_lines
@@ -49,7 +48,8 @@ def run_command(modality: Modality, arguments: list[str] | None = None) -> int:
     try:
         refuse_foreign(arguments)
         if asks_for_sweep(arguments):
-            return exit_code(lambda: sweep_command(modality, arguments))
+            return exit_code(lambda: sweep_command(modality, arguments, say=say))
+        register_launchers()
         parser = get_args_parser()
         flags = parser.parse_args(arguments)
         if is_question(flags):
@@ -158,22 +158,9 @@ def tell(sentence: str) -> None:
         print(printable_lines(sentence, indent=INDENT), file=sys.stderr)
 
 
-def sweep_command(modality: Modality, arguments: list[str]) -> int:
-    """Run every combination of the values that are listed; 0, or the highest exit code of the jobs.
-
-    Raises:
-        MolweightError: before the first job starts.
-    """
-
-    def say(line: str) -> None:
-        print(printable(line), flush=True)
-
-    if asked_for() > 1:
-        raise ConfigError("a sweep runs several runs by itself: start it without torchrun")
-    sweep = plan_sweep(modality, arguments, progress=True)
-    endings = run_sweep(sweep, say=say, progress=True)
-    print(table(endings))
-    return endings.exit_code
+def say(line: str) -> None:
+    """Print a line of a sweep at once."""
+    print(printable(line), flush=True)
 
 
 def closing_lines(report: Report) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import re
-import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from molweight.config.composition import plain
 from molweight.config.modality import Modality
 from molweight.config.run_config import SECTIONS, compose_run
 from molweight.errors import ConfigError, unknown
-from molweight.jobs.job import Job
+from molweight.runs.job import Job
 
 OWN = ("datasets", "tasks", "methods", "seeds", "out", "jobs", "launcher", "reference", "resamples")
 """Options of the leaderboard itself; all others are options of every run."""
@@ -36,7 +35,7 @@ EXAMPLES = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Run(Job):
     """One run of a leaderboard.
 
@@ -104,7 +103,6 @@ def _run(
         folder=folder,
         overrides=overrides,
         config=compose_run(modality, *overrides),
-        command=f"{modality.tree.command} {shlex.join(overrides)}",
         options=options,
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ import numpy as np
 
 from molweight.errors import ConfigError, DataError
 from molweight.leaderboard.plan import Run
+from molweight.runs.job import read_report
 from molweight.training.metrics import METRICS
-from molweight.utils.files import read_json, write_text
+from molweight.utils.files import write_text
 from molweight.utils.terminal import printable
 
 Row = dict[str, Any]
@@ -47,16 +48,16 @@ SENTENCE = 50  # characters that are shown whole; what is longer is a hash
 
 
 def finished_row(run: Run) -> Row:
-    """The row of a run from its ``report.json``; keys that a method does not report stay empty.
+    """The row of a run from its ``report.json``.
 
     Raises:
         DataError: the report cannot be read.
     """
-    path = run.config.run_dir / "report.json"
-    try:
-        report = dict(read_json(path))
-    except (OSError, ValueError, TypeError) as error:
-        raise DataError(f"{path} cannot be read ({error}); delete that folder to run it again") from error
+    return {**_identity(run), **report_row(read_report(run.config.run_dir))}
+
+
+def report_row(report: Mapping[str, Any]) -> Row:
+    """What a ``report.json`` says about a run; keys that a method does not report stay empty."""
     split, sizes = report.get("split") or {}, (report.get("split") or {}).get("sizes") or {}
     copied = (
         "metric",
@@ -70,7 +71,6 @@ def finished_row(run: Run) -> Row:
         "command",
     )
     return {
-        **_identity(run),
         "state": "ok",
         **{key: report.get(key) for key in copied},
         "split": split.get("kind"),

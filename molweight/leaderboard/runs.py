@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from molweight.config.modality import find_modality
-from molweight.errors import ConfigError, DataError, unknown
-from molweight.jobs.execution import execute
-from molweight.jobs.finished import is_finished
-from molweight.jobs.job import Outcome
-from molweight.jobs.launchers import Launcher, choose_launcher
-from molweight.jobs.launching import launch
+from molweight.errors import ConfigError, unknown
 from molweight.leaderboard.page import save_page
 from molweight.leaderboard.pictures import learned_figure, ranks_figure, save_picture
 from molweight.leaderboard.plan import Run, plan
@@ -33,14 +25,15 @@ from molweight.leaderboard.rows import (
     write_rows,
 )
 from molweight.leaderboard.summary import summarise
-from molweight.leaderboard.tables import counted, markdown
+from molweight.leaderboard.tables import markdown
 from molweight.methods.run_directory import RunDirectory
-from molweight.reporting.markdown import number
+from molweight.runs.job import JobResult, is_finished
+from molweight.runs.launchers import PREFIX, Launcher, find_launcher
+from molweight.runs.queue import Say, run_queue
 from molweight.utils.files import write_json, write_text
 from molweight.utils.pages import for_notebooks
 
 REFERENCE = "tapweight"
-Announce = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +72,7 @@ def leaderboard(
     resamples: int = 1000,
     modality: str = "molecules",
     progress: bool = False,
-    announce: Announce | None = None,
+    announce: Say | None = None,
 ) -> Leaderboard:
     """Run every data set with every method and every seed, and rank the methods.
 
@@ -95,12 +88,12 @@ def leaderboard(
         options: of every run, such as ``learn.steps=40``, or of the launcher: ``hydra.launcher.n_jobs=2``.
         out: folder of the runs and the tables.
         jobs: processes that run at the same time.
-        launcher: of Hydra, instead of ``jobs``: ``joblib``, ``submitit_local`` or ``submitit_slurm``.
+        launcher: instead of ``jobs``: ``joblib``, ``submitit_local`` or ``submitit_slurm``.
         reference: method that the others are compared with; None takes ``tapweight`` where there is one.
         resamples: of the test molecules, for the intervals.
         modality: ``molecules``, or ``text`` for tasks of GLUE.
-        progress: show a bar.
-        announce: called with a line for each finished run, such as ``print``.
+        progress: show the bars of a run that runs in this process.
+        announce: called with a line for each run that starts or ends, such as ``print``.
 
     Raises:
         ConfigError: before the first run: an option that is wrong, a folder with another run, or runs that
@@ -110,7 +103,8 @@ def leaderboard(
     """
     folder, say = Path(out), announce or (lambda line: None)
     check_counts(jobs, resamples)
-    chosen, options = choose_launcher(launcher, jobs, options)
+    chosen = choose_launcher(launcher, jobs, [word for word in options if is_setting(word)])
+    options = [word for word in options if not is_setting(word)]
     runs = plan(
         find_modality(modality), datasets, methods, seeds, options=options, out=folder, progress=progress
     )
@@ -119,11 +113,28 @@ def leaderboard(
     check_comparable(present(rows), waiting)
     if len(waiting) < len(runs):
         say(f"{len(runs) - len(waiting)} of {len(runs)} runs were finished before")
-    if chosen is not None and waiting:
-        say(f"{counted(len(waiting), 'run')} handed to launcher={chosen.name}; logs in {folder / 'launcher'}")
-    code = run_all(folder, rows, waiting, jobs=jobs, launcher=chosen, progress=progress, say=say)
-    made = leaderboard_tables(folder, reference=reference, resamples=resamples)
-    return replace(made, exit_code=code)
+    code = run_all(folder, rows, waiting, launcher=chosen, progress=progress, say=say)
+    board = leaderboard_tables(folder, reference=reference, resamples=resamples)
+    return replace(board, exit_code=code)
+
+
+def choose_launcher(name: str | None, jobs: int, settings: Sequence[str]) -> Launcher | None:
+    """The launcher that was asked for; ``jobs`` above 1 is one by itself.
+
+    Raises:
+        ConfigError: it is unknown or not installed, or an option does not fit.
+    """
+    if jobs > 1 and name is not None:
+        raise ConfigError(f"jobs={jobs} and launcher={name} both run in parallel; choose one of them")
+    launcher = find_launcher(name, settings, option="launcher=")
+    if launcher is None and jobs > 1:
+        return Launcher(name="joblib", option=f"jobs={jobs}", settings={"n_jobs": jobs})
+    return launcher
+
+
+def is_setting(option: str) -> bool:
+    """Whether an option is the launcher's."""
+    return option.lstrip("+~").startswith(PREFIX)
 
 
 def leaderboard_tables(
@@ -191,68 +202,32 @@ def run_all(
     rows: dict[tuple[str, str, int], Row | None],
     waiting: Sequence[Run],
     *,
-    jobs: int,
     launcher: Launcher | None,
     progress: bool,
-    say: Announce,
+    say: Say,
 ) -> int:
     """Run what is missing and write ``leaderboard.csv`` after each; the highest exit code."""
     codes = [0]
-    write_rows(folder, present(rows))
-    with tqdm(
-        total=len(rows), initial=len(present(rows)), unit="run", disable=None if progress else True
-    ) as bar:
 
-        def begin(run: Run) -> None:
-            bar.set_postfix_str(run.name)
-
-        def record(run: Run, outcome: Outcome) -> None:
-            row, code = ended_row(run, outcome)
-            rows[run.key] = row
-            codes.append(code)
-            write_rows(folder, present(rows))
-            with clear_of(bar):
-                say(line(run, row))
-            bar.update()
-
-        if launcher is None:
-            execute(waiting, jobs=jobs, begin=begin, record=record)
+    def record(run: Run, result: JobResult) -> None:
+        if result.state == "ok":
+            shutil.rmtree(
+                RunDirectory(run.config.run_dir).checkpoints, ignore_errors=True
+            )  # up to a gigabyte
+            rows[run.key] = finished_row(run)
         else:
-            launch(waiting, launcher, out=folder, begin=begin, record=record)
+            rows[run.key] = failed_row(run, result.error)
+        codes.append(result.exit_code)
+        write_rows(folder, present(rows))
+
+    write_rows(folder, present(rows))
+    run_queue(waiting, launcher=launcher, out=folder, record=record, say=say, progress=progress)
     return max(codes)
-
-
-def ended_row(run: Run, outcome: Outcome) -> tuple[Row, int]:
-    """The row of a run that has ended, and its exit code."""
-    if outcome.error is not None:
-        return failed_row(run, outcome.error), outcome.exit_code
-    shutil.rmtree(RunDirectory(run.config.run_dir).checkpoints, ignore_errors=True)  # up to a gigabyte
-    try:
-        return finished_row(run), 0
-    except DataError as error:
-        return failed_row(run, str(error)), error.exit_code
-
-
-@contextlib.contextmanager
-def clear_of(bar: Any) -> Iterator[None]:
-    """The terminal without the bar, for a line of text."""
-    bar.clear()
-    yield
-    bar.refresh()
 
 
 def present(rows: dict[tuple[str, str, int], Row | None]) -> list[Row]:
     """The rows that are there, in order."""
     return [row for row in rows.values() if row is not None]
-
-
-def line(run: Run, row: Row) -> str:
-    """A finished run for the terminal."""
-    if row["state"] != "ok":
-        return f"{run.name}: failed: {row['error']}"
-    return (
-        f"{run.name}: valid {number(row['valid'])}, test {number(row['test'])} ({row['seconds'] or 0:.0f} s)"
-    )
 
 
 def check_counts(jobs: int, resamples: int) -> None:

@@ -7,6 +7,7 @@ import difflib
 import json
 import logging
 import os
+import platform
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -108,11 +109,12 @@ class RunDirectory:
         self.status("running")
 
     def status(self, state: str, **more: Any) -> None:
-        """Write ``status.json``."""
+        """Write ``status.json``: the state, and which process says so."""
         if not is_main_process():
             return
         content = {"state": state, "config_hash": self._digest, "time": datetime.now(UTC).isoformat()}
         known = {k: v for k, v in more.items() if v is not None}
+        known |= {"host": platform.node(), "pid": os.getpid()}
         if world_size() > 1:
             known["processes"] = world_size()
         write_json(self.path / "status.json", content | known)

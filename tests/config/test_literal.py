@@ -7,7 +7,7 @@ import pytest
 from molweight.config.composition import MOLECULES, spelled_out
 from molweight.config.image_run import load_config
 from molweight.nlp.config import TEXT
-from molweight.sweeps.options import read_request
+from molweight.runs.sweep import combinations
 
 OWN = ("dataset=csv", "dataset.path=my.csv")
 NAMES = ("1e5", "1_1", "null", "true", "False", "NULL", "nan", "-inf", "+5", "007", "1.10", "1.", "12")
@@ -58,8 +58,8 @@ def test_what_was_right_is_passed_on_as_it_was(option):
 
 
 def test_a_sweep_lists_names_too():
-    request = read_request(["-m", "dataset.smiles_column=1e5,nan,a", "seed=0,1"], MOLECULES)
-    swept = [choice.options[0] for choice in request.choices[::2]]
+    choices = combinations(["dataset.smiles_column=1e5,nan,a", "seed=0,1"], MOLECULES)
+    swept = [choice.options[0] for choice in choices[::2]]
     assert [load_config(*OWN, one).samples.dataset.smiles_column for one in swept] == ["1e5", "nan", "a"]
 
 

@@ -30,7 +30,6 @@ from molweight.data.splits.splits import split
 from molweight.errors import ConfigError, DataError, DivergedError, MolweightError
 from molweight.inference.model import load_model
 from molweight.inference.predictions_file import read_table
-from molweight.jobs.finished import _differences
 from molweight.leaderboard.predictions import read_kept
 from molweight.methods.fixed_weights import read_weights
 from molweight.methods.run_directory import RunDirectory
@@ -41,6 +40,7 @@ from molweight.reporting import page, run_pictures
 from molweight.reporting.content import Report
 from molweight.reporting.page import render
 from molweight.run import main
+from molweight.runs.job import differences
 from molweight.tapweight.hypergradient import Hypergradient
 from molweight.tapweight.solver import Solver
 from molweight.training.checkpoint import load_checkpoint, save_checkpoint
@@ -341,7 +341,7 @@ def test_a_configuration_in_a_run_is_compared_and_no_more(copy, monkeypatch, tmp
     with pytest.raises(ConfigError, match="another configuration") as error:
         continued_with_other_options(copy)
     assert "secret" not in str(error.value) and not Path("trap").exists()
-    assert "secret" not in " ".join(_differences(copy / "config.yaml", "a: 1\n"))
+    assert "secret" not in " ".join(differences(copy / "config.yaml", "a: 1\n"))
 
 
 # Tables, archives, downloads

@@ -9,8 +9,6 @@ import os
 import shlex
 import shutil
 import signal
-import threading
-import time
 
 import numpy as np
 import pandas as pd
@@ -21,15 +19,13 @@ from molweight.__main__ import main
 from molweight.cli.leaderboard import parse_seeds, shown
 from molweight.config.image_run import MODALITY, load_config
 from molweight.errors import ConfigError, DataError, DivergedError
-from molweight.jobs import execution
-from molweight.jobs.job import Outcome
 from molweight.leaderboard import leaderboard, leaderboard_tables, pictures
 from molweight.leaderboard.pictures import plot_learned, plot_ranks
 from molweight.leaderboard.plan import folder_name, plan
 from molweight.leaderboard.rows import COLUMNS, finished_row, read_rows
 from molweight.methods.run_directory import RunDirectory
 from molweight.reporting.content import Report
-from molweight.utils.signals import Interrupted, interruptible, stop_if_asked
+from molweight.utils.signals import Interrupted, stop_if_asked
 
 SMALL = (*SMALLEST, "finetune.epochs=1", "learn.steps=2")
 DATASETS = ("esol", "bbbp")
@@ -74,6 +70,7 @@ class Made:
             "test": (0.8 + better if classes else 1.0 - better) + 0.001 * config.seed,
             "split": {"kind": "scaffold", "seed": None, "hash": "a" * 64, "sizes": {"train": 80, "test": 10}},
             "protocol": config.protocol,
+            "test_evaluations": 1,
             "seconds": 12.0,
             "images": 1000,
             "data_sha256": "b" * 64,
@@ -141,7 +138,11 @@ def test_what_is_finished_is_kept_and_more_can_be_added(made, tmp_path):
     leaderboard(["esol"], seeds=[0, 1], out=tmp_path, resamples=100, announce=said.append)
     assert made.made[2:] == [("esol", "equal", 1), ("esol", "tapweight", 1)]
     assert said[0] == "2 of 4 runs were finished before"
-    assert said[1] == "esol equal seed 1: valid 0.810, test 1.001 (12 s)"
+    assert said[1].startswith("esol equal seed 1: begins in ")
+    assert (
+        said[2] == "esol equal seed 1: ok: test RMSE 1.001 (validation 0.810), 12 s [1 of 2, about 0 s left]"
+    )
+    assert said[4] == "esol tapweight seed 1: ok: test RMSE 0.981 (validation 0.810), 12 s [2 of 2]"
     leaderboard(["bbbp"], methods=["equal"], seeds=[0], out=tmp_path, resamples=100)
     assert [r["dataset"] for r in table(tmp_path)] == ["esol"] * 4 + ["bbbp"], "earlier rows stay"
 
@@ -157,7 +158,7 @@ def test_a_failing_run_is_a_row_and_is_tried_again(made, tmp_path, capsys):
     assert main(tokens) == 4
     out = capsys.readouterr().out
     assert "esol tapweight seed 1: failed: the loss is nan;\\nlower the rate" in out
-    assert "esol tapweight seed 2: valid" in out, "the others go on"
+    assert "esol tapweight seed 2: ok: test RMSE" in out, "the others go on"
     row = table(tmp_path)[2]
     assert row["state"] == "failed" and row["test"] == "" and "lower the rate" in row["error"]
     page = (tmp_path / "leaderboard.md").read_text()
@@ -561,62 +562,13 @@ def test_any_method_reaches_the_run_as_it_is(tmp_path, monkeypatch, method):
     assert str(plan(MODALITY, ["esol"], [method], [0], out=tmp_path)[0].config.method) == method
 
 
-def dying(run):
-    """A run whose process ends without a word."""
-    os._exit(1)
-
-
-def waiting(run):
-    """A run that stops only when it is asked to, and saves before it does."""
-    folder = run.config.run_dir.parent
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"began{run.seed}").touch()
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        time.sleep(0.02)
-        try:
-            stop_if_asked(lambda: (folder / f"saved{run.seed}").touch())
-        except Interrupted as stop:
-            return Outcome(exit_code=stop.exit_code)
-    return Outcome(exit_code=0)
-
-
-def test_a_process_that_dies_costs_its_own_run(monkeypatch, tmp_path):
-    monkeypatch.setattr(execution, "attempt", dying)
-    runs, found = plan(MODALITY, ["esol"], ["equal"], [0, 1], out=tmp_path), {}
-    left = execution._in_processes(runs, 1, lambda run: None, lambda run, end: found.update({run.seed: end}))
-    assert left == runs[1:], "for another process"
-    assert found[0].exit_code == 1 and "ended without a word" in found[0].error and found[0].died
-
-
-def test_a_signal_lets_a_process_save_and_starts_nothing_more(monkeypatch, tmp_path):
-    monkeypatch.setattr(execution, "attempt", waiting)
-    runs, begun, recorded = plan(MODALITY, ["esol"], ["equal"], [0, 1], out=tmp_path), [], []
-    folder = runs[0].config.run_dir.parent
-
-    def ask():
-        while not (folder / "began0").exists():
-            time.sleep(0.02)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
-    with pytest.raises(Interrupted) as caught, interruptible():
-        execution._in_processes(
-            runs, 1, lambda run: begun.append(run.seed), lambda *one: recorded.append(one)
-        )
-    thread.join(60)
-    assert caught.value.exit_code == 143 and begun == [0] and recorded == []
-    assert {path.name for path in folder.iterdir()} == {"began0", "saved0"}
-
-
 def test_real_runs_through_the_command(tmp_path, capsys):
     """Two methods; then nothing is left to run."""
     tokens = ["leaderboard", "datasets=chembl2321810", "methods=equal,tapweight", "seeds=0"]
     tokens += [f"out={tmp_path}", "resamples=200", *SMALL]
     assert main(tokens) == 0, capsys.readouterr()
     out = capsys.readouterr().out
-    assert "chembl2321810 tapweight seed 0: valid" in out and "leaderboard.html" in out
+    assert "chembl2321810 tapweight seed 0: ok: test " in out and "leaderboard.html" in out
     rows = table(tmp_path)
     assert [row["method"] for row in rows] == ["equal", "tapweight"]
     assert rows[0]["split_hash"] == rows[1]["split_hash"] and int(rows[0]["images"]) > 0

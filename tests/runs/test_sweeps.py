@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import platform
+import re
 import signal
 import subprocess
 import sys
@@ -13,16 +15,14 @@ from pathlib import Path
 import pytest
 from smallest import SMALLEST
 
+from molweight.cli.sweep import table
 from molweight.config.image_run import MODALITY
 from molweight.config.run_config import compose_run
 from molweight.errors import DataError
-from molweight.jobs.job import Outcome
 from molweight.nlp.config import MODALITY as TEXT
 from molweight.run import main
-from molweight.sweeps.options import asks_for_sweep
-from molweight.sweeps.plan import LONGEST, plan_sweep
-from molweight.sweeps.sweep import Endings, JobResult, ended
-from molweight.sweeps.table import table
+from molweight.runs.job import JobResult, attempt, crashed
+from molweight.runs.sweep import LONGEST, asks_for_sweep, plan_sweep
 from molweight.utils.signals import Interrupted
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -184,6 +184,7 @@ def test_a_real_sweep_names_the_job_that_failed_and_a_second_one_runs_only_that(
     assert main(command) == DataError.exit_code
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "dataset=good.csv: begins in x/dataset-good.csv"
+    assert re.fullmatch(r"dataset=good.csv: ok: test RMSE .* \[1 of 2, about \d+ s left\]", lines[1])
     last = lines.index("")
     assert [line.split()[:2] for line in lines[last + 2 : last + 4]] == [
         ["dataset=good.csv", "ok"],
@@ -204,6 +205,7 @@ def test_a_real_sweep_names_the_job_that_failed_and_a_second_one_runs_only_that(
     assert main(command) == 0
     said = capsys.readouterr().out
     assert "dataset=good.csv: finished before, skipped\ndataset=bad.csv: begins in" in said
+    assert re.search(r"dataset=bad.csv: ok: test RMSE .*, \d+ s \[1 of 1\]", said)
     assert said.splitlines()[-1] == "2 jobs: 1 skipped, 1 ok"
     assert state("x/dataset-good.csv") == before and state("x/dataset-bad.csv")["state"] == "ok"
 
@@ -228,23 +230,25 @@ def test_a_bug_costs_its_own_job_and_a_signal_ends_the_sweep(monkeypatch, capsys
     assert main(["-m", "seed=0,1,2", "run_dir=x"]) == 1
 
 
-def test_the_table_tells_a_job_that_was_killed_from_one_that_failed():
+def test_the_table_tells_a_job_that_was_killed_from_one_that_failed(monkeypatch):
     jobs = planned("seed=0,1,2", "run_dir=x").jobs
-    endings = Endings(jobs=jobs, say=lambda line: None)
-    endings.of[str(jobs[0].config.run_dir)] = JobResult(state="skipped", score="test RMSE 1.000")
-    endings.record(jobs[1], Outcome(exit_code=1, error="its process ended without a word", died=True))
-    endings.record(jobs[2], Outcome(exit_code=143, error="its job was stopped by a signal"))
-    lines = table(endings).splitlines()
+    report = {"metric": "rmse", "test": 1.0, "split": {"sizes": {"test": 9}}, "seconds": 3}
+    ends = [
+        JobResult(state="skipped", report=report),
+        crashed(jobs[1], "its process ended without a word"),
+        JobResult(state="interrupted", error="its job was stopped by a signal", exit_code=143),
+    ]
+    lines = table(dict(zip(jobs, ends, strict=True)))
     assert lines[2:7] == [
-        "seed=0  skipped      test RMSE 1.000  x/seed-0",
-        "seed=1  crashed                       x/seed-1",
+        "seed=0  skipped      test RMSE 1.000, 3 s  x/seed-0",
+        "seed=1  crashed                            x/seed-1",
         "      its process ended without a word",
-        "seed=2  interrupted                   x/seed-2",
+        "seed=2  interrupted                        x/seed-2",
         "      its job was stopped by a signal",
     ]
     assert lines[-1].startswith("3 jobs: 1 skipped, 1 crashed, 1 interrupted; the same command")
-    assert endings.exit_code == 143
-    assert ended(jobs[0], Outcome(exit_code=0)).state == "failed", "no report: it cannot be ok"
+    monkeypatch.setattr("molweight.runs.experiment.run_experiment", lambda config, **more: None)
+    assert attempt(jobs[0]).state == "failed", "no report: it cannot be ok"
 
 
 def started(*arguments):
@@ -275,8 +279,8 @@ def test_a_killed_job_is_told_and_ctrl_c_lets_the_others_save_with_submitit():
     sweep = started(*words, "learn.steps=100000")
     try:
         wait_for(lambda: all((one / "checkpoint").exists() for one in (killed, asked)))
-        began = next(Path("x/launcher").glob("*/0/began.json"))
-        os.kill(json.loads(began.read_text())["process"], signal.SIGKILL)
+        assert state(killed)["host"] == platform.node()
+        os.kill(state(killed)["pid"], signal.SIGKILL)
         wait_for(lambda: state(killed)["state"] != "running")
         sweep.send_signal(signal.SIGINT)
         out, _ = sweep.communicate(timeout=600)
