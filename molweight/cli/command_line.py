@@ -72,8 +72,8 @@ LEADERBOARD_EXAMPLES = """options (defaults):
   seeds=0,1,2              or a range, 0-4
   out=results              folder of the runs and of leaderboard.html, .md, .csv, .json
   jobs=1                   runs at the same time, each in a process with its share of the cores
-  launcher=                a launcher of Hydra instead of jobs=: joblib, submitit_local, submitit_slurm; its
-                           options begin with hydra.launcher. (pip install 'molweight[launchers]')
+  launcher=                instead of jobs=: joblib, submitit_local, submitit_slurm for a cluster; its options
+                           begin with hydra.launcher. (submitit: pip install 'molweight[launchers]')
   reference=tapweight      method that the others are tested against
   resamples=1000           of the test molecules, for the intervals
 
@@ -85,6 +85,8 @@ examples:
   python -m molweight leaderboard datasets=esol launcher=submitit_slurm hydra.launcher.partition=gpu \\
       hydra.launcher.gpus_per_node=1 hydra.launcher.timeout_min=600
   python -m molweight leaderboard --tables-only out=results reference=equal
+  python -m molweight leaderboard --tables-only sweeps/steps
+  python -m molweight leaderboard --tables-only runs/mine runs/yours out=tables
 """
 
 ANSWERS = {
@@ -161,7 +163,11 @@ def parser(others: Mapping[str, Parser] | None = None) -> Parser:
         epilog=LEADERBOARD_EXAMPLES,
     )
     command.add_argument("tokens", metavar="OPTION=VALUE", nargs="*", help="see below")
-    command.add_argument("--tables-only", action="store_true", help="make the tables again and run nothing")
+    command.add_argument(
+        "--tables-only",
+        action="store_true",
+        help="run nothing: make the tables again, or those of the folders (of sweeps or runs) that are given",
+    )
     return top
 
 

@@ -16,28 +16,19 @@ from molweight.utils.terminal import columns
 
 DATA = {"datasets": "molecules", "tasks": "text"}
 """Options that name what is learned, to its modality."""
+OF_TABLES = ("out", "reference", "resamples")
+"""Options that have a say where nothing is run."""
 
 
 def run_command(tokens: Sequence[str], *, tables_only: bool, announce: Say) -> Leaderboard:
-    """What the command does with its ``OPTION=VALUE`` words.
+    """What the command does with its ``OPTION=VALUE`` words, and with folders.
 
     Raises:
         ConfigError, DataError, Interrupted: as :func:`molweight.leaderboard.leaderboard`.
     """
-    own, options = split_tokens(tokens)
-    shared: dict[str, Any] = {"out": Path(own.get("out", "results")), "reference": own.get("reference")}
-    if "resamples" in own:
-        shared["resamples"] = parse_count("resamples", own["resamples"])
     if tables_only:
-        if needless := [
-            *options,
-            *(name for name in (*DATA, "methods", "seeds", "jobs", "launcher") if name in own),
-        ]:
-            raise ConfigError(
-                f"--tables-only runs nothing, so {needless[0]} has no effect; "
-                "it takes out=, reference= and resamples="
-            )
-        return leaderboard_tables(**shared)
+        return make_tables(tokens)
+    own, options = split_tokens(tokens)
     data = [name for name in DATA if name in own]
     if not data:
         raise ConfigError(
@@ -46,22 +37,41 @@ def run_command(tokens: Sequence[str], *, tables_only: bool, announce: Say) -> L
         )
     if len(data) > 1:
         raise ConfigError("datasets= are molecules and tasks= are text: a leaderboard has one of them")
-    if "methods" in own:
-        shared["methods"] = parse_names(own["methods"])
-    if "seeds" in own:
-        shared["seeds"] = parse_seeds(own["seeds"])
-    if "jobs" in own:
-        shared["jobs"] = parse_count("jobs", own["jobs"])
-    if "launcher" in own:
-        shared["launcher"] = own["launcher"]
     return leaderboard(
-        parse_names(own[data[0]]),
+        parse_names(own.pop(data[0])),
         modality=DATA[data[0]],
         options=options,
         progress=True,
         announce=announce,
-        **shared,
+        **{name: parse(name, text) for name, text in own.items()},
     )
+
+
+def make_tables(tokens: Sequence[str]) -> Leaderboard:
+    """The tables of a leaderboard's folder, of a sweep, or of folders of runs.
+
+    Raises:
+        ConfigError: a word has no effect, or it is not clear where the tables go.
+    """
+    folders = [token for token in tokens if "=" not in token or Path(token).is_dir()]
+    own, options = split_tokens(token for token in tokens if token not in folders)
+    if needless := [*options, *(name for name in own if name not in OF_TABLES)]:
+        raise ConfigError(
+            f"--tables-only runs nothing, so {needless[0]} has no effect; it takes folders of runs, "
+            f"{', '.join(f'{name}=' for name in OF_TABLES)}"
+        )
+    if "out" not in own and folders:
+        if len(folders) > 1 or Path(folders[0], "report.json").exists():
+            raise ConfigError("tables of runs need a place of their own: give out=")
+        own["out"] = folders[0]
+    return leaderboard_tables(runs=folders, **{name: parse(name, text) for name, text in own.items()})
+
+
+def parse(name: str, text: str) -> Any:
+    """The value of one of the leaderboard's own options."""
+    if name in ("jobs", "resamples"):
+        return parse_count(name, text)
+    return {"methods": parse_names, "seeds": parse_seeds}.get(name, str)(text)
 
 
 def shown(board: Leaderboard) -> str:

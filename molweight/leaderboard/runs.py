@@ -10,6 +10,7 @@ from typing import Any
 
 from molweight.config.modality import find_modality
 from molweight.errors import ConfigError, unknown
+from molweight.leaderboard.folders import add_folders
 from molweight.leaderboard.page import save_page
 from molweight.leaderboard.pictures import learned_figure, ranks_figure, save_picture
 from molweight.leaderboard.plan import Run, plan
@@ -138,12 +139,17 @@ def is_setting(option: str) -> bool:
 
 
 def leaderboard_tables(
-    out: str | Path = "results", *, reference: str | None = None, resamples: int = 1000
+    out: str | Path = "results",
+    *,
+    runs: Sequence[str | Path] = (),
+    reference: str | None = None,
+    resamples: int = 1000,
 ) -> Leaderboard:
     """Make ``leaderboard.html``, ``.md`` and ``.json``, and their pictures, from a ``leaderboard.csv``.
 
     Args:
-        out: folder of the runs and the tables.
+        out: folder of the tables.
+        runs: folders of finished runs, or of sweeps, whose rows are added to ``leaderboard.csv`` first.
         reference, resamples: as for :func:`leaderboard`.
 
     Raises:
@@ -152,11 +158,13 @@ def leaderboard_tables(
     """
     folder = Path(out)
     check_counts(1, resamples)
-    rows = read_rows(folder)
+    rows = add_folders(read_rows(folder), [Path(run) for run in runs], folder)
     if not rows:
         raise ConfigError(f"{folder / FILE} holds no runs; make some with datasets=…, or choose another out=")
     check_reference(reference, [row["method"] for row in rows])
     check_comparable(rows)
+    if runs:
+        write_rows(folder, rows)
     with_scores = {row["method"] for row in scored(rows)}
     compared = reference or (REFERENCE if REFERENCE in with_scores else None)
     summary = summarise(rows, folder, reference=compared, resamples=resamples)

@@ -246,7 +246,8 @@ def learned_weights(rows: Sequence[Row], reference: str | None) -> Summary | Non
 
     Data sets whose runs have other objectives than the first one are left out. None where no method learns.
     """
-    learners = [name for name in unique(row["method"] for row in rows) if parse_method(name).learns]
+    names = unique(row["method"] for row in rows)
+    learners = [name for name in names if parse_method(name.partition(" ")[0]).learns]  # options may follow
     method = reference if reference in learners else next(iter(learners), None)
     own = [row for row in rows if row["method"] == method]
     found = {(row["dataset"], row["seed"]): json.loads(row["weights"] or "{}") for row in own}
@@ -276,9 +277,9 @@ def cost(rows: Sequence[Row]) -> Summary:
 
 def provenance(rows: Sequence[Row]) -> Summary:
     """Versions that took part, and the commands that make the rows again."""
-    commands = []
-    for options in unique(row["options"] or "[]" for row in rows):
-        own = [row for row in rows if (row["options"] or "[]") == options]
+    commands = [row["command"] for row in rows if row["options"] is None]  # no leaderboard has planned it
+    for options in unique(row["options"] for row in rows if row["options"] is not None):
+        own = [row for row in rows if row["options"] == options]
         data = "tasks" if "molweight.nlp.run" in (own[0]["command"] or "") else "datasets"
         lists = [
             f"{name}={','.join(str(value) for value in unique(row[what] for row in own))}"

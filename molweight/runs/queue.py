@@ -18,6 +18,7 @@ from molweight.runs.job import Job, JobResult, attempt
 from molweight.runs.launchers import Launcher
 from molweight.runs.workers import LEAVE, POLL, STOP, SubmititTask
 from molweight.utils.signals import Interrupted, interruptible, stop_if_asked
+from molweight.utils.terminal import printable
 
 Say = Callable[[str], None]
 AnyJob = TypeVar("AnyJob", bound=Job)
@@ -55,7 +56,8 @@ class Progress(Generic[AnyJob]):
         """Record how a job ended, and say it."""
         self.seconds.append(time.monotonic() - self.started[job])
         self.record(job, result)
-        self.say(f"{job.name}: {result.state}: {result.score or result.error} [{self.left()}]")
+        outcome = printable(result.score or result.error)  # in one line
+        self.say(f"{job.name}: {result.state}: {outcome} [{self.left()}]")
 
     def left(self) -> str:
         """``3 of 12, about 20 min left``."""

@@ -7,6 +7,7 @@ once.
 from __future__ import annotations
 
 import contextlib
+import io
 import multiprocessing
 import os
 import signal
@@ -182,7 +183,7 @@ def submit(jobs: Sequence[Job], system: str, settings: dict[str, Any], work: Wor
     executor.update_parameters(
         **{key if key in common else f"{system}_{key}": value for key, value in settings.items()}
     )
-    with without_interrupts():
+    with without_interrupts(), contextlib.redirect_stderr(io.StringIO()):  # an exception says it again
         handles = executor.map_array(work, jobs)
     return [SubmititTask(job, handle, work.folder) for job, handle in zip(jobs, handles, strict=True)]
 

@@ -285,7 +285,7 @@ def test_foreign_and_damaged_folders_are_refused(made, tmp_path):
         ("score", "mean of normalised RMSE"),
         ("protocol", "strict"),
         ("data_sha256", "c" * 64),
-        ("split", {"kind": "scaffold", "hash": "d"}),
+        ("split", {"kind": "scaffold", "hash": "d", "sizes": {"train": 80, "test": 10}}),
     ],
 )
 def test_runs_that_were_judged_differently_are_not_ranked_together(made, tmp_path, column, value):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -177,6 +179,8 @@ def test_the_status_of_a_killed_run_is_corrected_and_that_of_a_living_one_is_not
     RunDirectory(tmp_path / "run").close("its process was killed")
     status = run.previous()
     assert status.pop("time") and status == {
+        "host": platform.node(),
+        "pid": os.getpid(),
         "state": "interrupted",
         "config_hash": "x",
         "error": "its process was killed",

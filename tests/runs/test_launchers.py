@@ -10,6 +10,7 @@ from smallest import SMALLEST
 
 from molweight.__main__ import main
 from molweight.leaderboard.rows import read_rows
+from molweight.run import main as run
 from molweight.runs import launchers
 from molweight.runs.launchers import find_launcher
 
@@ -69,24 +70,67 @@ def test_joblib_runs_what_works_and_submitit_the_rest(tables, tmp_path, capsys):
     assert {path.name for path in tmp_path.iterdir()} == before | {"board"}
 
 
-def test_slurm_gets_the_settings_and_its_refusal_is_one_sentence(tables, tmp_path, monkeypatch, capsys):
-    cluster = tmp_path / "cluster"
-    cluster.mkdir()
-    refusing = (
-        f'#!/bin/sh\ncp "$1" {cluster}/submitted\necho "sbatch: error: invalid partition" >&2\nexit 1\n'
-    )
-    for name, script in {"srun": "#!/bin/sh\n", "sbatch": refusing}.items():
-        (cluster / name).write_text(script)
-        (cluster / name).chmod(0o755)
-    monkeypatch.setenv("PATH", f"{cluster}:{os.environ['PATH']}")
+SLURM = {
+    "sbatch": """
+cp "$1" {folder}/submitted
+export SLURM_NTASKS=1 SLURM_JOB_NUM_NODES=1 SLURM_NODEID=0 SLURM_PROCID=0 SLURM_LOCALID=0 SLURM_ARRAY_JOB_ID=7
+for task in 0 1; do
+    SLURM_JOB_ID=8$task SLURM_ARRAY_TASK_ID=$task setsid sh "$1" > /dev/null 2>&1 < /dev/null &
+done
+echo Submitted batch job 7""",
+    "srun": """
+out=/dev/null
+while true; do case "$1" in
+    --output) out=$(echo "$2" | sed "s/%A/7/g;s/%a/$SLURM_ARRAY_TASK_ID/g;s/%t/0/g"); shift 2;;
+    --error) shift 2;;
+    -*) shift;;
+    *) break;;
+esac; done
+exec "$@" > "$out" 2>&1""",
+    "sacct": "printf 'JobID|State|NodeList\\n7_0|RUNNING|here\\n7_1|RUNNING|here\\n'",
+}
+"""Stand-ins for the commands of a cluster; ``sbatch`` runs an array of two jobs here."""
+
+
+@pytest.fixture
+def slurm(tmp_path_factory, monkeypatch):
+    """The stand-ins come first in the path; a test may replace one."""
+    folder = tmp_path_factory.mktemp("slurm")
+    for name, script in SLURM.items():
+        (folder / name).write_text(f"#!/bin/sh\n{script.replace('{folder}', str(folder))}\n")
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    return folder
+
+
+def test_slurm_gets_the_settings_and_its_refusal_is_one_sentence(tables, slurm, capsys):
+    refusal = 'echo "sbatch: error: invalid partition" >&2\nexit 1\n'
+    (slurm / "sbatch").write_text(f'#!/bin/sh\ncp "$1" {slurm}/submitted\n{refusal}')
     chosen = ("launcher=submitit_slurm", "hydra.launcher.partition=gpu", "hydra.launcher.timeout_min=600")
-    assert main([*tables, "datasets=good.csv", *chosen]) == 2
-    submitted = (cluster / "submitted").read_text()
-    for setting in ("--partition=gpu", "--time=600", "--job-name=molweight"):
+    assert main([*tables, "datasets=good.csv", *chosen, "+hydra.launcher.additional_parameters.nice=5"]) == 2
+    submitted = (slurm / "submitted").read_text()
+    for setting in ("--partition=gpu", "--time=600", "--job-name=molweight", "--nice=5"):
         assert setting in submitted
     said = capsys.readouterr().err.strip()
     assert said.startswith("molweight: launcher=submitit_slurm did not work (")
     assert "invalid partition" in said and "\n" not in said
+
+
+@pytest.mark.slow
+def test_an_array_of_slurm_runs_what_works(tables, tmp_path, slurm, capsys):
+    both = [*tables, "datasets=good.csv,bad.csv", "launcher=submitit_slurm"]
+    assert main([*both, "hydra.launcher.array_parallelism=1"]) == 5
+    assert "--array=0-1%1" in (slurm / "submitted").read_text()
+    assert states(tmp_path / "board") == [("good.csv", "ok"), ("bad.csv", "failed")]
+    assert "bad.csv scratch seed 0: begins in board/runs/bad.csv/scratch/0" in capsys.readouterr().out
+
+
+def test_hydra_knows_the_launchers_of_a_single_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["molweight.run"])
+    words = ["hydra/launcher=submitit_slurm", "hydra.launcher.partition=gpu"]
+    assert run([*words, "--cfg", "hydra", "--package", "hydra.launcher"]) == 0
+    assert "partition: gpu" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -111,7 +155,8 @@ def test_slurm_gets_the_settings_and_its_refusal_is_one_sentence(tables, tmp_pat
 def test_mistakes_are_told_before_anything_runs(tmp_path, monkeypatch, capsys, tokens, words):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(launchers.SETTINGS, "ghost", launchers.SubmititSettings)
-    monkeypatch.setattr(launchers.importlib.util, "find_spec", lambda name: None)
+    if tokens == ["launcher=ghost"]:
+        monkeypatch.setattr(launchers.importlib.util, "find_spec", lambda name: None)
     assert main(["leaderboard", "datasets=esol", *tokens]) == 2
     assert words in capsys.readouterr().err and list(tmp_path.iterdir()) == []
 
