@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from molweight.inference.exporting import export
     from molweight.inference.model import load_model
     from molweight.inference.prediction import predict
-    from molweight.reporting.content import Report
+    from molweight.reporting.report import Report
     from molweight.runs.experiment import run_experiment
 
 __all__ = [
@@ -49,7 +49,7 @@ __all__ = [
 _HOMES = {
     "MolWeightClassifier": "estimators",
     "MolWeightRegressor": "estimators",
-    "Report": "reporting.content",
+    "Report": "reporting.report",
     "draw_pictures": "images.drawing",
     "embed": "inference.embedding",
     "explain": "inference.explanation",

@@ -44,7 +44,7 @@ from molweight.inference.pipeline import Batch, concatenated, predict_batches
 from molweight.inference.prediction import Ensemble
 from molweight.inference.requests import requests
 from molweight.methods.registry import parse_method
-from molweight.reporting.content import Report
+from molweight.reporting.report import Report
 from molweight.runs.experiment import run_experiment
 from molweight.utils.files import read_json, write_bytes, write_json
 from molweight.utils.output_columns import UNCALIBRATED, check_target_names
@@ -171,13 +171,12 @@ class MolWeightEstimator(BaseEstimator):  # type: ignore[misc]
         self.model_: TrainedModel = load_model(folder)
         self.files_ = {name: (folder / name).read_bytes() for name in RUN_FILES if (folder / name).is_file()}
         try:
-            content = json.loads(self.files_.get("report.json", b"{}"))
-            self.report_ = Report(content=content)
-            self.weights_ = {str(name): float(value) for name, value in content.get("weights", {}).items()}
-            valid = content.get("valid")
-            self.validation_score_ = math.nan if valid is None else float(valid)
-        except (ValueError, TypeError, AttributeError, RecursionError) as error:
+            content = self.files_.get("report.json")
+            self.report_ = None if content is None else Report.from_json(json.loads(content))
+        except (ValueError, RecursionError, DataError) as error:
             raise DataError(f"{folder / 'report.json'} cannot be read ({error})") from error
+        self.weights_ = {} if self.report_ is None else dict(self.report_.weights)
+        self.validation_score_ = math.nan if self.report_ is None else self.report_.valid
 
     def _values(self, X: Any) -> np.ndarray:
         """Calibrated probabilities, or values, [n, t].

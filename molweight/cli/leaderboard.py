@@ -10,8 +10,8 @@ from typing import Any
 from molweight.errors import ConfigError
 from molweight.leaderboard.plan import OWN
 from molweight.leaderboard.runs import Leaderboard, leaderboard, leaderboard_tables
-from molweight.leaderboard.tables import bracket, counted, plus_minus
 from molweight.runs.queue import Say
+from molweight.utils.formats import bracket, counted, plus_minus
 from molweight.utils.terminal import columns
 
 DATA = {"datasets": "molecules", "tasks": "text"}
@@ -82,7 +82,7 @@ def shown(board: Leaderboard) -> str:
         rows += [
             (
                 f"  {entry['method']}",
-                plus_minus(entry["test"]),
+                plus_minus(entry["test"]["mean"], entry["test"]["sd"]),
                 str(entry["test"]["n"]),
                 bracket(entry["interval"]),
             )

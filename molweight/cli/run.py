@@ -24,8 +24,7 @@ from molweight.config.run_config import to_run_config
 from molweight.distributed.launch import LeaderFailedError, launched_rank
 from molweight.errors import ConfigError, MolweightError
 from molweight.methods.configs import RunConfig
-from molweight.reporting.content import Report
-from molweight.reporting.markdown import headline, number
+from molweight.reporting.report import Report
 from molweight.runs.experiment import run_experiment
 from molweight.runs.launchers import register_launchers
 from molweight.runs.sweep import asks_for_sweep
@@ -165,18 +164,16 @@ def say(line: str) -> None:
 
 def closing_lines(report: Report) -> str:
     """The result for the terminal: scores, and a bar for every weight."""
-    content = report.content
-    validation = f" (validation {number(content['valid'])})" if content["test_evaluations"] else ""
     widest = max(map(len, report.weights), default=0)
     most = max(report.weights.values(), default=1.0)
     bars = [
         f"  {name:<{widest}}  {weight:.3f}  {'█' * max(1, round(30 * weight / most))}"
-        for name, weight in sorted(report.weights.items(), key=lambda item: -item[1])
+        for name, weight in report.ranked_weights
     ]
     return "\n".join(
         [
             "",
-            f"{content['dataset']}: {headline(content)}{validation}, {content['seconds']:.0f} s",
+            f"{report.dataset}: {report.outcome}",
             *(["weights:", *bars] if bars else []),
         ]
     )

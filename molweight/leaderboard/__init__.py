@@ -5,7 +5,7 @@
 
 It reads top down: ``runs`` (what is run and kept), ``plan`` (which runs; ``molweight.runs.queue`` runs
 them), ``rows`` (``leaderboard.csv``), ``predictions`` (``predictions.npz``), ``summary`` (numbers from both,
-through ``statistics`` and ``training.bootstrap``), ``tables`` and ``pictures``.
+through ``statistics`` and ``training.bootstrap``), ``tables`` (``leaderboard.md``) and ``page``.
 
 Importing the package loads nothing of it, so that ``python -m molweight --help`` answers at once.
 """

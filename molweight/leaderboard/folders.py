@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from molweight.config.run_config import NOT_HASHED
-from molweight.errors import ConfigError, DataError
+from molweight.errors import ConfigError
 from molweight.leaderboard.rows import Row, key, report_row
 from molweight.methods.run_directory import RunDirectory
 from molweight.runs.job import read_options, read_report
@@ -61,11 +61,8 @@ def folder_rows(runs: Sequence[Path], out: Path) -> list[Row]:
     rows = []
     for run in dict.fromkeys(runs):
         report = read_report(run)
-        try:
-            identity = {name: report[name] for name in ("dataset", "method", "seed")}
-        except KeyError as error:
-            raise DataError(f"{run / 'report.json'} says no {error}; run it again") from error
-        more = {"options": None, "config_hash": report.get("config_hash"), "run": os.path.relpath(run, out)}
+        identity = {"dataset": report.dataset, "method": report.method, "seed": report.seed}
+        more = {"options": None, "config_hash": report.config_hash, "run": os.path.relpath(run, out)}
         rows.append({**identity, **more, **report_row(report)})
     options = {row["run"]: read_options(out / row["run"] / "config.yaml") for row in rows}
     groups: dict[tuple[str, str], list[Row]] = {}

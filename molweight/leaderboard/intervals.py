@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from molweight.leaderboard.rows import Row, column
+from molweight.reporting.leaderboard_json import Intervals
 from molweight.training.bootstrap import Array, Predictions, bootstrap, interval, mean_over_runs
-
-Summary = dict[str, Any]
 
 
 def bootstrap_intervals(
@@ -17,7 +15,7 @@ def bootstrap_intervals(
     predictions: Mapping[str, Predictions],
     reference: str | None,
     resamples: int,
-) -> dict[str, Summary]:
+) -> dict[str, Intervals]:
     """Intervals over test molecules of each method's mean over seeds, and of its difference to the reference.
 
     Args:
@@ -33,7 +31,7 @@ def bootstrap_intervals(
     """
     means = resampled_means(rows, methods, predictions, resamples)
     scores = {name: column([row for row in rows if row["method"] == name], "test").mean() for name in methods}
-    result = {}
+    result: dict[str, Intervals] = {}
     for name in methods:
         compared = reference is not None and reference in methods and name != reference
         drawn = compared and name in means and reference in means
@@ -54,5 +52,5 @@ def resampled_means(
     if not known:
         return {}
     values = bootstrap(rows[0]["metric"], [predictions[row["run"]] for row in known], resamples=resamples)
-    each = {name: [row["method"] == name for row in known] for name in methods}
-    return {name: mean_over_runs(values[rows_of]) for name, rows_of in each.items() if any(rows_of)}
+    masks = {name: [row["method"] == name for row in known] for name in methods}
+    return {name: mean_over_runs(values[mask]) for name, mask in masks.items() if any(mask)}

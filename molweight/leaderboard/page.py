@@ -1,32 +1,24 @@
-"""``leaderboard.html``: the summary on one page that needs nothing else, in the style of a run's report."""
+"""``leaderboard.html``: ``leaderboard.md`` on one page, with a picture of each data set."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from molweight.leaderboard.pictures import learned_figure, plot_scores, ranks_figure
-from molweight.leaderboard.single_objective_anova import anova_section
-from molweight.leaderboard.tables import (
-    Summary,
-    counted,
-    dataset_section,
-    failed_section,
-    introduction,
-    over_datasets,
-    overview,
-    plus_minus,
-    provenance_section,
-    weights_section,
-)
-from molweight.reporting.embedded import Picture, picture, picture_of
+from molweight.leaderboard.tables import dataset_title, markdown
+from molweight.reporting.leaderboard_json import DatasetEntry, Summary
+from molweight.reporting.plots import Picture, figure_of, learned_figure, picture, plot_scores, ranks_figure
 from molweight.utils.files import write_text
+from molweight.utils.formats import counted, plus_minus
 from molweight.utils.pages import from_markdown, render_page
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 WIDTH, LINE = 5.4, 0.24  # of the picture of a data set, and of a method in it, inches
 
@@ -43,9 +35,9 @@ class Section:
     """
 
     title: str
-    text: Any
-    pictures: list[Picture] = field(default_factory=list)
-    narrow: bool = False
+    text: Markup
+    pictures: Sequence[Picture]
+    narrow: bool
 
 
 def save_page(summary: Summary, path: Path) -> None:
@@ -58,15 +50,17 @@ def save_page(summary: Summary, path: Path) -> None:
     Raises:
         DataError: the file cannot be written.
     """
-    best, score = headline(summary)
+    introduction, *parts = markdown(summary).removeprefix("# Leaderboard\n").split("\n## ")
+    best, reason = headline(summary)
+    sections = as_sections(parts, summary)
     text = render_page(
         "molweight.leaderboard",
         "leaderboard.html",
         best=best,
-        score=score,
+        reason=reason,
         counts=counts(summary),
-        introduction=from_markdown("\n".join(introduction(summary))),
-        groups=[(kind, list(some)) for kind, some in groupby(sections(summary), key=attrgetter("narrow"))],
+        introduction=from_markdown(introduction),
+        groups=[(narrow, list(group)) for narrow, group in groupby(sections, key=attrgetter("narrow"))],
     )
     write_text(path, text)
 
@@ -74,55 +68,66 @@ def save_page(summary: Summary, path: Path) -> None:
 def headline(summary: Summary) -> tuple[str, str]:
     """The method to name first, and why; empty where there is no score at all."""
     ranks, datasets = summary["ranks"], summary["datasets"]
-    if not ranks["skipped"]:
+    if ranks["critical_difference"] is not None:
         best, *others = ranks["methods"]
-        close = sum(one["rank"] - best["rank"] <= ranks["critical_difference"] for one in others)
+        close = sum(entry["rank"] - best["rank"] <= ranks["critical_difference"] for entry in others)
         told = f"; {close} of {counted(len(others), 'other')} cannot be told from it" if close else ""
         count = len(ranks["datasets"])
         return best["method"], f"has the best average rank, {best['rank']:.2f}, on {count} data sets{told}"
     if not datasets:
         return "", ""
-    best, label = datasets[0]["methods"][0], datasets[0]["label"]
-    return best["method"], f"is best on {datasets[0]['dataset']}: test {label} {plus_minus(best['test'])}"
+    name, label, first = datasets[0]["dataset"], datasets[0]["label"], datasets[0]["methods"][0]
+    score = plus_minus(first["test"]["mean"], first["test"]["sd"])
+    return first["method"], f"is best on {name}: test {label} {score}"
 
 
 def counts(summary: Summary) -> str:
     """How much was run."""
-    runs = sum(entry["test"]["n"] for one in summary["datasets"] for entry in one["methods"])
-    said = [counted(len(summary["methods"]), "method"), counted(len(summary["datasets"]), "data set")]
-    return f"{', '.join(said)}, {counted(runs, 'run')} with a score"
-
-
-def sections(summary: Summary) -> list[Section]:
-    """What stands below the headline."""
-    found = [made(overview(summary))]
-    for dataset in summary["datasets"]:
-        size = (WIDTH, 0.7 + LINE * len(dataset["methods"]))
-        shown = picture(
-            "",
-            f"Test {dataset['label']} of every method on {dataset['dataset']}, best first",
-            partial(plot_scores, dataset, summary["reference"]),
-            size,
-            caption="Dots are seeds, the large one is their mean, the line is CI.",
-        )
-        found.append(made(dataset_section(dataset, summary["reference"]), [shown], narrow=True))
-    ranks, learned = summary["ranks"], summary["learned"]
-    drawn = (
-        []
-        if ranks["skipped"]
-        else [picture_of(ranks_figure(ranks), "", "Average ranks, and which do not differ")]
+    runs = sum(entry["test"]["n"] for dataset in summary["datasets"] for entry in dataset["methods"])
+    methods, datasets = len(summary["methods"]), len(summary["datasets"])
+    return (
+        f"{counted(methods, 'method')}, {counted(datasets, 'data set')}, {counted(runs, 'run')} with a score"
     )
-    found.append(made(over_datasets(summary), drawn))
-    found.append(made(anova_section(summary["corners"])))
-    drawn = [] if learned is None else [picture_of(learned_figure(learned), "", "The weights of every seed")]
-    found.append(made(weights_section(summary), drawn))
-    found += [made(failed_section(summary)), made(provenance_section(summary))]
-    return [one for one in found if one.text or one.pictures]
 
 
-def made(lines: Sequence[str], pictures: Sequence[Picture] = (), *, narrow: bool = False) -> Section:
-    """A section of the Markdown page as one of this page, which has pictures of its own."""
-    title = next((line.removeprefix("## ") for line in lines if line.startswith("## ")), "Weights")
-    kept = [line for line in lines if not line.startswith(("## ", "!["))]
-    text = from_markdown("\n".join(kept)) if any(kept) else ""
-    return Section(title=title, text=text, pictures=list(pictures), narrow=narrow)
+def as_sections(parts: Sequence[str], summary: Summary) -> list[Section]:
+    """Sections of the Markdown page as those of this page, which has pictures of its own."""
+    drawn = pictures_by_title(summary)
+    narrow = {dataset_title(dataset) for dataset in summary["datasets"]}
+    sections = []
+    for part in parts:
+        title, _, text = part.partition("\n")
+        lines = [line for line in text.splitlines() if not line.startswith("![")]
+        sections.append(
+            Section(
+                title=title,
+                text=from_markdown("\n".join(lines)),
+                pictures=drawn.get(title, []),
+                narrow=title in narrow,
+            )
+        )
+    return sections
+
+
+def pictures_by_title(summary: Summary) -> Mapping[str, Sequence[Picture]]:
+    """The pictures of each section."""
+    ranks, learned = summary["ranks"], summary["learned"]
+    pictures = {
+        dataset_title(dataset): [scores_picture(dataset, summary["reference"])]
+        for dataset in summary["datasets"]
+    }
+    if not ranks["skipped"]:
+        alt = "Average ranks, and which do not differ"
+        pictures["Over all data sets"] = [picture(ranks_figure(ranks), alt)]
+    if learned is not None:
+        title = "Do seeds agree on the weights?" if summary["agreement"] else "Weights"
+        pictures[title] = [picture(learned_figure(learned), "The weights of every seed")]
+    return pictures
+
+
+def scores_picture(dataset: DatasetEntry, reference: str | None) -> Picture:
+    """The scores of every method on one data set."""
+    draw = partial(plot_scores, dataset, reference)
+    alt = f"Test {dataset['label']} of every method on {dataset['dataset']}, best first"
+    caption = "Dots are seeds, the large one is their mean, the line is CI."
+    return picture(figure_of(draw, (WIDTH, 0.7 + LINE * len(dataset["methods"]))), alt, caption=caption)

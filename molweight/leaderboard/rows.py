@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,10 @@ import numpy as np
 
 from molweight.errors import ConfigError, DataError
 from molweight.leaderboard.plan import Run
+from molweight.reporting.report import Report
 from molweight.runs.job import read_report
 from molweight.training.metrics import METRICS
-from molweight.utils.files import write_text
+from molweight.utils.files import finite, write_text
 from molweight.utils.terminal import printable
 
 Row = dict[str, Any]
@@ -56,8 +57,9 @@ def finished_row(run: Run) -> Row:
     return {**_identity(run), **report_row(read_report(run.config.run_dir))}
 
 
-def report_row(report: Mapping[str, Any]) -> Row:
+def report_row(run_report: Report) -> Row:
     """What a ``report.json`` says about a run; keys that a method does not report stay empty."""
+    report = finite(run_report.to_json())
     split, sizes = report.get("split") or {}, (report.get("split") or {}).get("sizes") or {}
     copied = (
         "metric",

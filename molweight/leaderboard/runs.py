@@ -6,13 +6,11 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from molweight.config.modality import find_modality
 from molweight.errors import ConfigError, unknown
 from molweight.leaderboard.folders import add_folders
 from molweight.leaderboard.page import save_page
-from molweight.leaderboard.pictures import learned_figure, ranks_figure, save_picture
 from molweight.leaderboard.plan import Run, plan
 from molweight.leaderboard.rows import (
     FILE,
@@ -28,6 +26,8 @@ from molweight.leaderboard.rows import (
 from molweight.leaderboard.summary import summarise
 from molweight.leaderboard.tables import markdown
 from molweight.methods.run_directory import RunDirectory
+from molweight.reporting.leaderboard_json import Summary
+from molweight.reporting.plots import learned_figure, ranks_figure, save_picture
 from molweight.runs.job import JobResult, is_finished
 from molweight.runs.launchers import PREFIX, Launcher, find_launcher
 from molweight.runs.queue import Say, run_queue
@@ -50,7 +50,7 @@ class Leaderboard:
     """
 
     rows: list[Row]
-    summary: dict[str, Any]
+    summary: Summary
     page: Path
     markdown: Path
     exit_code: int = 0

@@ -11,44 +11,45 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from scipy import stats
 
 from molweight.leaderboard.rows import Row, unique
-from molweight.leaderboard.statistics import LEVEL, ROUNDING, Array
+from molweight.leaderboard.statistics import ROUNDING, Array
 from molweight.methods.registry import parse_method
-from molweight.reporting.markdown import number, table
+from molweight.reporting.leaderboard_json import AnovaEntry
 
 FEWEST = 3  # objectives; between two there is a paired test
 SINGLE = "single:"
 
 
-def single_objective_anova(rows: Sequence[Row]) -> list[dict[str, Any]]:
+def single_objective_anova(rows: Sequence[Row]) -> list[AnovaEntry]:
     """One entry for each data set with three objectives or more on two seeds or more.
 
     Args:
         rows: of runs with a score.
     """
-    analyses = []
+    entries = []
     for dataset in unique(row["dataset"] for row in rows):
-        rows_of_set = [row for row in rows if row["dataset"] == dataset]
-        values, seeds = by_objective(rows_of_set)
+        dataset_rows = [row for row in rows if row["dataset"] == dataset]
+        values, seeds = by_objective(dataset_rows)
         if len(values) < FEWEST or len(seeds) < 2:
             continue
-        effect = objective_effect(values)
-        analyses.append(
-            {
-                "dataset": dataset,
-                "objectives": len(values),
-                "seeds": seeds,
-                **effect,
-                "valid_test": valid_against_test(rows_of_set),
-                "runs": len(pretrained(rows_of_set)),
-            }
+        between, within, p = objective_effect(values)
+        entries.append(
+            AnovaEntry(
+                dataset=dataset,
+                objectives=len(values),
+                seeds=seeds,
+                between=between,
+                within=within,
+                p=p,
+                valid_test=valid_against_test(dataset_rows),
+                runs=len(pretrained(dataset_rows)),
+            )
         )
-    return analyses
+    return entries
 
 
 def by_objective(rows: Sequence[Row]) -> tuple[Array, list[int]]:
@@ -62,7 +63,7 @@ def by_objective(rows: Sequence[Row]) -> tuple[Array, list[int]]:
     return values, seeds
 
 
-def objective_effect(values: Array) -> dict[str, float]:
+def objective_effect(values: Array) -> tuple[float, float, float]:
     """Two-way analysis of variance without interaction: objectives as treatments, seeds as blocks.
 
     Args:
@@ -79,7 +80,7 @@ def objective_effect(values: Array) -> dict[str, float]:
     between = float(means.var(ddof=1))
     noise = within > np.square(ROUNDING * np.abs(values).max())
     p = float(stats.f.sf(s * between / within, m - 1, (m - 1) * (s - 1))) if noise else math.nan
-    return {"between": math.sqrt(between), "within": math.sqrt(within), "p": p}
+    return math.sqrt(between), math.sqrt(within), p
 
 
 def pretrained(rows: Sequence[Row]) -> list[Row]:
@@ -93,34 +94,3 @@ def valid_against_test(rows: Sequence[Row]) -> float:
     if len(pairs) < FEWEST or min(len({pair[i] for pair in pairs}) for i in (0, 1)) < 2:
         return math.nan
     return float(stats.spearmanr(*zip(*pairs, strict=True)).statistic)
-
-
-def anova_section(analyses: Sequence[dict[str, Any]]) -> list[str]:
-    """The section of the page; nothing without entries."""
-    if not analyses:
-        return []
-    rows = [
-        (
-            analysis["dataset"],
-            f"{analysis['objectives']} × {len(analysis['seeds'])}",
-            number(analysis["between"]),
-            number(analysis["within"]),
-            number(analysis["p"]),
-            f"{analysis['valid_test']:+.2f} ({analysis['runs']})",
-        )
-        for analysis in analyses
-    ]
-    head = ("data set", "objectives × seeds", "between", "within", "p", "validation and test")
-    alike = sum(not analysis["p"] < LEVEL for analysis in analyses)
-    return [
-        "## Is there anything to learn?",
-        "",
-        *table(head, rows),
-        "",
-        "The single objectives are the corners of all weightings. *between*: standard deviation of their "
-        "mean test scores; *within*: that of one run once objective and seed are known; p: that all of them "
-        "are alike, from a two-way analysis of variance. "
-        f"In {alike} of {len(analyses)} data sets the choice of the objective is not told from noise. "
-        "*validation and test*: Spearman's correlation of both scores over all runs with continued "
-        "pretraining (their number); where it is not positive, what helps validation need not help the test.",
-    ]

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from molweight.reporting.leaderboard_json import Spread
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -19,26 +20,11 @@ MOST_ORDERS = 200_000  # of Friedman's test: a second; enough for 5 methods on 6
 ROUNDING = 1e-12  # relative to the largest: differences that are closer are equal
 
 
-@dataclass(frozen=True, kw_only=True)
-class Spread:
-    """A mean and its spread over seeds.
-
-    Args:
-        mean: NaN without values.
-        sd: standard deviation with ddof=1; NaN with fewer than two values.
-        n: number of values.
-    """
-
-    mean: float
-    sd: float
-    n: int
-
-
 def spread(values: Array) -> Spread:
     """Mean and sample standard deviation (ddof=1, unbiased variance) of finite values [s].
 
     >>> spread(np.array([1.0, 3.0, math.nan]))
-    Spread(mean=2.0, sd=1.4142135623730951, n=2)
+    {'mean': 2.0, 'sd': 1.4142135623730951, 'n': 2}
     """
     known = values[np.isfinite(values)]
     return Spread(
@@ -224,24 +210,6 @@ def critical_difference(methods: int, datasets: int, *, level: float = LEVEL) ->
 
     q = float(studentized_range.ppf(1 - level, methods, np.inf)) / math.sqrt(2)
     return q * math.sqrt(methods * (methods + 1) / (6 * datasets))
-
-
-def cliques(average: Array, difference: float) -> list[tuple[int, int]]:
-    """Largest groups of methods whose average ranks differ by less than the critical difference.
-
-    Args:
-        average: ranks [m], ascending.
-        difference: from :func:`critical_difference`.
-
-    Returns:
-        First and last index of each group of two or more; none lies inside another.
-    """
-    groups: list[tuple[int, int]] = []
-    for first in range(len(average)):
-        last = max(i for i in range(first, len(average)) if average[i] - average[first] < difference)
-        if last > first and (not groups or last > groups[-1][1]):
-            groups.append((first, last))
-    return groups
 
 
 def agreement(weights: Array) -> float:

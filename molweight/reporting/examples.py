@@ -71,16 +71,16 @@ def examples(
 
     def show(position: int) -> Example:
         line = test.iloc[position]
-        places = np.argsort(-np.nan_to_num(each[position], nan=-1.0), kind="stable")[:MOST_TARGETS]
-        shown = [place for place in places if known[position, place]]
+        columns = np.argsort(-np.nan_to_num(each[position], nan=-1.0), kind="stable")[:MOST_TARGETS]
         text = " / ".join(str(line[name]) for name in inputs)
         return Example(
             row=int(line["row"]),
             text=text,
-            data=svg_address(illustrate(text, targets[places[0]])) if illustrate else "",
+            data=svg_address(illustrate(text, targets[columns[0]])) if illustrate else "",
             values=[
-                (targets[place], float(predicted[position, place]), float(y_true[position, place]))
-                for place in shown
+                (targets[j], float(predicted[position, j]), float(y_true[position, j]))
+                for j in columns
+                if known[position, j]
             ],
         )
 
@@ -132,9 +132,9 @@ def explaining(run_dir: Path) -> Illustrate | None:
     steps = max(FEWEST_STEPS, min(STEPS, PIXELS // model.image_size**2))
 
     def illustrate(smiles: str, target: str) -> str:
-        (found,) = explanations(model, [smiles], targets=[target], steps=steps)
-        if found.scores is None:
+        (explanation,) = explanations(model, [smiles], targets=[target], steps=steps)
+        if explanation.scores is None:
             return ""
-        return atom_picture(found.smiles, found.scores, size=(WIDTH, HEIGHT))
+        return atom_picture(explanation.smiles, explanation.scores, size=(WIDTH, HEIGHT))
 
     return illustrate

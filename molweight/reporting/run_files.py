@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import pandas as pd
 
 from molweight.errors import DataError
 from molweight.inference.predictions_file import logit_columns, part_of, read_table, scales, target_columns
+from molweight.reporting.report import Report
+from molweight.reporting.typed_json import decode
 from molweight.training.bootstrap import Predictions
 from molweight.training.task import KINDS
 from molweight.utils.files import read_json, read_text
@@ -22,6 +25,13 @@ LABEL_COLUMN = "probability of "
 
 
 @dataclass(frozen=True, kw_only=True)
+class ModelTemperatures:
+    """Of ``model.json``, the temperature of every target's probabilities; None where there are none."""
+
+    temperature: Sequence[float] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunFiles:
     """What a finished run has left, as far as the page shows it.
 
@@ -29,17 +39,17 @@ class RunFiles:
         report: of ``report.json``.
         records: of ``steps.jsonl``; empty where nothing was pretrained.
         predictions: of ``predictions.csv``.
-        card: of ``model.json``; empty without a network.
+        temperatures: of ``model.json``; None without a network and for regressions.
         config: the text of ``config.yaml``.
         excluded: rows of ``excluded.csv``.
     """
 
-    report: dict[str, Any]
-    records: list[dict[str, Any]] = field(default_factory=list)
-    predictions: pd.DataFrame = field(default_factory=pd.DataFrame)
-    card: dict[str, Any] = field(default_factory=dict)
-    config: str = ""
-    excluded: list[dict[str, Any]] = field(default_factory=list)
+    report: Report
+    records: Sequence[Mapping[str, Any]]
+    predictions: pd.DataFrame
+    temperatures: Sequence[float] | None
+    config: str
+    excluded: Sequence[Mapping[str, str]]
 
     @property
     def targets(self) -> list[str]:
@@ -53,13 +63,13 @@ class RunFiles:
 
     def part(self, name: str) -> Predictions:
         """``valid`` or ``test``, in units of the targets' scales where the score is a mean of such errors."""
-        found, scale = part_of(self.predictions, name), self.report.get("scale_per_task")
-        return found if scale is None else found.normalised(scales(scale, self.targets))
+        predictions, scale = part_of(self.predictions, name), self.report.scale_per_task
+        return predictions if scale is None else predictions.normalised(scales(scale, self.targets))
 
     @property
     def labels(self) -> list[str]:
         """Names of the labels of a task with several; else none."""
-        if self.report["task_type"] in KINDS:  # a target may have such a name
+        if self.report.task_type in KINDS:  # a target may have such a name
             return []
         names = [str(name) for name in self.predictions.columns]
         return [name.removeprefix(LABEL_COLUMN) for name in names if name.startswith(LABEL_COLUMN)]
@@ -91,25 +101,33 @@ def read_run(folder: Path) -> RunFiles:
         raise DataError(f"{folder} holds no finished run: there is no report.json in it")
     path = folder / "report.json"
     try:
-        report = read_json(path)
+        content = read_json(path)
         path = folder / "steps.jsonl"
         lines = read_text(path).splitlines() if path.exists() else []
         records = [json.loads(line) for line in lines]
         path = folder / "predictions.csv"
         predictions = read_table(path)
         path = folder / "model.json"
-        card = read_json(path) if path.exists() else {}
+        model = decode(ModelTemperatures, read_json(path) if path.exists() else {})
         path = folder / "config.yaml"
         config = read_text(path)
         path = folder / "excluded.csv"
-        excluded = pd.read_csv(path, keep_default_na=False).to_dict("records") if path.exists() else []
+        excluded = pd.read_csv(path, keep_default_na=False, dtype=str) if path.exists() else pd.DataFrame()
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path} cannot be read ({error})") from error
+    try:
+        report = Report.from_json(content)
+    except DataError as error:
+        raise DataError(
+            f"{folder} does not hold the report of this version: {error}; run again into another run_dir="
+        ) from error
     return RunFiles(
         report=report,
         records=records,
         predictions=predictions,
-        card=card,
+        temperatures=model.temperature,
         config=config,
-        excluded=[{str(name): value for name, value in row.items()} for row in excluded],
+        excluded=[
+            {str(name): str(value) for name, value in row.items()} for row in excluded.to_dict("records")
+        ],
     )

@@ -29,10 +29,9 @@ from molweight.inference.predictions_file import save_predictions
 from molweight.methods.base import Final
 from molweight.methods.configs import RunConfig
 from molweight.methods.run_directory import RunDirectory
-from molweight.reporting.content import Report, build_report
-from molweight.reporting.figures import save_weights_plot
-from molweight.reporting.model_card import model_card
 from molweight.reporting.page import try_page
+from molweight.reporting.plots import save_weights_plot
+from molweight.reporting.report import Report, build_report
 from molweight.training.metrics import Score
 from molweight.training.setup import Predictor, Setup
 from molweight.training.task import Predicted
@@ -152,10 +151,10 @@ def _run(
     )
     if is_main_process():
         save_predictions(directory.path / "predictions.csv", setup, predictions)
-        write_json(directory.path / "report.json", report.content)
+        write_json(directory.path / "report.json", report.to_json())
         write_text(directory.path / "report.md", report.markdown())
         if final.module is not None:
-            write_text(directory.path / "MODEL_CARD.md", model_card(report.content, str(directory.path)))
+            write_text(directory.path / "MODEL_CARD.md", report.model_card(str(directory.path)))
     return report
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import signal
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from molweight.config.modality import find_modality
 from molweight.errors import ConfigError, DataError, MolweightError
 from molweight.methods.configs import RunConfig
 from molweight.methods.run_directory import RunDirectory
-from molweight.reporting.markdown import headline, number
+from molweight.reporting.report import Report
 from molweight.runs import experiment
 from molweight.utils.files import read_json, read_text
 from molweight.utils.signals import Interrupted
@@ -51,24 +51,22 @@ class JobResult:
 
     Args:
         state: ``ok``, ``skipped``, ``failed``, ``crashed``, ``interrupted`` or ``pending``.
-        report: the content of ``report.json`` of a job that is ok or was skipped.
+        report: of a job that is ok or was skipped.
         error: the reason in a sentence; empty also where it was interrupted as we had asked.
         exit_code: as the run alone would have ended.
     """
 
     state: str
-    report: dict[str, Any] = field(default_factory=dict)
+    report: Report | None = None
     error: str = ""
     exit_code: int = 0
 
     @property
     def score(self) -> str:
         """The scores and the time for people; empty where there are none."""
-        if not self.report:
+        if self.report is None:
             return ""
-        tested = self.report.get("test_evaluations")
-        validation = f" (validation {number(self.report['valid'])})" if tested else ""
-        return f"{headline(self.report)}{validation}, {self.report.get('seconds') or 0:.0f} s"
+        return self.report.outcome
 
 
 def attempt(job: Job, *, progress: bool = False) -> JobResult:
@@ -107,7 +105,7 @@ def read_result(job: Job) -> JobResult:
     return JobResult(state="interrupted")
 
 
-def read_report(folder: Path) -> dict[str, Any]:
+def read_report(folder: Path) -> Report:
     """``report.json`` of a finished run.
 
     Raises:
@@ -115,8 +113,8 @@ def read_report(folder: Path) -> dict[str, Any]:
     """
     path = folder / "report.json"
     try:
-        return dict(read_json(path))
-    except (OSError, ValueError, TypeError) as error:
+        return Report.from_json(read_json(path))
+    except (OSError, ValueError, DataError) as error:
         raise DataError(f"{path} cannot be read ({error}); delete that folder to run it again") from error
 
 

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import base64
-from typing import Any
+import re
+from typing import TYPE_CHECKING, Any
+
+from molweight.utils.formats import FILTERS
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 
 def render_page(package: str, name: str, **values: Any) -> str:
@@ -14,16 +20,30 @@ def render_page(package: str, name: str, **values: Any) -> str:
         name: of the page, such as ``report.html``.
         values: what the template shows; text is escaped, and what it asks for in vain is an error.
     """
+    return _environment(package, autoescape=True).get_template(f"{name}.jinja").render(**values)
+
+
+def render_markdown(package: str, name: str, **values: Any) -> str:
+    """The same for a Markdown file: text goes through the filters ``cell`` and ``line``, not through HTML's.
+
+    Sections are one empty line apart, however many the template leaves.
+    """
+    text = _environment(package, autoescape=False).get_template(f"{name}.jinja").render(**values)
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+def _environment(package: str, *, autoescape: bool) -> Environment:
     from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
         loader=ChoiceLoader([PackageLoader(package), PackageLoader("molweight")]),
-        autoescape=True,
+        autoescape=autoescape,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template(f"{name}.jinja").render(**values)
+    environment.filters |= FILTERS
+    return environment
 
 
 def from_markdown(text: str) -> Any:

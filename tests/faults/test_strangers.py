@@ -36,9 +36,9 @@ from molweight.methods.run_directory import RunDirectory
 from molweight.methods.steps import resume
 from molweight.models.convert import convert_imagemol
 from molweight.objectives import label_cache
-from molweight.reporting import page, run_pictures
-from molweight.reporting.content import Report
+from molweight.reporting import page, plots
 from molweight.reporting.page import render
+from molweight.reporting.report import Report
 from molweight.run import main
 from molweight.runs.job import differences
 from molweight.tapweight.hypergradient import Hypergradient
@@ -416,8 +416,7 @@ def test_no_cell_of_a_run_is_a_formula(run_dir):
 
 
 def test_whatever_a_report_says_is_text(copy, monkeypatch):
-    blank = run_pictures.Picture(title="", alt="", data="", width=1)
-    monkeypatch.setattr(run_pictures, "picture", lambda *arguments, **more: blank)
+    monkeypatch.setattr(plots, "encoded", lambda figure, kind: b"")
     monkeypatch.setattr(page, "explaining", lambda folder: None)
     report = json.loads((copy / "report.json").read_text())
     texts = [key for key, value in report.items() if isinstance(value, str)]
@@ -433,5 +432,5 @@ def test_whatever_a_report_says_is_text(copy, monkeypatch):
         assert not [one for one in shown.all("a") if one.get("href", "").startswith("javascript")]
     assert said > 5
     content = deepcopy(report) | {"dataset": EVIL, "command": EVIL, "units": EVIL}
-    shown = Page(str(Report(content=content)._repr_html_()))
+    shown = Page(str(Report.from_json(content)._repr_html_()))
     assert shown.all("script") == shown.all("img") == shown.all("a") == []

@@ -19,12 +19,11 @@ from molweight.__main__ import main
 from molweight.cli.leaderboard import parse_seeds, shown
 from molweight.config.image_run import MODALITY, load_config
 from molweight.errors import ConfigError, DataError, DivergedError
-from molweight.leaderboard import leaderboard, leaderboard_tables, pictures
-from molweight.leaderboard.pictures import plot_learned, plot_ranks
+from molweight.leaderboard import leaderboard, leaderboard_tables
 from molweight.leaderboard.plan import folder_name, plan
 from molweight.leaderboard.rows import COLUMNS, finished_row, read_rows
 from molweight.methods.run_directory import RunDirectory
-from molweight.reporting.content import Report
+from molweight.reporting.plots import learned_figure, plot_learned, plot_ranks
 from molweight.utils.signals import Interrupted, stop_if_asked
 
 SMALL = (*SMALLEST, "finetune.epochs=1", "learn.steps=2")
@@ -59,7 +58,6 @@ class Made:
         self.predictions(config, report)
         (config.run_dir / "report.json").write_text(json.dumps(report))
         directory.status("ok")
-        return Report(content=report)
 
     def report(self, config, command):
         classes = config.samples.dataset.task_type == "classification"
@@ -604,7 +602,7 @@ def test_every_weight_is_inside_the_picture():
         {"dataset": "bace", "weights": [{"a": 0.05, "b": 0.95}]},
     ]
     learned = {"method": "tapweight", "objectives": ["a", "b"], "datasets": datasets}
-    for axes in pictures.learned_figure(learned).axes:
+    for axes in learned_figure(learned).axes:
         assert axes.get_xlim()[0] == 0 and axes.get_xlim()[1] > 0.95
 
 

@@ -9,11 +9,12 @@ import pytest
 from scipy import stats
 
 from molweight.leaderboard.single_objective_anova import (
-    anova_section,
     objective_effect,
     single_objective_anova,
     valid_against_test,
 )
+from molweight.leaderboard.summary import summarise
+from molweight.leaderboard.tables import markdown
 
 
 def by_linear_models(values):
@@ -36,42 +37,41 @@ def by_linear_models(values):
 def test_the_effect_is_that_of_nested_linear_models(shape):
     generator = np.random.default_rng(0)
     values = generator.normal(size=shape) + generator.normal(size=shape[0])[:, None]
-    found = objective_effect(values + 10 * generator.normal(size=shape[1])[None, :])
-    assert found["p"] < 1
+    assert objective_effect(values + 10 * generator.normal(size=shape[1])[None, :])[2] < 1
     values = generator.normal(size=shape) + generator.normal(size=shape[1])[None, :]
-    found = objective_effect(values)
-    p, within = by_linear_models(values)
-    assert found["p"] == pytest.approx(p, rel=1e-9) and found["within"] == pytest.approx(within, rel=1e-9)
-    assert found["between"] == pytest.approx(values.mean(axis=1).std(ddof=1))
+    between, within, p = objective_effect(values)
+    assert (p, within) == pytest.approx(by_linear_models(values), rel=1e-9)
+    assert between == pytest.approx(values.mean(axis=1).std(ddof=1))
 
 
 def test_p_is_uniform_where_nothing_differs_and_small_where_much_does():
     generator = np.random.default_rng(1)
-    p = [objective_effect(generator.normal(size=(7, 3)))["p"] for _ in range(2000)]
+    p = [objective_effect(generator.normal(size=(7, 3)))[2] for _ in range(2000)]
     assert stats.kstest(p, "uniform").pvalue > 0.01
     apart = generator.normal(size=(7, 3)) + 10 * np.arange(7)[:, None]
-    assert objective_effect(apart)["p"] < 1e-6
-    assert math.isnan(objective_effect(np.ones((3, 2)))["p"])
+    assert objective_effect(apart)[2] < 1e-6
+    assert math.isnan(objective_effect(np.ones((3, 2)))[2])
 
 
 def row(method, seed, test, valid, dataset="esol"):
     return {"dataset": dataset, "method": method, "seed": seed, "test": test, "valid": valid}
 
 
-def test_rows_make_a_section_where_there_are_enough():
+def test_rows_make_a_section_where_there_are_enough(tmp_path):
     rows = [
         row(f"single:{name}", seed, test=rank + 0.1 * seed + 0.01 * (rank == seed), valid=-rank)
         for rank, name in enumerate("abc")
         for seed in (0, 1)
     ]
     rows += [row("single:a", 2, 9.0, 9.0), row("direct", 0, -50.0, 7.0), row("equal", 0, 1.0, -1.0)]
-    (found,) = single_objective_anova([*rows, row("single:a", 0, 1.0, 1.0, dataset="bbbp")])
-    assert found["dataset"] == "esol" and found["objectives"] == 3 and found["seeds"] == [0, 1]
-    assert found["runs"] == 8 and found["p"] < 0.01  # direct pretrains nothing
+    (entry,) = single_objective_anova([*rows, row("single:a", 0, 1.0, 1.0, dataset="bbbp")])
+    assert entry["dataset"] == "esol" and entry["objectives"] == 3 and entry["seeds"] == [0, 1]
+    assert entry["runs"] == 8 and entry["p"] < 0.01  # direct pretrains nothing
     pretrained = [r for r in rows if r["method"] != "direct"]
     expected = stats.spearmanr([r["valid"] for r in pretrained], [r["test"] for r in pretrained]).statistic
-    assert found["valid_test"] == pytest.approx(expected) and found["valid_test"] < 0
-    text = "\n".join(anova_section([found]))
-    assert f"| esol | 3 × 2 | {found['between']:.3f} |" in text and "In 0 of 1 data sets the choice" in text
-    assert anova_section(single_objective_anova(rows[:4])) == []
+    assert entry["valid_test"] == pytest.approx(expected) and entry["valid_test"] < 0
+    summary = summarise([], tmp_path, reference=None, resamples=100)
+    text = markdown(summary | {"corners": [entry]})
+    assert f"| esol | 3 × 2 | {entry['between']:.3f} |" in text and "In 0 of 1 data sets the choice" in text
+    assert single_objective_anova(rows[:4]) == [] and "anything to learn" not in markdown(summary)
     assert math.isnan(valid_against_test(rows[:2]))

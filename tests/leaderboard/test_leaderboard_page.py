@@ -12,11 +12,11 @@ from html_pages import Page, shown_by_a_browser
 from matplotlib.figure import Figure
 
 from molweight.leaderboard.page import save_page
-from molweight.leaderboard.pictures import plot_scores
 from molweight.leaderboard.rows import COLUMNS
 from molweight.leaderboard.runs import Leaderboard
 from molweight.leaderboard.summary import summarise
 from molweight.leaderboard.tables import markdown
+from molweight.reporting.plots import plot_scores
 
 OBJECTIVES = ("jigsaw", "contrast")
 

@@ -12,7 +12,6 @@ from scipy import stats
 
 from molweight.leaderboard.statistics import (
     agreement,
-    cliques,
     corrected_t_p,
     critical_difference,
     exact_friedman_p,
@@ -25,6 +24,7 @@ from molweight.leaderboard.statistics import (
     standardised,
     wilcoxon_p,
 )
+from molweight.reporting.plots import cliques
 from molweight.training.bootstrap import (
     Predictions,
     bootstrap,
@@ -37,11 +37,10 @@ from molweight.training.metrics import METRICS
 
 
 def test_spread_is_that_of_a_sample():
-    found = spread(np.array([1.0, 2.0, 3.0, math.nan]))
-    assert (found.mean, found.sd, found.n) == (2.0, 1.0, 3)
-    one, none = spread(np.array([4.0])), spread(np.array([]))
-    assert one.mean == 4.0 and math.isnan(one.sd) and one.n == 1
-    assert math.isnan(none.mean) and none.n == 0
+    assert spread(np.array([1.0, 2.0, 3.0, math.nan])) == {"mean": 2.0, "sd": 1.0, "n": 3}
+    single, empty = spread(np.array([4.0])), spread(np.array([]))
+    assert single["mean"] == 4.0 and math.isnan(single["sd"]) and single["n"] == 1
+    assert math.isnan(empty["mean"]) and empty["n"] == 0
 
 
 def test_holm_by_hand():

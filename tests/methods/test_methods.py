@@ -23,7 +23,7 @@ from molweight.methods.registry import methods, parse_method, spellings
 from molweight.methods.run_directory import RunDirectory
 from molweight.methods.tapweight import TapWeight
 from molweight.models import forest
-from molweight.reporting.content import Report
+from molweight.reporting.report import Report
 from molweight.runs.experiment import run_experiment
 from molweight.utils.files import sha256_file
 

@@ -16,7 +16,7 @@ from molweight.errors import DataError
 from molweight.methods import continued_pretraining
 from molweight.methods.pretraining_cache import kept_pretraining
 from molweight.objectives.setup import ImageData
-from molweight.reporting.content import Report
+from molweight.reporting.report import Report
 from molweight.runs.experiment import run_experiment
 
 SMALL = (*SMALLEST, "finetune.epochs=1", "learn.steps=2")

@@ -19,11 +19,10 @@ from smallest import SMALLEST, run_smallest, save_labelled
 from molweight import load_config, run_experiment
 from molweight.__main__ import main
 from molweight.errors import DataError
-from molweight.reporting import page, run_files, run_pictures
+from molweight.reporting import page, plots, run_files
 from molweight.reporting.examples import COUNT, errors, examples, plain_drawing
-from molweight.reporting.figures import reliability
 from molweight.reporting.page import render, save_page
-from molweight.training.calibration import calibration_error, scaled
+from molweight.training.calibration import calibration_error, reliability, scaled
 
 
 def finish(folder, *options):
@@ -91,7 +90,7 @@ def test_the_data_are_described(regression, shown):
     words += f"{sets} scaffold sets (the largest of {largest})"
     assert words in page.text
     assert all(words in (regression / name).read_text() for name in ("MODEL_CARD.md", "report.md"))
-    assert "rdkit: 200 molecules, 0 of them in the test part" in page.text
+    assert "rdkit: 200 molecules (0 of them in the test part)" in page.text
 
 
 def test_few_updates_say_nothing_of_the_weights(shown):
@@ -233,8 +232,7 @@ def test_a_damaged_file_is_named(regression, tmp_path, name, content, words):
 
 def test_no_content_of_a_report_is_a_traceback(labelled, tmp_path, monkeypatch):
     """Every key of ``report.json`` with values that nobody expects: a page, or a sentence."""
-    blank = run_pictures.Picture(title="", alt="", data="", width=1)
-    monkeypatch.setattr(run_pictures, "picture", lambda *arguments, **more: blank)
+    monkeypatch.setattr(plots, "encoded", lambda figure, kind: b"")
     monkeypatch.setattr(page, "explaining", lambda folder: None)
     monkeypatch.setattr(page, "RESAMPLES", 20)
     report = json.loads((labelled / "report.json").read_text())

@@ -7,7 +7,7 @@ import itertools
 import pytest
 from matplotlib.figure import Figure
 
-from molweight.reporting.figures import plot_weights, save_weights_plot
+from molweight.reporting.plots import plot_weights, save_weights_plot
 
 
 def records(*weights):

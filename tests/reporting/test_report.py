@@ -1,25 +1,101 @@
-"""What a report shows in a Python session."""
+"""The typed report: what it shows, and that files of every version are read."""
 
 from __future__ import annotations
+
+import importlib
+import json
+import math
+from dataclasses import fields
 
 import pytest
 
 from molweight import Report
+from molweight.errors import DataError
+from molweight.utils.files import write_json
+
+LATER = ("modality", "score", "scale_per_task", "seconds_reused", "n_unlabelled", "scaffolds", "classes")
+LATER += ("read_as", "machine")
+"""Keys that the first files of version 0.1 did not have."""
 
 CONTENT = {
+    "schema": 1,
+    "modality": "molecules",
     "dataset": "esol",
-    "method": "tapweight",
+    "data_sha256": "66" * 32,
+    "n_rows": 1128,
+    "n_invalid": 0,
+    "n_duplicates": 11,
+    "task_type": "regression",
     "metric": "rmse",
-    "scale_per_task": None,
-    "test": 0.5861,
+    "score": "RMSE",
+    "method": "tapweight",
+    "seed": 0,
+    "protocol": "paper",
+    "split": {
+        "kind": "scaffold",
+        "seed": None,
+        "hash": "a7" * 32,
+        "sizes": {"train": 902, "valid": 113, "test": 113, "meta": 0},
+    },
     "valid": None,
+    "test": 0.5861,
+    "valid_per_task": {"logS": None},
+    "test_per_task": {"logS": 0.5861},
+    "scale_per_task": None,
+    "test_undefined": 0,
+    "test_evaluations": 1,
     "weights": {"jigsaw": 0.2, "clusters_1000": 0.8},
+    "separation": {
+        "jigsaw": {"direction": "down", "p": 0.01},
+        "clusters_1000": {"direction": "up", "p": 0.5},
+    },
+    "updates": 40,
+    "engine": "betty 0.2.1",
+    "hypergradient": "diagonal",
+    "finetune": {
+        "best_epoch": 1,
+        "epochs": 1,
+        "selected_by": "loss",
+        "constant_predictions": False,
+        "history": [{"epoch": 1, "train_loss": 1.5, "valid_loss": 1.75, "valid": None}],
+    },
+    "parameters": 702096,
+    "images": 768,
+    "seconds": 15.5,
+    "seconds_by_stage": {"learn": 5.5, "finetune": 10.0},
+    "seconds_reused": 0.0,
+    "n_unlabelled": 0,
+    "n_conflicting": 2,
+    "scaffolds": {"sets": 270, "largest": 350, "largest_scaffold": "", "acyclic": 350},
+    "units": "log mol/L",
+    "classes": {},
+    "read_as": [],
+    "corpus": {
+        "name": "rdkit",
+        "molecules": 600,
+        "invalid": 1,
+        "held_out": 0,
+        "sha256": "14" * 32,
+        "in_test": 0,
+    },
+    "backbone": "tiny",
+    "backbone_init": "random",
+    "backbone_sha256": None,
     "versions": {"torch": "2.10"},
+    "machine": {"device": "cpu", "processor": "x", "threads": 1, "processes": 1, "system": "Linux x86_64"},
+    "config_hash": "f2" * 32,
+    "command": "python -m molweight.run dataset=esol",
+}
+MOLECULES_ONLY = ("n_unlabelled", "scaffolds", "classes", "read_as")
+TEXT = {key: value for key, value in CONTENT.items() if key not in MOLECULES_ONLY} | {
+    "modality": "text",
+    "corpus": {"name": "task", "sentences": 80, "sha256": "14" * 32, "in_test": 0},
+    "n_shortened": 3,
 }
 
 
 def test_a_report_is_shown_as_a_table():
-    assert repr(Report(content=CONTENT)).splitlines() == [
+    assert repr(Report.from_json(CONTENT)).splitlines() == [
         "data                          esol",
         "method                   tapweight",
         "test RMSE                    0.586",
@@ -27,10 +103,72 @@ def test_a_report_is_shown_as_a_table():
         "weight of clusters_1000      0.800",
         "weight of jigsaw             0.200",
     ]
-    plain = repr(Report(content=CONTENT | {"weights": {}, "dataset": "\x1b[2J.csv"}))
+    plain = repr(Report.from_json(CONTENT | {"weights": {}, "dataset": "\x1b[2J.csv"}))
     assert "weight" not in plain.replace("tapweight", "") and "\\x1b[2J.csv" in plain
 
 
-@pytest.mark.parametrize("content", [{}, {"dataset": "esol"}, CONTENT | {"test": "best"}])
-def test_a_report_that_is_none_of_ours_is_shown_too(content):
-    assert repr(Report(content=content)) == f"Report of {len(content)} entries"
+def test_the_file_is_the_same_after_reading_and_writing(tmp_path):
+    write_json(tmp_path / "before.json", CONTENT)
+    write_json(tmp_path / "after.json", Report.from_json(CONTENT).to_json())
+    assert (tmp_path / "after.json").read_bytes() == (tmp_path / "before.json").read_bytes()
+    report = Report.from_json(CONTENT)
+    assert list(report.content) == list(CONTENT) and math.isnan(report.content["valid"])
+    assert set(TEXT) == set(Report.from_json(TEXT).to_json()), "each modality has its own keys"
+    assert set(Report.from_json(TEXT).to_json()["corpus"]) == set(TEXT["corpus"])
+    assert {field.name for field in fields(Report)} == {*CONTENT, *TEXT}
+
+
+def test_reports_of_version_0_1_are_readable():
+    first = {key: value for key, value in CONTENT.items() if key not in LATER}
+    report = Report.from_json(first)
+    assert report.label == "RMSE" and report.test == 0.5861 and report.headline == "test RMSE 0.586"
+    text = report.markdown()
+    assert text.startswith("# esol: test RMSE 0.586 log mol/L\n") and "scaffold sets" not in text
+    assert "1,128 rows, 0 invalid, 11 duplicates (2 with other labels)" in report.model_card("runs/esol")
+
+
+def test_keys_of_a_later_version_are_passed_over():
+    assert Report.from_json(CONTENT | {"later": 1}) == Report.from_json(json.loads(json.dumps(CONTENT)))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ({}, "dataset is missing"),
+        ([], "the content should be an object"),
+        (CONTENT | {"test": "best"}, "test should be a number"),
+        (CONTENT | {"n_rows": True}, "n_rows should be a whole number"),
+        (CONTENT | {"weights": {"jigsaw": [1]}}, r"weights\['jigsaw'\] should be a number"),
+        (CONTENT | {"split": {}}, "split.kind is missing"),
+        (CONTENT | {"finetune": {"history": []}}, "finetune.best_epoch is missing"),
+        (CONTENT | {"command": None}, "command should be a text"),
+        (CONTENT | {"metric": "luck"}, "metric 'luck'"),
+        (CONTENT | {"test": 10**400}, "too large"),
+    ],
+)
+def test_a_report_that_is_none_of_ours_is_refused(content, words):
+    with pytest.raises(DataError, match=words):
+        Report.from_json(content)
+
+
+def test_no_name_breaks_a_table_or_begins_a_section():
+    evil = "a|b\n\n## c"
+    names = dict.fromkeys(("dataset", "method", "score", "units", "backbone"), evil)
+    report = Report.from_json(CONTENT | names | {"weights": {evil: 1.0}, "valid_per_task": {evil: 1.0}})
+    for text in (report.markdown(), report.model_card("x")):
+        assert "\n## c" not in text and "a\\|b" in text
+        rows = [line for line in text.splitlines() if line.startswith("|")]
+        assert len(rows) > 8 and all(line.endswith("|") for line in rows)
+
+
+@pytest.mark.parametrize(
+    ("old", "name"),
+    [
+        ("molweight.reporting.content", "Report"),
+        ("molweight.reporting.figures", "plot_weights"),
+        ("molweight.leaderboard.pictures", "plot_scores"),
+    ],
+)
+def test_old_names_of_modules_say_the_new_one(old, name):
+    with pytest.warns(FutureWarning, match=f"{old} is molweight.reporting"):
+        assert hasattr(importlib.import_module(old), name)
