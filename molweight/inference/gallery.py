@@ -13,11 +13,11 @@ from molweight.utils.pages import render_page, svg_address
 from molweight.utils.spreadsheets import csv_text
 
 
-def save_gallery(found: Sequence[Explanation], folder: Path, *, model: TrainedModel) -> Path:
+def save_gallery(explanations: Sequence[Explanation], folder: Path, *, model: TrainedModel) -> Path:
     """Write ``explanations.html``, ``atoms.csv`` and the pictures.
 
     Args:
-        found: explanations, of one model.
+        explanations: of one model.
         folder: made when missing.
         model: that was explained.
 
@@ -28,16 +28,18 @@ def save_gallery(found: Sequence[Explanation], folder: Path, *, model: TrainedMo
         DataError: the folder cannot be written.
     """
     shown = []
-    for one in found:
-        svg = "" if one.scores is None else atom_picture(one.smiles, one.scores)
+    for explanation in explanations:
+        svg = "" if explanation.scores is None else atom_picture(explanation.smiles, explanation.scores)
         if svg:
-            place = list(model.task.names).index(one.target)
-            write_text(folder / f"row{one.row}-target{place + 1}.svg", svg)
-        shown.append((one, svg_address(svg)))
-    write_text(folder / "atoms.csv", csv_text(atom_table(found)))
+            target = list(model.task.names).index(explanation.target) + 1
+            write_text(folder / f"row{explanation.row}-target{target}.svg", svg)
+        shown.append((explanation, svg_address(svg)))
+    write_text(folder / "atoms.csv", csv_text(atom_table(explanations)))
     classes = model.task.kind == "classification"
-    page = folder / "explanations.html"
     units = "logit" if classes else model.units or ""
-    values = {"shown": shown, "units": units, "model": str(model.path)}
-    write_text(page, render_page("molweight.inference", "explanations.html", **values))
+    text = render_page(
+        "molweight.inference", "explanations.html", shown=shown, units=units, model=str(model.path)
+    )
+    page = folder / "explanations.html"
+    write_text(page, text)
     return page

@@ -18,7 +18,7 @@ from molweight.data.standardise import Standardisation
 from molweight.errors import ConfigError, DataError
 from molweight.images.render import check_size
 from molweight.images.transforms import MEAN, STD, normalised
-from molweight.inference.card import Card, read_card
+from molweight.inference.metadata import ModelMetadata, read_metadata
 from molweight.models.resnet import ResNet18
 from molweight.models.task_model import PictureModel
 from molweight.training.task import Task
@@ -116,9 +116,9 @@ def load_model(run_dir: str | Path) -> TrainedModel:
             and what to do.
     """
     path = Path(run_dir)
-    card = read_card(path)
+    card = read_metadata(path)
     try:
-        checked = Card(path / "model.json", card)
+        checked = ModelMetadata(path / "model.json", card)
         if checked.text("task_type") not in ("classification", "regression"):
             raise checked.error("task_type", "classification or regression")
         size = checked.whole("image_size", 1, 1 << 20)
@@ -134,7 +134,7 @@ def load_model(run_dir: str | Path) -> TrainedModel:
         temperature = None
         if task.kind == "classification":
             default = {"temperature": [1.0] * len(targets)}  # of runs before there was any
-            with_default = Card(checked.path, default | card)
+            with_default = ModelMetadata(checked.path, default | card)
             temperature = with_default.numbers("temperature", len(targets), positive=True)
         if card.get("normalisation") != {"mean": list(MEAN), "std": list(STD)}:
             raise checked.error("normalisation", "that of ImageNet")

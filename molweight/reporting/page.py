@@ -7,17 +7,14 @@ in which nothing runs.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from molweight.errors import DataError, MolweightError
 from molweight.inference.predictions_file import too_coarse
-from molweight.reporting.coverage import CONFIDENCE, Coverage, average, coverage
-from molweight.reporting.examples import Example, examples, explaining, plain_drawing
-from molweight.reporting.plots import Picture
+from molweight.reporting.coverage import CONFIDENCE, average, coverage
+from molweight.reporting.examples import examples, explaining, plain_drawing
 from molweight.reporting.run_files import RunFiles, read_run
 from molweight.reporting.run_pictures import prediction_pictures, training_pictures
 from molweight.training.bootstrap import bootstrap, interval
@@ -28,38 +25,6 @@ RESAMPLES = 1_000
 MOST_EXCLUDED = 20  # rows that are listed
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunPage:
-    """What ``report.html`` shows besides the report.
-
-    Args:
-        interval: of the test score; None where it does not exist.
-        resamples: behind it.
-        confidence: of the conformal intervals.
-        coverage: of them, by target.
-        covered: the same on average; None without.
-        training, predictions: pictures.
-        best, worst: predicted samples.
-        explained: whether atoms of the samples are coloured.
-        excluded: rows that are not used, the first of ``n_excluded``.
-        config: the text of ``config.yaml``.
-    """
-
-    interval: tuple[float, float] | None
-    resamples: int
-    confidence: float
-    coverage: Mapping[str, Coverage]
-    covered: Coverage | None
-    training: Sequence[Picture]
-    predictions: Sequence[Picture]
-    best: Sequence[Example]
-    worst: Sequence[Example]
-    explained: bool
-    excluded: Sequence[Mapping[str, str]]
-    n_excluded: int
-    config: str
 
 
 def save_page(run_dir: str | Path) -> Path:
@@ -95,7 +60,7 @@ def render(folder: Path) -> str:
 
     run = read_run(folder)
     try:
-        return render_page("molweight.reporting", "report.html", report=run.report, page=page_of(run, folder))
+        return _render(run, folder)
     except (
         *(LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError),
         TemplateError,
@@ -106,26 +71,30 @@ def render(folder: Path) -> str:
         ) from error
 
 
-def page_of(run: RunFiles, folder: Path) -> RunPage:
-    """Compute and draw what the page shows."""
-    molecules = run.report.modality == "molecules"
+def _render(run: RunFiles, folder: Path) -> str:
+    """Compute, draw and show."""
+    report = run.report
+    molecules = report.modality == "molecules"
     explained = explaining(folder) if molecules else None
     illustrate = explained or (plain_drawing if molecules else None)
-    best, worst = examples(run.test, run.inputs, run.targets, run.report.task_type, illustrate)
+    best, worst = examples(run.test, run.inputs, run.targets, report.task_type, illustrate)
     by_target = coverage(run)
-    return RunPage(
-        interval=test_interval(run, run.report.metric),
+    return render_page(
+        "molweight.reporting",
+        "report.html",
+        report=report,
+        interval=test_interval(run, report.metric),
         resamples=RESAMPLES,
         confidence=CONFIDENCE,
         coverage=by_target,
         covered=average(by_target),
         training=training_pictures(run),
-        predictions=prediction_pictures(run) if run.report.tested else [],
+        predictions=prediction_pictures(run) if report.tested else [],
         best=best,
         worst=worst,
         explained=explained is not None,
-        excluded=run.excluded[:MOST_EXCLUDED],
-        n_excluded=len(run.excluded),
+        excluded=run.excluded,
+        most_excluded=MOST_EXCLUDED,
         config=run.config,
     )
 

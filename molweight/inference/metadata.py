@@ -1,4 +1,4 @@
-"""``model.json``, read as a stranger's: as data, and checked field by field."""
+"""``model.json``, what a model's weights mean: untrusted data, checked field by field."""
 
 from __future__ import annotations
 
@@ -17,24 +17,27 @@ SCHEMA = 1
 MOST_TARGETS = 100_000
 
 
-def read_card(path: Path) -> dict[str, Any]:
+def read_metadata(path: Path) -> dict[str, object]:
     """The content of ``model.json``, a model of molecules.
+
+    Args:
+        path: the folder of a finished run.
 
     Raises:
         DataError: saying what the folder holds instead.
     """
-    card = path / "model.json"
+    file = path / "model.json"
     try:
-        content = read_json(card)
+        content = read_json(file)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise DataError(f"{path} {what_is_there(path)}") from error
     except (OSError, ValueError) as error:
-        raise DataError(f"{card} cannot be read ({error}); run again into another run_dir=") from error
+        raise DataError(f"{file} cannot be read ({error}); run again into another run_dir=") from error
     if not isinstance(content, dict):
-        raise DataError(f"{card} is no model card: expected a table of keys and values")
+        raise DataError(f"{file} is no model card: expected a table of keys and values")
     if content.get("schema") != SCHEMA:
         raise DataError(
-            f"{card} has schema {content.get('schema')!r}, expected {SCHEMA}: was it made by another version?"
+            f"{file} has schema {content.get('schema')!r}, expected {SCHEMA}: was it made by another version?"
         )
     if "tokens" in content:
         raise DataError(
@@ -68,7 +71,7 @@ def read_status(path: Path) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Card:
+class ModelMetadata:
     """The fields of a ``model.json``, checked as they are asked for.
 
     Args:
@@ -77,7 +80,7 @@ class Card:
     """
 
     path: Path
-    content: Mapping[str, Any]
+    content: Mapping[str, object]
 
     def whole(self, name: str, low: int, high: int) -> int:
         """A whole number within limits."""
@@ -93,7 +96,7 @@ class Card:
 
     def texts(self, name: str) -> tuple[str, ...]:
         """Some texts, all different."""
-        found = self._checked(
+        values = self._checked(
             name,
             f"1 to {MOST_TARGETS} different texts",
             lambda v: (
@@ -103,31 +106,32 @@ class Card:
                 and len(set(v)) == len(v)
             ),
         )
-        return tuple(found)
+        return tuple(values)
 
     def numbers(self, name: str, count: int, *, positive: bool = False) -> Tensor:
         """So many finite numbers, as float64."""
-        found = self._checked(
+        values = self._checked(
             name,
             f"{count} {'positive' if positive else 'finite'} numbers",
             lambda v: (
                 isinstance(v, list)
                 and len(v) == count
-                and all(is_number(one) and (one > 0 or not positive) for one in v)
+                and all(is_number(number) and (number > 0 or not positive) for number in v)
             ),
         )
-        return torch.tensor(found, dtype=torch.float64)
+        return torch.tensor(values, dtype=torch.float64)
 
     def flags(self, name: str, known: Sequence[str]) -> dict[str, bool]:
         """Known names, each true or false."""
-        found = self._checked(
+        values = self._checked(
             name,
             f"true or false for {', '.join(known)}",
             lambda v: (
-                isinstance(v, dict) and all(k in known and isinstance(one, bool) for k, one in v.items())
+                isinstance(v, dict)
+                and all(key in known and isinstance(flag, bool) for key, flag in v.items())
             ),
         )
-        return dict(found)
+        return dict(values)
 
     def error(self, name: str, expected: str) -> DataError:
         """What is wrong with a field."""
