@@ -5,7 +5,7 @@
 Every comparison is made in one run, alternating between the variants; the table has medians of the
 rounds' ratios and their range. `codecs` compares what is installed of lz4, blosc2 and lmdb (extra `bench`).
 Exit code 1 when a goal is missed: drawing 1.8 times ImageMol's call per core at 224 px, and 1.8 times with
-two processes; reading 10 times PNG decoding per core, a store at most twice the PNGs; memory under 1.5 GB
+two processes; reading 10 times PNG decoding per core, a cache at most twice the PNGs; memory under 1.5 GB
 and flat.
 """
 
@@ -23,11 +23,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 from rdkit import Chem
 from rdkit.Chem import Draw
@@ -37,8 +38,8 @@ from molweight.data.specs import CorpusSpec
 from molweight.images.drawing import compress
 from molweight.images.drawing import draw as drawn_here
 from molweight.images.drawing_processes import draw_all
+from molweight.images.pictures import MANY, Pictures
 from molweight.images.render import render
-from molweight.images.store import PictureStore, Recipe, build_store
 from molweight.utils.files import write_text
 
 SIDE, SMALL = 224, 64
@@ -46,31 +47,29 @@ ROUNDS = 5
 PARTS = ("draw", "read", "codecs", "scale", "hostile")
 Row = tuple[str, str, str]  # what, measured, goal
 BUILDER = """
-import json, resource, sys, time
+import json, sys, time
 from pathlib import Path
 from benchmarks.images import Repeated
-from molweight.images import store
+from molweight.data import cache
+from molweight.data.segments import Segment
+from molweight.images.pictures import Pictures
 folder, count = Path(sys.argv[1]), int(sys.argv[2])
-start, done, honest = time.time(), 0, store._reuse
-def resident():
-    return int(next(l for l in Path("/proc/self/status").read_text().splitlines() if "VmRSS" in l).split()[1])
-def take_over(name, path):
-    global done
-    taken = honest(name, path)
-    print(json.dumps([done, time.time() - start, resident() / 1024, taken]), flush=True)
-    done += store.ROWS
-    return taken
-store._reuse = take_over
-found = store.build_store(Repeated(count), store.Recipe(size=64, canonicalise=True), folder)
-manifest = found.manifest
-bad = sum(row.status != "ok" for row in found.rows())
-last = [manifest["rows"], time.time() - start, resident() / 1024, [manifest["ok"], bad]]
-print(json.dumps(last), flush=True)
+start, write = time.time(), cache.write_bytes
+def report(*counts):
+    status = Path("/proc/self/status").read_text().splitlines()
+    resident = int(next(line for line in status if "VmRSS" in line).split()[1])
+    print(json.dumps([time.time() - start, resident / 1024, *counts]), flush=True)
+def write_bytes(path, content):
+    write(path, content)
+    report(len(Segment(path).keys))
+cache.write_bytes = write_bytes
+pictures = Pictures(Repeated(count), 64, folder=folder, memory=0)
+report(len(pictures), len(pictures.failed))
 """
 
 
-class Repeated:
-    """Real SMILES repeated to any number of rows, each hundredth damaged; iterable more than once."""
+class Repeated(Sequence[str]):
+    """Any number of different strings: real SMILES, then the same beside alkanes; each 100th damaged."""
 
     def __init__(self, count: int) -> None:
         self.count = count
@@ -79,10 +78,12 @@ class Repeated:
     def __len__(self) -> int:
         return self.count
 
-    def __iter__(self) -> Iterator[str]:
-        for row in range(self.count):
-            text = self.smiles[row % len(self.smiles)]
-            yield f"{text}(" if row % 100 == 99 else text
+    def __getitem__(self, row: Any) -> Any:
+        if row >= self.count:
+            raise IndexError(row)
+        repeat, index = divmod(row, len(self.smiles))
+        text = self.smiles[index] + ("." + "C" * repeat if repeat else "")
+        return f"{text}(" if row % 100 == 99 else text
 
 
 def ratios(variants: dict[str, Callable[[], object]], rounds: int = ROUNDS) -> dict[str, list[float]]:
@@ -158,13 +159,13 @@ def png(picture: np.ndarray) -> bytes:
 
 
 def read() -> tuple[list[Row], bool]:
-    """Reading back from a store, against decoding PNG files held in memory."""
-    some = sample(1_000)
+    """Reading back from the cache, against decoding PNG files held in memory."""
+    some = sample(MANY + 1)
     with tempfile.TemporaryDirectory() as folder:
-        store = build_store(some, Recipe(size=SIDE, canonicalise=False), Path(folder))
+        pictures = Pictures(some, SIDE, folder=Path(folder), memory=0)
         files = [png(render(s, SIDE)) for s in some]
         order = np.random.default_rng(0).permutation(len(some))
-        size = sum(path.stat().st_size for path in store.folder.iterdir()) / sum(map(len, files))
+        size = sum(path.stat().st_size for path in Path(folder).rglob("*.records")) / sum(map(len, files))
         batches = np.split(order, range(64, len(some), 64))
 
         def decode(rows: np.ndarray) -> np.ndarray:
@@ -173,18 +174,21 @@ def read() -> tuple[list[Row], bool]:
                 out[at] = np.asarray(Image.open(io.BytesIO(files[row])).convert("RGB")).transpose(2, 0, 1)
             return out
 
+        def cached(rows: np.ndarray) -> np.ndarray:
+            return pictures[torch.from_numpy(rows)].numpy()
+
         seconds = ratios(
             {
                 "png": lambda: [decode(batch).shape for batch in batches],
-                "store": lambda: [store.read(batch).shape for batch in batches],
+                "cache": lambda: [cached(batch).shape for batch in batches],
             }
         )
-        ratio, shown = faster(seconds, "png", "store")
-        same = all(np.array_equal(store.read(batch), decode(batch)) for batch in batches)
-    rate = len(some) / statistics.median(seconds["store"])
+        ratio, shown = faster(seconds, "png", "cache")
+        same = all(np.array_equal(cached(batch), decode(batch)) for batch in batches)
+    rate = len(some) / statistics.median(seconds["cache"])
     rows = [
-        (f"reading at {SIDE} px, PNG / store, one core", f"{shown}; {rate:,.0f} pictures/s", ">= 10"),
-        ("size of the store / of the PNG files", f"{size:.2f}", "<= 2"),
+        (f"reading at {SIDE} px, PNG / cache, one core", f"{shown}; {rate:,.0f} pictures/s", ">= 10"),
+        ("size of the cache / of the PNG files", f"{size:.2f}", "<= 2"),
         ("pixels of both are equal", "yes" if same else "NO", "yes"),
     ]
     return rows, ratio >= 10 and size <= 2 and same
@@ -246,48 +250,46 @@ def optional(name: str) -> Any:
 
 
 def scale(count: int) -> tuple[list[Row], bool]:
-    """Parse, draw and store many rows in one process that is killed in the middle and started again."""
+    """Draw and keep many molecules in one process that is killed in the middle and started again."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-c", BUILDER, folder, str(count)]
         first = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
         assert first.stdout is not None
-        seen = []
+        before = []
         for line in first.stdout:
-            seen.append(json.loads(line))
-            if seen[-1][0] >= count // 2:
+            before.append(json.loads(line))
+            if sum(rows for _, _, rows in before) >= count // 2:
                 first.send_signal(signal.SIGKILL)
                 break
         first.communicate()
         second = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment, check=True)
-        lines = [json.loads(line) for line in second.stdout.splitlines()]
-        taken = sum(line[3] is True for line in lines[:-1])
-        rows_done, seconds, _, (ok, bad) = lines[-1]
-        store = PictureStore(next(p for p in Path(folder).iterdir() if "." not in p.name))
-        size = sum(path.stat().st_size for path in store.folder.iterdir())
-        resident = [(line[0], line[2]) for line in seen[1:]]
-        drawn = [(line[0], line[2]) for line in lines[:-1] if line[3] is False]
-    slope = np.polyfit(*np.array(resident[len(resident) // 4 :]).T, 1)[0] * 1e6  # MB per million rows
-    slope2 = np.polyfit(*np.array(drawn[1:]).T, 1)[0] * 1e6
-    top = max(m for _, m in resident + drawn)
+        *after, (seconds, _, ok, bad) = (json.loads(line) for line in second.stdout.splitlines())
+        size = sum(path.stat().st_size for path in Path(folder).rglob("*.records"))
+    slopes = []  # MB per million rows
+    for lines in (before, after):
+        _, resident, rows = np.array(lines).T
+        slopes.append(np.polyfit(np.cumsum(rows)[1:], resident[1:], 1)[0] * 1e6)
+    top = max(resident for _, resident, _ in before + after)
+    again = sum(rows for _, _, rows in after)
     wrong = count // 100
-    rows: list[Row] = [
+    table: list[Row] = [
         (f"{count:,} rows at {SMALL} px: resident memory", f"at most {top:.0f} MB", "< 1,500 MB"),
         (
             "slope, before the kill / after it",
-            f"{slope:+.0f} / {slope2:+.0f} MB per million rows",
+            f"{slopes[0]:+.0f} / {slopes[1]:+.0f} MB per million rows",
             "under 1,500 at a million",
         ),
         ("rows ok / listed as bad", f"{ok:,} / {bad:,} (damaged on purpose: {wrong:,})", "all"),
         (
-            "killed at half, started again: shards taken over",
-            f"{taken} of {len(lines) - 1}, {seconds:.0f} s instead of about {2 * seen[-1][1]:.0f} s",
+            "killed at half, started again: rows drawn by the second process",
+            f"{again:,}, {seconds:.0f} s instead of about {2 * before[-1][0]:.0f} s",
             "about half",
         ),
-        ("size of the store", f"{size / rows_done:,.0f} bytes a picture", ""),
+        ("size of the cache", f"{size / count:,.0f} bytes a picture", ""),
     ]
-    flat = top + max(slope, slope2, 0) * (1e6 - count) / 1e6 < 1_500
-    return rows, flat and ok + bad == count and bad >= wrong and taken >= len(lines) // 2 - 2
+    flat = top + max(*slopes, 0) * (1e6 - count) / 1e6 < 1_500
+    return table, flat and ok + bad == count and bad >= wrong and again <= count // 2
 
 
 def hostile_strings(count: int) -> list[str]:

@@ -10,7 +10,7 @@ from torch import Tensor
 from molweight.errors import ConfigError
 from molweight.images.pictures import MANY
 from molweight.objectives.corpus import UnlabelledMolecules
-from molweight.objectives.label_cache import Labels, kept_labels
+from molweight.objectives.label_cache import Labels, cached_labels
 from molweight.objectives.labels import LabelObjective
 from molweight.utils.machine import versions
 
@@ -57,7 +57,7 @@ class Clusters(LabelObjective):
         if len(molecules) <= MANY:
             return torch.from_numpy(compute())
         known = versions()
-        made_from = {
+        recipe = {
             "labels": "k-means of MACCS keys",
             "corpus": molecules.sha256,
             "k": self.k,
@@ -65,4 +65,4 @@ class Clusters(LabelObjective):
             "settings": KMEANS,
             "versions": [known[name] for name in ("rdkit", "scikit-learn", "numpy")],
         }
-        return torch.from_numpy(kept_labels(made_from, compute))
+        return torch.from_numpy(cached_labels(recipe, compute))
