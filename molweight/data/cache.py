@@ -118,11 +118,7 @@ class CachedRecords:
             missing = self._missing()
             if not len(missing):
                 return
-            try:
-                self._compute(missing)
-            except DataError as error:
-                if not isinstance(error.__cause__, FileNotFoundError):  # somebody has removed the folder
-                    raise
+            self._compute(missing)
         if len(self._missing()):
             raise DataError(
                 f"could not keep {self.what} in {self.folder} in {ATTEMPTS} attempts: "
