@@ -96,7 +96,7 @@ class TextConfig:
         """How it is divided."""
         return "glue"
 
-    def check_sources(self, labelled: Any, unlabelled: Any) -> None:
+    def check_sources(self, labelled: object, unlabelled: object) -> None:
         """Refuse labelled rows: a task of GLUE has its own.
 
         Raises:
@@ -111,7 +111,7 @@ class TextConfig:
         *,
         run_dir: Path,
         device: torch.device,
-        labelled: Any = None,
+        labelled: object = None,
         unlabelled: Sequence[str] | None = None,
         progress: bool = False,
     ) -> TextData:
@@ -243,7 +243,7 @@ class TextData(DataModule):
         )
 
     @property
-    def model_card(self) -> dict[str, Any]:
+    def model_card(self) -> dict[str, object]:
         """What ``model.json`` needs to use the finetuned model again, besides the task."""
         return {
             "backbone": self.recipe.encoder.name,
@@ -267,7 +267,7 @@ def sentences_of(rows: Sentences, positions: Tensor) -> list[str]:
     return [column[i] for column in columns for i in positions.tolist()]
 
 
-def corpus_facts(corpus: TextCorpus | None, tests: Sequence[str]) -> dict[str, Any]:
+def corpus_facts(corpus: TextCorpus | None, tests: Sequence[str]) -> dict[str, object]:
     """What the report says about the corpus."""
     if corpus is None:
         return {"name": "none", "sentences": 0, "sha256": None, "in_test": 0}

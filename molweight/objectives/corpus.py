@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from rdkit import Chem, rdBase
 from rdkit.Chem import rdMolDescriptors
 from tqdm import tqdm
@@ -23,7 +23,7 @@ class UnlabelledMolecules:
     def __init__(self, smiles: Sequence[str], *, progress: bool = False) -> None:
         self.smiles = list(smiles)
         self.progress = progress
-        self._maccs: np.ndarray[Any, np.dtype[np.float32]] | None = None
+        self._maccs: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.smiles)
@@ -33,7 +33,7 @@ class UnlabelledMolecules:
         """Of the SMILES, in their order."""
         return hashlib.sha256("\n".join(self.smiles).encode()).hexdigest()
 
-    def maccs(self) -> np.ndarray[Any, np.dtype[np.float32]]:
+    def maccs(self) -> NDArray[np.float32]:
         """MACCS keys, [n, 167], 0 or 1; computed at the first call and shared by all clusterings."""
         if self._maccs is None:
             bar = tqdm(self.smiles, desc="MACCS keys", unit="mol", disable=None if self.progress else True)

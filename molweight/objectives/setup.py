@@ -301,7 +301,7 @@ class ImageData(DataModule):
         ) + (f"; read as: {'; '.join(dataset.notes)}" if dataset.notes else "")
 
     @property
-    def model_card(self) -> dict[str, Any]:
+    def model_card(self) -> dict[str, object]:
         """What ``model.json`` needs to use the finetuned model again, besides the task."""
         backbone = self.recipe.backbone
         return {

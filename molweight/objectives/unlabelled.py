@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -66,7 +65,7 @@ class UnlabelledPictures:
         pixels, targets = self.views(self.pictures[positions], draws)
         return nest({VIEWS: pixels, **targets, **self.objectives.targets(positions)})
 
-    def facts(self, test: Sequence[str]) -> dict[str, Any]:
+    def facts(self, test: Sequence[str]) -> dict[str, object]:
         """What the report says about the corpus.
 
         Args:

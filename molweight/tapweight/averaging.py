@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from torch import Tensor
 
 from molweight.errors import ConfigError
+from molweight.tapweight.typing import StateDict
 
 NORM_DECAY = 0.9  # of the running mean of the norms
 
@@ -116,10 +116,10 @@ class Averaging:
         variance = (sums.square / sums.weight - mean) / (1 - share)
         return math.sqrt(mean / (variance * share)) if variance > 0 else None
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> StateDict:
         """The sums, as plain numbers."""
         return asdict(self.sums)
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: StateDict) -> None:
         """Continue from saved sums."""
         self.sums = Sums(**state)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 from molweight.distributed.collectives import all_reduce_mean
 from molweight.errors import ConfigError, unknown
 from molweight.tapweight.restoring import restore_optimizer
-from molweight.tapweight.typing import Params
+from molweight.tapweight.typing import Params, StateDict
 
 GRAMIAN = {"mgda": "MGDAWeighting", "pcgrad": "PCGradWeighting", "upgrad": "UPGradWeighting"}  # in torchjd
 
@@ -165,11 +164,11 @@ class GradNorm(Balance):
         self.values.grad = None
         return weights / weights.sum()
 
-    def get_extra_state(self) -> dict[str, Any]:
+    def get_extra_state(self) -> StateDict:
         """The optimiser of the weights."""
         return self.optimizer.state_dict()
 
-    def set_extra_state(self, state: Any) -> None:
+    def set_extra_state(self, state: StateDict) -> None:
         """Continue with a saved optimiser."""
         restore_optimizer(self.optimizer, state)
 

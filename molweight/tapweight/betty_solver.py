@@ -80,7 +80,7 @@ def _make_engine(solver: BettySolver) -> Any:
                 return [solver.levels.mixture.logits]
             return list(self.level.parameters)
 
-        def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        def optimizer_step(self, *args: object, **kwargs: object) -> None:
             self.level.optimizer_step()
 
         def patch_module(self) -> None:

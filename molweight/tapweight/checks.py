@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -48,7 +47,7 @@ def require_numbers(steps: int, inner_steps: int, burn_in: float, max_grad_norm:
 
 
 @contextmanager
-def explained(what: str, batch: Any) -> Iterator[None]:
+def explained(what: str, batch: object) -> Iterator[None]:
     """Say whose computation it was that failed, and on what.
 
     Raises:
@@ -66,7 +65,7 @@ def explained(what: str, batch: Any) -> Iterator[None]:
         ) from error
 
 
-def require_scalar(loss: Any, what: str) -> Tensor:
+def require_scalar(loss: object, what: str) -> Tensor:
     """The loss itself, once it is known to be a scalar.
 
     >>> require_scalar(torch.zeros(3), "objective 'mask'")

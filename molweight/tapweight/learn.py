@@ -1,29 +1,70 @@
-"""Weights of pretraining objectives for any encoder: :func:`learn_weights`."""
+"""Weights of pretraining objectives for any encoder: :func:`learn_weights`.
+
+Three coupled problems are trained together (TapWeight). With the weights ``lambda``::
+
+    level 1  theta = argmin  sum_k lambda_k L_k(theta; pretraining batches)
+    level 2  omega = argmin  L(omega; train batches) + gamma || omega_encoder - theta_encoder ||^2
+    level 3  min over lambda of  L(omega; validation batches)
+
+theta is a copy of the encoder with the objectives' own parameters, omega another copy with the head.
+
+>>> from functools import partial
+>>> import torch
+>>> from torch import nn
+>>> from molweight.tapweight import learn_weights
+>>> class Regress(nn.Module):  # an objective: a head of its own, and a loss
+...     def __init__(self, target):
+...         super().__init__()
+...         self.target, self.head = target, nn.Linear(16, 1)
+...     def forward(self, encoder, batch):
+...         return nn.functional.mse_loss(self.head(encoder(batch["x"])), batch[self.target])
+>>> _ = torch.manual_seed(0)
+>>> x, noise = torch.randn(800, 100), torch.randn(800, 1)
+>>> y = torch.tanh(x[:, :1] + x[:, 1:2])
+>>> sgd = partial(torch.optim.SGD, lr=0.05, momentum=0.9)
+>>> result = learn_weights(
+...     encoder=nn.Sequential(nn.Linear(100, 16), nn.Tanh()),
+...     head=nn.Linear(16, 1),
+...     objectives={"related": Regress("y"), "random": Regress("noise")},
+...     task_loss=nn.functional.mse_loss,
+...     pretraining_batches=[{"x": x[:500], "y": y[:500], "noise": noise[:500]}],
+...     train_batches=[(x[500:540], y[500:540])],
+...     validation_batches=[(x[600:], y[600:])],
+...     pretraining_optimizer=sgd,
+...     finetuning_optimizer=sgd,
+...     steps=12,
+... )
+>>> {name: round(weight, 1) for name, weight in result.weights.items()}
+{'related': 0.7, 'random': 0.3}
+>>> result.model(x[600:]).shape
+torch.Size([200, 1])
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from molweight.errors import ConfigError
 from molweight.tapweight.averaging import AveragingConfig
 from molweight.tapweight.checks import require_modules, require_numbers
 from molweight.tapweight.engines import make_solver
 from molweight.tapweight.hypergradient import Hypergradient
-from molweight.tapweight.loaders import EndlessBatches
+from molweight.tapweight.levels import ThreeLevels
+from molweight.tapweight.loaders import endless_batches
 from molweight.tapweight.presets import find_hypergradient
-from molweight.tapweight.solver import StepRecord, Unroll
+from molweight.tapweight.solver import Solver, StepRecord, Unroll
 from molweight.tapweight.wiring import (
     EncoderWithHead,
     EncoderWithObjectives,
     Objective,
     OptimizerFactory,
+    PairLoss,
     wire,
 )
 
@@ -50,6 +91,24 @@ class LearnedWeights:
     objectives: dict[str, Objective]
     history: list[StepRecord]
 
+    @classmethod
+    def of(
+        cls,
+        theta: EncoderWithObjectives,
+        omega: EncoderWithHead,
+        *,
+        history: list[StepRecord],
+        levels: ThreeLevels,
+    ) -> LearnedWeights:
+        """The end of learning, of the models of levels 1 and 2."""
+        return cls(
+            weights=levels.mixture.named(levels.mixture.weights()),
+            encoder=theta.eval().encoder,
+            model=omega.eval().model,
+            objectives=theta.named,
+            history=history,
+        )
+
     def __repr__(self) -> str:
         weights = ", ".join(f"{name}={weight:.3f}" for name, weight in self.weights.items())
         return f"LearnedWeights({weights}; {len(self.history)} steps)"
@@ -60,10 +119,10 @@ def learn_weights(
     head: nn.Module,
     *,
     objectives: Mapping[str, Objective],
-    task_loss: Callable[[Tensor, Any], Tensor],
-    pretraining_batches: Iterable[Any],
-    train_batches: Iterable[Any],
-    validation_batches: Iterable[Any],
+    task_loss: PairLoss,
+    pretraining_batches: Iterable[object],
+    train_batches: Iterable[object],
+    validation_batches: Iterable[object],
     steps: int = 100,
     inner_steps: int = 10,
     burn_in: float = 0.25,
@@ -80,74 +139,30 @@ def learn_weights(
 ) -> LearnedWeights:
     """Learn how much each pretraining objective should weigh, from a validation loss.
 
-    Three coupled problems are trained together (TapWeight). With the weights ``lambda``::
-
-        level 1  theta = argmin  sum_k lambda_k L_k(theta; pretraining batches)
-        level 2  omega = argmin  L(omega; train batches) + gamma || omega_encoder - theta_encoder ||^2
-        level 3  min over lambda of  L(omega; validation batches)
-
-    theta is a copy of the encoder with the objectives' own parameters, omega another copy with the head. What
-    is passed in stays as it is, and so does torch's random state.
-
-    >>> from functools import partial
-    >>> import torch
-    >>> from torch import nn
-    >>> from molweight.tapweight import learn_weights
-    >>> class Regress(nn.Module):  # an objective: a head of its own, and a loss
-    ...     def __init__(self, target):
-    ...         super().__init__()
-    ...         self.target, self.head = target, nn.Linear(16, 1)
-    ...     def forward(self, encoder, batch):
-    ...         return nn.functional.mse_loss(self.head(encoder(batch["x"])), batch[self.target])
-    >>> _ = torch.manual_seed(0)
-    >>> x, noise = torch.randn(800, 100), torch.randn(800, 1)
-    >>> y = torch.tanh(x[:, :1] + x[:, 1:2])
-    >>> sgd = partial(torch.optim.SGD, lr=0.05, momentum=0.9)
-    >>> result = learn_weights(
-    ...     encoder=nn.Sequential(nn.Linear(100, 16), nn.Tanh()),
-    ...     head=nn.Linear(16, 1),
-    ...     objectives={"related": Regress("y"), "random": Regress("noise")},
-    ...     task_loss=nn.functional.mse_loss,
-    ...     pretraining_batches=[{"x": x[:500], "y": y[:500], "noise": noise[:500]}],
-    ...     train_batches=[(x[500:540], y[500:540])],
-    ...     validation_batches=[(x[600:], y[600:])],
-    ...     pretraining_optimizer=sgd,
-    ...     finetuning_optimizer=sgd,
-    ...     steps=12,
-    ... )
-    >>> {name: round(weight, 1) for name, weight in result.weights.items()}
-    {'related': 0.7, 'random': 0.3}
-    >>> result.model(x[600:]).shape
-    torch.Size([200, 1])
+    What is passed in stays as it is, and so does torch's random state.
 
     Args:
-        encoder: any module that the objectives call. Its copies start as it is.
-        head: maps what the encoder returns to the outputs of the task; ``head(encoder(inputs))``.
+        encoder: any module that the objectives call.
+        head: maps what the encoder returns to the outputs of the task: ``head(encoder(inputs))``.
         objectives: by name, each ``(encoder, batch) -> scalar loss``: a function, or an ``nn.Module`` with
             parameters of its own, which are then trained with the encoder.
         task_loss: ``(outputs, targets) -> scalar``, such as ``nn.functional.cross_entropy``.
-        pretraining_batches: what the objectives are given: a ``DataLoader``, a list, or another iterable
-            that can be iterated again. Batches are of any type; tensors in them go to the encoder's device.
+        pretraining_batches: a ``DataLoader``, a list, or another iterable that can be iterated again, of
+            batches as the objectives take them; tensors in them go to the encoder's device.
         train_batches: pairs ``(inputs, targets)`` that the head learns from.
         validation_batches: pairs that neither the head nor an objective learns from.
         steps: updates of the weights, and those of the burn-in, > 0.
         inner_steps: steps of levels 1 and 2 in each of them, > 0.
         burn_in: fraction of the steps in which the weights wait until the heads have learned, [0, 1).
         gamma: how strongly the two copies of the encoder are tied, > 0.
-        hypergradient: a name of ``HYPERGRADIENTS``, or a :class:`Hypergradient`. ``diagonal`` costs no
-            Hessian product; ``accurate`` is better where batches are not noisy.
+        hypergradient: a name of ``HYPERGRADIENTS``, or a :class:`Hypergradient`.
         averaging: of the hypergradients over updates; None uses each as it comes.
-        pretraining_optimizer: of level 1: a function from parameters to an optimizer.
-        finetuning_optimizer: of level 2.
-        weights_optimizer: of level 3, over the logits of the weights.
+        pretraining_optimizer, finetuning_optimizer, weights_optimizer: of the three levels, each a function
+            from parameters to an optimizer; the last one is over the logits of the weights.
         max_grad_norm: gradients of levels 1 and 2 are clipped to this norm, > 0; None: they are not.
         engine: ``native``, ``betty`` (Betty 0.2 drives the levels) or ``auto``; all give the same bits.
-        seed: of all that is drawn from torch's generators, such as dropout and the order of a ``DataLoader``
-            that has no generator of its own.
+        seed: of all that is drawn from torch's generators, such as dropout and shuffled batches.
         callback: called with the record of every step.
-
-    Returns:
-        The weights, both models, and a record of every step.
 
     Raises:
         ConfigError: an argument is out of range; a loss is no scalar, fails on its first batch, does not
@@ -157,25 +172,14 @@ def learn_weights(
     """
     require_modules(encoder, head, objectives)
     require_numbers(steps, inner_steps, burn_in, max_grad_norm)
-    if train_batches is validation_batches:
-        raise ConfigError(
-            "train_batches and validation_batches are the same object: the weights are learned on samples "
-            "that the head does not learn from"
-        )
-    device = next((p.device for p in encoder.parameters()), torch.device("cpu"))
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
+    with seeded(seed, encoder) as device:
         theta = EncoderWithObjectives(*deepcopy((encoder, dict(objectives))))
         omega = EncoderWithHead(*deepcopy((encoder, head)))
         levels = wire(
             theta,
             omega,
             task_loss,
-            batches=(
-                EndlessBatches("pretraining_batches", pretraining_batches, device),
-                EndlessBatches("train_batches", train_batches, device),
-                EndlessBatches("validation_batches", validation_batches, device),
-            ),
+            batches=endless_batches(pretraining_batches, train_batches, validation_batches, device=device),
             optimizers=(pretraining_optimizer, finetuning_optimizer, weights_optimizer),
             gamma=gamma,
             clip=max_grad_norm,
@@ -189,15 +193,23 @@ def learn_weights(
             burn_in=min(round(burn_in * steps), steps - 1),
             learn=len(objectives) > 1,
         )
-        history = []
-        for _ in range(steps):
-            history.append(solver.step())
-            if callback is not None:
-                callback(history[-1])
-    return LearnedWeights(
-        weights=levels.mixture.named(levels.mixture.weights()),
-        encoder=theta.eval().encoder,
-        model=omega.eval().model,
-        objectives=theta.named,
-        history=history,
-    )
+        return LearnedWeights.of(theta, omega, history=run(solver, steps, callback), levels=levels)
+
+
+@contextmanager
+def seeded(seed: int, module: nn.Module) -> Iterator[torch.device]:
+    """Draw random numbers from a seed, and put torch's own state back; the device of the module."""
+    device = next((p.device for p in module.parameters()), torch.device("cpu"))
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield device
+
+
+def run(solver: Solver, steps: int, callback: Callable[[StepRecord], object] | None) -> list[StepRecord]:
+    """The records of a number of steps, each shown to the callback."""
+    history = []
+    for _ in range(steps):
+        history.append(solver.step())
+        if callback is not None:
+            callback(history[-1])
+    return history

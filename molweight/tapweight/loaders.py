@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset
 
 from molweight.errors import ConfigError, DataError
+from molweight.tapweight.typing import StateDict
 
 
 class EndlessBatches:
@@ -25,7 +26,7 @@ class EndlessBatches:
         DataError: it yields no batch.
     """
 
-    def __init__(self, name: str, loader: Iterable[Any], device: torch.device) -> None:
+    def __init__(self, name: str, loader: Iterable[object], device: torch.device) -> None:
         samples = isinstance(loader, Tensor | str | Mapping)
         samples |= isinstance(loader, Dataset) and not isinstance(loader, IterableDataset)
         if samples or not isinstance(loader, Iterable):
@@ -34,7 +35,7 @@ class EndlessBatches:
                 "DataLoader(dataset, batch_size=64, shuffle=True)"
             )
         self.name, self.loader, self.device = name, loader, device
-        self._iterator: Iterator[Any] = iter(loader)
+        self._iterator: Iterator[object] = iter(loader)
         self._read = 0
         self.first = self._take()
         """The first batch, which :meth:`next` returns first."""
@@ -62,7 +63,7 @@ class EndlessBatches:
         self._read += 1
         return to_device(batch, self.device)
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> StateDict:
         """Loaders have no position that could be saved.
 
         Raises:
@@ -70,13 +71,37 @@ class EndlessBatches:
         """
         raise NotImplementedError("the position in a loader cannot be saved")
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: StateDict) -> None:
         """As :meth:`state_dict`.
 
         Raises:
             NotImplementedError: always.
         """
         raise NotImplementedError("the position in a loader cannot be restored")
+
+
+def endless_batches(
+    pretraining_batches: Iterable[object],
+    train_batches: Iterable[object],
+    validation_batches: Iterable[object],
+    *,
+    device: torch.device,
+) -> tuple[EndlessBatches, EndlessBatches, EndlessBatches]:
+    """The streams of the three levels, named as the arguments.
+
+    Raises:
+        ConfigError: the weights would be learned on what the head learns from.
+    """
+    if train_batches is validation_batches:
+        raise ConfigError(
+            "train_batches and validation_batches are the same object: the weights are learned on samples "
+            "that the head does not learn from"
+        )
+    return (
+        EndlessBatches("pretraining_batches", pretraining_batches, device),
+        EndlessBatches("train_batches", train_batches, device),
+        EndlessBatches("validation_batches", validation_batches, device),
+    )
 
 
 def to_device(value: Any, device: torch.device) -> Any:
@@ -95,7 +120,7 @@ def to_device(value: Any, device: torch.device) -> Any:
     return value
 
 
-def describe(value: Any) -> str:
+def describe(value: object) -> str:
     """What a batch holds, in a few words.
 
     >>> describe((torch.zeros(8, 3), {"label": torch.zeros(8)}, "a name"))

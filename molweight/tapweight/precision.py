@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from molweight.errors import ConfigError, unknown
-from molweight.tapweight.typing import Batch
+from molweight.tapweight.typing import Batch, StateDict
 
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -70,11 +69,11 @@ class Precision:
         self.scaler.update()
         return bool(self.scaler.get_scale() >= before)
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> StateDict:
         """The scale; empty where there is none."""
         return {} if self.scaler is None else self.scaler.state_dict()
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: StateDict) -> None:
         """Continue with a saved scale."""
         if self.scaler is not None:
             self.scaler.load_state_dict(state)

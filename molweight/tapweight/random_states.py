@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
+from torch import Tensor
 
 from molweight.distributed.collectives import all_gather, rank, world_size
 
 
-def random_states(device: torch.device) -> Any:
+def random_states(device: torch.device) -> Tensor | list[Tensor]:
     """The state of the generator that a device draws from, of every process."""
     state = torch.get_rng_state() if device.type != "cuda" else torch.cuda.get_rng_state(device)
     if world_size() == 1:
@@ -18,14 +17,14 @@ def random_states(device: torch.device) -> Any:
     return [one.clone() for one in all_gather(state.to(device)).cpu()]
 
 
-def set_random_states(states: Any, device: torch.device) -> None:
+def set_random_states(states: Tensor | list[Tensor], device: torch.device) -> None:
     """Go on drawing where :func:`random_states` was taken.
 
     Args:
         states: of as many processes as there are now.
         device: of the same kind.
     """
-    state = states[rank()] if world_size() > 1 else states
+    state = torch.as_tensor(states[rank()] if world_size() > 1 else states)
     if device.type != "cuda":
         torch.set_rng_state(state)
     else:

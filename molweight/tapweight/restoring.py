@@ -12,6 +12,8 @@ from torch import Tensor
 from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from molweight.tapweight.typing import StateDict
+
 MOST_STEPS = 1 << 53  # that a float counts
 
 
@@ -35,7 +37,7 @@ def require_layout(state: Any, like: Any, place: str = "state") -> None:
             require_layout(mine, theirs, f"{place}[{i}]")
 
 
-def alike(value: Any, like: Any) -> bool:
+def alike(value: object, like: object) -> bool:
     """Whether a value is of the kind of another one, without what is inside."""
     if isinstance(like, dict):
         return isinstance(value, dict) and value.keys() == like.keys()
@@ -50,7 +52,7 @@ def alike(value: Any, like: Any) -> bool:
     return type(value) is type(like)
 
 
-def restore_optimizer(optimizer: Optimizer, state: dict[str, Any]) -> None:
+def restore_optimizer(optimizer: Optimizer, state: StateDict) -> None:
     """Continue with a saved state of the same recipe; a schedule multiplies the rate by factors in [0, 1].
 
     Raises:
@@ -73,7 +75,7 @@ def restore_optimizer(optimizer: Optimizer, state: dict[str, Any]) -> None:
             raise ValueError("the optimiser has made no such number of steps")
 
 
-def constants(group: dict[str, Any]) -> dict[str, Any]:
+def constants(group: StateDict) -> StateDict:
     """What stays in a group of parameters through a run; lists for tuples, as files have them."""
     return {
         key: list(value) if isinstance(value, tuple) else value
@@ -82,7 +84,7 @@ def constants(group: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def restore_schedule(scheduler: LRScheduler, state: dict[str, Any]) -> None:
+def restore_schedule(scheduler: LRScheduler, state: StateDict) -> None:
     """Continue with a saved state of the same schedule.
 
     Raises:

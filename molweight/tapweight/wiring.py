@@ -20,6 +20,9 @@ from molweight.tapweight.proximal import SquaredL2
 Objective = Callable[[nn.Module, Any], Tensor]
 """``(encoder, batch) -> scalar loss``; an ``nn.Module`` where it has parameters, such as a head."""
 
+PairLoss = Callable[[Tensor, Any], Tensor]
+"""``(outputs, targets) -> scalar loss`` of a task"""
+
 OptimizerFactory = Callable[[list[nn.Parameter]], Optimizer]
 """``parameters -> optimizer``, such as ``partial(torch.optim.SGD, lr=0.1)``"""
 
@@ -72,9 +75,7 @@ def require_objectives(module: EncoderWithObjectives, batches: EndlessBatches) -
         require_trainable(loss, f"objective '{name}'", alone, module.encoder, hint)
 
 
-def require_task(
-    module: EncoderWithHead, task_loss: Callable[[Tensor, Any], Tensor], *streams: EndlessBatches
-) -> set[int]:
+def require_task(module: EncoderWithHead, task_loss: PairLoss, *streams: EndlessBatches) -> set[int]:
     """Insist that the task's loss is a scalar that trains the encoder, on labelled batches.
 
     Returns:
@@ -110,7 +111,7 @@ def freeze_unused(module: nn.Module, used: set[int]) -> None:
 def wire(
     theta: EncoderWithObjectives,
     omega: EncoderWithHead,
-    task_loss: Callable[[Tensor, Any], Tensor],
+    task_loss: PairLoss,
     *,
     batches: tuple[EndlessBatches, EndlessBatches, EndlessBatches],
     optimizers: tuple[OptimizerFactory, OptimizerFactory, OptimizerFactory],
@@ -180,6 +181,6 @@ def make_optimizer(factory: OptimizerFactory, module: nn.Module) -> Optimizer:
     return optimizer
 
 
-def of_pairs(task_loss: Callable[[Tensor, Any], Tensor]) -> Callable[[Tensor, Any], Tensor]:
+def of_pairs(task_loss: PairLoss) -> PairLoss:
     """A loss of outputs and targets as one of outputs and a batch ``(inputs, targets)``."""
     return lambda outputs, pair: require_scalar(task_loss(outputs, pair[1]), "task_loss")

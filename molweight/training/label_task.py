@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -87,20 +88,20 @@ class LabelTask:
         """Whether ``new`` beats ``old``; anything beats NaN."""
         return METRICS[self.metric].better(new, old)
 
-    def columns(self, predicted: Predicted) -> dict[str, Any]:
+    def columns(self, predicted: Predicted) -> dict[str, np.ndarray]:
         """Columns of ``predictions.csv``: places of the predicted and of the true label, probabilities."""
-        found: dict[str, Any] = {
+        columns: dict[str, np.ndarray] = {
             self.name: predicted.values.argmax(dim=1).numpy(),
             f"{self.name}{TRUE}": predicted.y_true[:, 0].to(torch.int64).numpy(),
         }
         chances = zip(self.labels, predicted.values.T, strict=True)
-        return found | {f"probability of {label}": chance.numpy() for label, chance in chances}
+        return columns | {f"probability of {label}": chance.numpy() for label, chance in chances}
 
-    def calibration(self, predicted: Predicted) -> dict[str, Any]:
+    def calibration(self, predicted: Predicted) -> dict[str, list[float]]:
         """Nothing: probabilities of several labels are not calibrated."""
         return {}
 
-    def card(self) -> dict[str, Any]:
+    def card(self) -> dict[str, object]:
         """What ``model.json`` says about the outputs."""
         return {
             "task_type": self.kind,

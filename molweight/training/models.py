@@ -21,7 +21,7 @@ Backbone = TypeVar("Backbone", bound=nn.Module)
 class BuiltLater(nn.Module, ABC):
     """A module whose heads are made by ``build``, once the backbone and the data are known."""
 
-    def __init_subclass__(cls, **options: Any) -> None:
+    def __init_subclass__(cls, **options: object) -> None:
         super().__init_subclass__(**options)
         if "attach" in vars(cls) and "build" not in vars(cls):
             warnings.warn(f"rename {cls.__name__}.attach to build, as it is called now", FutureWarning, 2)

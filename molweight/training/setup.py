@@ -122,7 +122,7 @@ class DataModule(ABC):
 
     @property
     @abstractmethod
-    def model_card(self) -> dict[str, Any]:
+    def model_card(self) -> dict[str, object]:
         """What ``model.json`` needs to use the weights again, besides the task."""
 
     @property

@@ -7,14 +7,13 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from molweight.distributed.collectives import shard, world_size
 from molweight.errors import ConfigError, DataError
-from molweight.tapweight.typing import Batch
+from molweight.tapweight.typing import Batch, StateDict
 from molweight.training.draws import Draws
 from molweight.training.workers import NO_TRANSFER, DeviceTransfer, Workers
 from molweight.utils.seeds import derived_generator
@@ -116,12 +115,12 @@ class Stream:
                 self._orders[epoch] = torch.randperm(len(self.positions), generator=generator)
             return self._orders[epoch]
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> StateDict:
         """The position in the stream: what was read, not what was prepared."""
         epoch, index = divmod(self.count, self.per_epoch)
         return {"epoch": epoch, "index": index}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: StateDict) -> None:
         """Continue at a saved position.
 
         Raises:

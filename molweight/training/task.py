@@ -7,8 +7,9 @@ Labels are float64 until they are standardised, and so is whatever leaves the ne
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -179,17 +180,17 @@ class Task:
         """Whether ``new`` beats ``old``; anything beats NaN."""
         return METRICS[self.metric].better(new, old)
 
-    def columns(self, predicted: Predicted) -> dict[str, Any]:
+    def columns(self, predicted: Predicted) -> dict[str, np.ndarray]:
         """Columns of ``predictions.csv``: for each target its prediction, its true value and any logit."""
-        found = {}
+        columns = {}
         for j, name in enumerate(self.names):
-            found[name] = predicted.values[:, j].numpy()
-            found[f"{name}{TRUE}"] = predicted.y_true[:, j].numpy()
+            columns[name] = predicted.values[:, j].numpy()
+            columns[f"{name}{TRUE}"] = predicted.y_true[:, j].numpy()
             if predicted.logits is not None:
-                found[f"{name}{LOGIT}"] = predicted.logits[:, j].numpy()
-        return found
+                columns[f"{name}{LOGIT}"] = predicted.logits[:, j].numpy()
+        return columns
 
-    def calibration(self, predicted: Predicted) -> dict[str, Any]:
+    def calibration(self, predicted: Predicted) -> dict[str, list[float]]:
         """What ``model.json`` says about how far probabilities can be believed: ``temperature``, [t].
 
         Args:
@@ -199,7 +200,7 @@ class Task:
             return {}
         return {"temperature": fit_temperatures(predicted.logits, predicted.y_true)}
 
-    def card(self) -> dict[str, Any]:
+    def card(self) -> dict[str, object]:
         """What ``model.json`` says about the outputs."""
         return {
             "task_type": self.kind,

@@ -328,7 +328,10 @@ CHECKS = (sums, statistics_of_a_share, random_numbers)
 @pytest.fixture(scope="module")
 def said():
     """What both processes have found."""
-    return [json.loads(out.splitlines()[-1]) for out in in_processes(2, "tests.distributed.test_collectives", "compare")]
+    return [
+        json.loads(out.splitlines()[-1])
+        for out in in_processes(2, "tests.distributed.test_collectives", "compare")
+    ]
 
 
 @pytest.mark.parametrize("name", [*FINDINGS, *(check.__name__ for check in CHECKS)])

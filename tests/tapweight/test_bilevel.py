@@ -110,6 +110,7 @@ def test_it_continues_bit_for_bit() -> None:
     for _ in range(7):
         half.step()
     state = half.state_dict()
+    assert set(state["levels"]["pretrain"]["batches"]) == {"unlabelled/", "labelled/"}, "as always"
     rest = trainer(2)
     rest.load_state_dict(state)
     for record in records[7:]:
