@@ -27,7 +27,7 @@ class Clean:
 
     def __call__(self, words: list[np.ndarray], layout: Layout, draws: Draws) -> Batch:
         """``ids`` and ``mask``, [b, l]."""
-        return padded([single(one, layout) for one in words], layout.pad)
+        return padded([single(sentence, layout) for sentence in words], layout.pad)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,16 +66,16 @@ class Ordered:
 
     def __call__(self, words: list[np.ndarray], layout: Layout, draws: Draws) -> Batch:
         """``ids``, ``mask``, ``types`` [b, l], and ``labels`` [b]: 1 where the halves are in their order."""
-        kept = draws.uniform("order") < 0.5
+        in_order = draws.uniform("order") < 0.5
         sequences, types = [], []
-        for one, keep in zip(words, kept.tolist(), strict=True):
-            halves = one[: len(one) // 2], one[len(one) // 2 :]
+        for sentence, keep in zip(words, in_order.tolist(), strict=True):
+            halves = sentence[: len(sentence) // 2], sentence[len(sentence) // 2 :]
             left, right = halves if keep else halves[::-1]
             start = [*layout.before, *left.tolist(), *layout.between]
             sequences.append(np.array([*start, *right.tolist(), *layout.after], dtype=np.int32))
             types.append((np.arange(len(sequences[-1])) >= len(start)).astype(np.int8))
-        whole = torch.tensor([len(one) > 1 for one in words])
-        batch = padded(sequences, layout.pad) | {"labels": torch.where(whole, kept.long(), IGNORED)}
+        whole = torch.tensor([len(sentence) > 1 for sentence in words])
+        batch = padded(sequences, layout.pad) | {"labels": torch.where(whole, in_order.long(), IGNORED)}
         return batch | ({"types": padded(types, 0)["ids"]} if layout.typed else {})
 
 

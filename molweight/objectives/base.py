@@ -76,10 +76,11 @@ class ObjectiveSet(NamedObjectives[Objective, nn.Module]):
 
     def targets(self, positions: Tensor) -> dict[str, Tensor]:
         """Targets of the molecules at ``positions`` [b], of all objectives."""
-        found: dict[str, Tensor] = {}
-        for objective in self.objectives:
-            found |= objective.targets(positions)
-        return found
+        return {
+            name: values
+            for objective in self.objectives
+            for name, values in objective.targets(positions).items()
+        }
 
     def losses(self, backbone: nn.Module, batch: Batch) -> Tensor:
         """The loss vector, [k].

@@ -151,10 +151,10 @@ class GradNorm(Balance):
         norms = torch.stack([gradient_of(loss, last, keep=True).norm() for loss in losses])
         weights = self.values.clone()
         torch.autograd.backward(weights.to(losses.dtype) @ losses, inputs=parameters)
-        found = losses.detach()
+        values = losses.detach()
         if self.first.isnan().any():
-            self.first.copy_(found)
-        rates = found / self.first
+            self.first.copy_(values)
+        rates = values / self.first
         target = (weights * norms).mean() * (rates / rates.mean()) ** self.alpha
         self.values.grad = torch.sign(weights * norms - target) * norms
         if bool(self.values.grad.isfinite().all()):
@@ -189,8 +189,8 @@ class GradientConflict(Balance):
         """k backward passes."""
         rows = torch.stack([gradient_of(loss, shared, keep=True) for loss in losses])  # [k, P]
         weights = self.weighting(rows @ rows.T).to(rows.dtype)
-        own = {id(p) for p in shared}
-        heads = [p for p in parameters if id(p) not in own]
+        in_backbone = {id(p) for p in shared}
+        heads = [p for p in parameters if id(p) not in in_backbone]
         if heads:
             torch.autograd.backward(losses.sum(), inputs=heads)
         combined = torch.split(weights @ rows, [p.numel() for p in shared])

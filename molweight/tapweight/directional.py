@@ -42,8 +42,8 @@ class ForwardMode:
             primal, tangent = forward_ad.unpack_dual(losses(dual))  # type: ignore[no-untyped-call]
         if tangent is None:  # no loss depends on a parameter that the direction moves
             return torch.zeros_like(primal)
-        found: Tensor = tangent.detach().clone()
-        return found
+        derivatives: Tensor = tangent.detach().clone()
+        return derivatives
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -58,10 +58,10 @@ def by_place(module: nn.Module, values: Mapping[int, Tensor]) -> dict[str, Tenso
         module: holds the tensors.
         values: by the ``id`` of the parameter or buffer that each replaces.
     """
-    found = {}
+    named = {}
     for path, part in module.named_modules():  # every module once
         tensors = (*part.named_parameters("", False, False), *part.named_buffers("", False, False))
         for name, tensor in tensors:
             if id(tensor) in values:
-                found[f"{path}.{name}" if path else name] = values[id(tensor)]
-    return found
+                named[f"{path}.{name}" if path else name] = values[id(tensor)]
+    return named

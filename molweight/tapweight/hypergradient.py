@@ -111,8 +111,8 @@ class Hypergradient:
             s = self.directional(losses, point, q)
         else:
             fresh = (level.batches.next() for _ in range(self.directional_batches))
-            found = [self.directional(partial(losses, batch=one), point, q) for one in fresh]
-            s = torch.stack(found).mean(dim=0)
+            derivatives = [self.directional(partial(losses, batch=batch), point, q) for batch in fresh]
+            s = torch.stack(derivatives).mean(dim=0)
         return require_finite(level.mixture.gradient(level.objective_losses(s)), "the hypergradient")
 
     def solve(self, inverse: Inverse, level: Level, loss: PureLoss, b: Params) -> Params:

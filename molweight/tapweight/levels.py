@@ -76,8 +76,8 @@ class TrainableModule(ABC):
             require_finite(norm, f"the gradient of level '{self.name}'")
         if self.clip is not None:
             torch.nn.utils.clip_grads_with_norm_(self.parameters, self.clip, norm)
-        made = self.precision.step(self.optimizer)
-        if made and self.scheduler is not None:
+        updated = self.precision.step(self.optimizer)
+        if updated and self.scheduler is not None:
             self.scheduler.step()
 
     def state_dict(self) -> StateDict:

@@ -36,11 +36,11 @@ class Precision:
         """``module(batch)``, computed in this precision and handed on as float32 where that is not whole."""
         dtype = PRECISIONS[self.name]
         if dtype is None:
-            found: Tensor = module(batch)
-            return found
+            output: Tensor = module(batch)
+            return output
         with torch.autocast(self.device, dtype):
-            found = module(batch)
-        return found.float()
+            output = module(batch)
+        return output.float()
 
     @property
     def scales(self) -> bool:
@@ -51,8 +51,8 @@ class Precision:
         """The loss to differentiate."""
         if self.scaler is None:
             return loss
-        found: Tensor = self.scaler.scale(loss)
-        return found
+        scaled: Tensor = self.scaler.scale(loss)
+        return scaled
 
     def unscale(self, optimizer: Optimizer) -> None:
         """Bring the optimiser's gradients back to the size of the loss."""

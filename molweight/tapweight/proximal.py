@@ -164,10 +164,10 @@ class L1Encoder(Proximal):
         Raises:
             ConfigError: there is none.
         """
-        found = tuple("embeddings" in name.split(".") for name in names)
-        if not any(found):
+        embeddings = tuple("embeddings" in name.split(".") for name in names)
+        if not any(embeddings):
             raise ConfigError("learn.proximal.kind=l1_encoder is for text: this backbone has no embeddings")
-        return replace(self, embeddings=found)
+        return replace(self, embeddings=embeddings)
 
     def __call__(self, omega: Params, theta: Params) -> Tensor:
         """The value of the term, a scalar, differentiable in both."""

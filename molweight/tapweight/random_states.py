@@ -14,7 +14,7 @@ def random_states(device: torch.device) -> Tensor | list[Tensor]:
     if world_size() == 1:
         return state
     # torch reads a generator's state from where the memory begins, so each needs its own.
-    return [one.clone() for one in all_gather(state.to(device)).cpu()]
+    return [state.clone() for state in all_gather(state.to(device)).cpu()]
 
 
 def set_random_states(states: Tensor | list[Tensor], device: torch.device) -> None:

@@ -58,8 +58,9 @@ def restore_optimizer(optimizer: Optimizer, state: StateDict) -> None:
     Raises:
         ValueError: it is none of this optimiser with these parameters.
     """
-    for own, saved in zip(optimizer.param_groups, state["param_groups"], strict=True):
-        if constants(own) != constants(saved) or not 0 <= saved["lr"] <= own.get("initial_lr", own["lr"]):
+    for group, saved in zip(optimizer.param_groups, state["param_groups"], strict=True):
+        largest = group.get("initial_lr", group["lr"])
+        if constants(group) != constants(saved) or not 0 <= saved["lr"] <= largest:
             raise ValueError("the optimiser has another recipe")
     optimizer.load_state_dict(state)
     names = {"momentum_buffer"} if isinstance(optimizer, SGD) else {"step", "exp_avg", "exp_avg_sq"}

@@ -6,7 +6,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from copy import deepcopy
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -53,8 +53,7 @@ class NamedObjectives(nn.Module, ABC, Generic[One, Backbone]):
     @property
     def objectives(self) -> list[One]:
         """In the order of the loss vector."""
-        found: list[Any] = list(self.by_name.values())
-        return found
+        return cast(list[One], list(self.by_name.values()))
 
     @abstractmethod
     def losses(self, backbone: Backbone, batch: Batch) -> Tensor:

@@ -74,7 +74,7 @@ def started_pool(count: int) -> ThreadPoolExecutor:
     Otherwise each worker would have its operations run by a team of its own, as large as the model's, and
     threads that wait for each other on too few cores cost several times the work.
     """
-    own = torch.get_num_threads()
+    threads = torch.get_num_threads()
     ready = threading.Barrier(count + 1)
     pool = ThreadPoolExecutor(count, thread_name_prefix="molweight-batches", initializer=hold_to_one_thread)
     try:
@@ -86,7 +86,7 @@ def started_pool(count: int) -> ThreadPoolExecutor:
         pool.shutdown(cancel_futures=True)
         raise
     # set_num_threads changes the calling thread and those that start later, so the latter is put back.
-    torch.set_num_threads(own)
+    torch.set_num_threads(threads)
     return pool
 
 

@@ -50,6 +50,8 @@ class Contrastive(TextObjective):
 
     def loss(self, encoder: TextEncoder, states: Sequence[Tensor], batch: Batch) -> Tensor:
         """Cross entropy of the cosines [b, b], divided by the temperature."""
-        one, two = (functional.normalize(whole_batch(self.head(hidden[:, 0])), dim=1) for hidden in states)
-        cosines = one @ two.T / self.temperature
-        return functional.cross_entropy(cosines, torch.arange(len(one), device=one.device))
+        first, second = (
+            functional.normalize(whole_batch(self.head(hidden[:, 0])), dim=1) for hidden in states
+        )
+        cosines = first @ second.T / self.temperature
+        return functional.cross_entropy(cosines, torch.arange(len(first), device=first.device))
