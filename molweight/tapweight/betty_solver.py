@@ -42,10 +42,10 @@ class BettySolver(Solver):
         """Betty's engine over the levels."""
         return _make_engine(self)
 
-    def advance(self, *, learns: bool = True) -> None:
+    def advance(self) -> None:
         """As many leaf steps as one update of the weights needs; without one, the native loop."""
-        if not learns:
-            return super().advance(learns=False)
+        if not self.learns:
+            return super().advance()
         self._engine.train()
         for _ in range(self.unroll.every):
             self._engine.global_step += 1

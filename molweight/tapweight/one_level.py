@@ -68,17 +68,17 @@ class OneLevel(Trainer):
         self.level, self.every = level, every
         self.weights = torch.zeros(len(level.names))  # their mean over an outer step, [k]
 
-    def advance(self, *, learns: bool = False) -> None:
+    def advance(self) -> None:
         """``every`` level-1 steps."""
         self.weights.zero_()
         for _ in range(self.every):
             self.level.train_step()
             self.weights += self.level.weights.cpu() / self.every
 
-    def record(self, *, learns: bool, seconds: float) -> StepRecord:
+    def record(self, *, seconds: float) -> StepRecord:
         """The mean of the weights, and the last losses."""
         return StepRecord(
-            step=self.count,
+            step=self.count + 1,
             weights=dict(zip(self.level.names, self.weights.tolist(), strict=True)),
             losses=dict(zip(self.level.names, self.level.losses.tolist(), strict=True)),
             seconds=seconds,

@@ -88,31 +88,27 @@ class Trainer(ABC):
         """Where it is trained."""
         return self.trained[0].parameters[0].device
 
-    @property
-    def learns(self) -> bool:
-        """Whether the next outer step updates the weights of the objectives by a hypergradient."""
-        return False
-
     def step(self) -> StepRecord:
         """One outer step.
 
         Raises:
             DivergedError: a loss or a gradient was not finite; the update it belongs to was not made.
         """
-        start, learns = time.perf_counter(), self.learns
+        start = time.perf_counter()
         for level in self.trained:
             level.module.train()
-        self.advance(learns=learns)
+        self.advance()
+        record = self.record(seconds=time.perf_counter() - start)
         self.count += 1
-        return self.record(learns=learns, seconds=time.perf_counter() - start)
+        return record
 
     @abstractmethod
-    def advance(self, *, learns: bool) -> None:
+    def advance(self) -> None:
         """The steps of the levels that make up an outer step."""
 
     @abstractmethod
-    def record(self, *, learns: bool, seconds: float) -> StepRecord:
-        """What the outer step that has just been made did."""
+    def record(self, *, seconds: float) -> StepRecord:
+        """What outer step ``count + 1``, which :meth:`advance` has just made, did."""
 
     def state_dict(self) -> StateDict:
         """Everything the next step depends on: models, optimisers, schedules, streams, random state."""
@@ -167,7 +163,7 @@ class WeightLearner(Trainer):
 
     @property
     def learns(self) -> bool:
-        """Whether the burn-in is over, and there is something to learn."""
+        """Whether this outer step updates the weights: they do not wait, and are not held."""
         return self.learn and self.count >= self.burn_in
 
     @property
@@ -183,10 +179,10 @@ class WeightLearner(Trainer):
     def compute_hypergradient(self, batches: LevelBatches, loss: Tensor) -> Tensor:
         """The gradient [k] of the validation loss with respect to the logits."""
 
-    def advance(self, *, learns: bool = True) -> None:
+    def advance(self) -> None:
         """The lower levels and, after the burn-in, one update of the weights."""
         batches = self.run_lower_levels()
-        if learns:
+        if self.learns:
             self.update_weights(batches)
 
     def update_weights(self, batches: LevelBatches) -> None:
@@ -207,11 +203,11 @@ class WeightLearner(Trainer):
         self.gradient = gradient.detach().clone()
         return self.averaging.add(self.gradient)
 
-    def record(self, *, learns: bool, seconds: float) -> StepRecord:
+    def record(self, *, seconds: float) -> StepRecord:
         """The weights, the losses and, where the weights were updated, the hypergradient."""
-        pretrain, mixture = self.pretrain, self.pretrain.mixture
+        pretrain, mixture, learns = self.pretrain, self.pretrain.mixture, self.learns
         return StepRecord(
-            step=self.count,
+            step=self.count + 1,
             weights=mixture.named(mixture.weights()),
             losses=mixture.named(pretrain.objective_losses(pretrain.losses)),
             hypergradient=mixture.named(self.gradient) if learns else {},
