@@ -189,13 +189,12 @@ def add_datasets(commands: argparse._SubParsersAction[Parser]) -> None:
     )
     action.add_argument("--all", action="store_true", help="every target, however many there are")
     action.add_argument("--json", action="store_true", help="for machines; always every target")
-    action = dataset_action(actions, "fetch", "download data sets and check them")
-    action.add_argument("names", metavar="NAME", nargs="*", help="data sets")
-    action.add_argument("--all", action="store_true", help="every one")
-    action.add_argument("--sha256", metavar="CHECKSUM", help="of the one file, if none is known")
-    action = dataset_action(actions, "verify", "compare files with the checksums that are known")
-    action.add_argument("names", metavar="NAME", nargs="*", help="data sets")
-    action.add_argument("--all", action="store_true", help="every one")
+    fetch = dataset_action(actions, "fetch", "download data sets and check them")
+    fetch.add_argument("--sha256", metavar="CHECKSUM", help="of the one file, if none is known")
+    verify = dataset_action(actions, "verify", "compare files with the checksums that are known")
+    for action in (fetch, verify):
+        action.add_argument("names", metavar="NAME", nargs="*", help="data sets")
+        action.add_argument("--all", action="store_true", help="every one")
 
 
 def dataset_action(actions: argparse._SubParsersAction[Parser], name: str, purpose: str) -> Parser:

@@ -40,8 +40,8 @@ def predict_command(arguments: Sequence[str], announce: Announce) -> int:
     """
     options = predict_parser().parse_intermixed_args(list(arguments))
     folders = [options.run_dir, *takewhile(is_folder, options.more)]
-    molecules = MoleculeInput.of(options, options.more[len(folders) - 1 :])
-    output = TableOutput.of(options, molecules)
+    source = chosen_source(options.more[len(folders) - 1 :], options.input)
+    output = TableOutput.of(options, source)
     from molweight.distributed.devices import choose_device
     from molweight.inference.model import load_model
     from molweight.inference.prediction import Ensemble
@@ -49,7 +49,7 @@ def predict_command(arguments: Sequence[str], announce: Announce) -> int:
     device = choose_device(options.device)
     models = [load_model(folder).to(device) for folder in folders]
     ensemble = Ensemble(models, options.confidence, similarity=options.similarity)
-    tables = ensemble.tables(molecules.requests(ensemble.smiles_columns), workers=options.workers)
+    tables = ensemble.tables(molecules(options, source, ensemble.smiles_columns), workers=options.workers)
     units = models[0].units
     about = {"model": ", ".join(folders), **({"units": units} if units else {})}
     return output.write(tables, ensemble.columns, about, announce)
@@ -58,13 +58,13 @@ def predict_command(arguments: Sequence[str], announce: Announce) -> int:
 def embed_command(arguments: Sequence[str], announce: Announce) -> int:
     """Embed; arguments and exit code as of :func:`predict_command`."""
     options = embed_parser().parse_intermixed_args(list(arguments))
-    molecules = MoleculeInput.of(options, options.more)
-    output = TableOutput.of(options, molecules)
+    source = chosen_source(options.more, options.input)
+    output = TableOutput.of(options, source)
     from molweight.distributed.devices import choose_device
     from molweight.inference.embedding import DTYPE, embedding_columns, embedding_model, embeddings
 
     model = embedding_model(options.run_dir, options.weights).to(choose_device(options.device))
-    tables = embeddings(model, molecules.requests([model.smiles_column]), workers=options.workers)
+    tables = embeddings(model, molecules(options, source, [model.smiles_column]), workers=options.workers)
     about = {"model": options.run_dir, "weights": options.weights}
     return output.write(tables, embedding_columns(model), about, announce, dtype=DTYPE)
 
@@ -72,17 +72,17 @@ def embed_command(arguments: Sequence[str], announce: Announce) -> int:
 def explain_command(arguments: Sequence[str], announce: Announce) -> int:
     """Explain; arguments and exit code as of :func:`predict_command`."""
     options = explain_parser().parse_intermixed_args(list(arguments))
-    molecules = MoleculeInput.of(options, options.more)
+    source = chosen_source(options.more, options.input)
     from molweight.distributed.devices import choose_device
     from molweight.inference.explanation import STEPS, explanations
     from molweight.inference.gallery import save_gallery
     from molweight.inference.model import load_model
 
     model = load_model(options.run_dir).to(choose_device(options.device))
-    queries = molecules.requests([model.smiles_column])
+    queries = molecules(options, source, [model.smiles_column])
     steps = STEPS if options.steps is None else options.steps
     explained = []
-    with progress(molecules.source) as bar:
+    with progress(source) as bar:
         for explanation in explanations(model, queries, targets=options.target, steps=steps):
             explained.append(explanation)
             bar.update()
@@ -92,35 +92,14 @@ def explain_command(arguments: Sequence[str], announce: Announce) -> int:
     return 0
 
 
-@dataclass(frozen=True, kw_only=True)
-class MoleculeInput:
-    """Where molecules come from.
+def molecules(
+    options: argparse.Namespace, source: list[str] | str, preferred: Iterable[str | None]
+) -> Iterator[Request]:
+    """What is asked for; ``preferred`` are the columns that the models were trained on."""
+    from molweight.inference.requests import requests
 
-    Args:
-        source: SMILES, or a file, or ``-``.
-        column: of a table, with SMILES, or None.
-        kind: format of the source, or None for what its name says.
-    """
-
-    source: list[str] | str
-    column: str | None
-    kind: str | None
-
-    @classmethod
-    def of(cls, options: argparse.Namespace, smiles: list[str]) -> MoleculeInput:
-        """What the command line says.
-
-        Raises:
-            ConfigError: it contradicts itself.
-        """
-        source = chosen_source(smiles, options.input)
-        return cls(source=source, column=options.smiles_column, kind=options.input_format)
-
-    def requests(self, preferred: Iterable[str | None]) -> Iterator[Request]:
-        """What is asked for; ``preferred`` are the columns that the models were trained on."""
-        from molweight.inference.requests import requests
-
-        return requests(self.source, smiles_column=self.column, kind=self.kind, preferred=preferred)
+    column, kind = options.smiles_column, options.input_format
+    return requests(source, smiles_column=column, kind=kind, preferred=preferred)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +119,7 @@ class TableOutput:
     strict: bool
 
     @classmethod
-    def of(cls, options: argparse.Namespace, molecules: MoleculeInput) -> TableOutput:
+    def of(cls, options: argparse.Namespace, source: list[str] | str) -> TableOutput:
         """What the command line says.
 
         Raises:
@@ -148,7 +127,7 @@ class TableOutput:
         """
         from molweight.inference.writers import output_format
 
-        path, source = None if options.output in (None, "-") else Path(options.output), molecules.source
+        path = None if options.output in (None, "-") else Path(options.output)
         if path is not None and isinstance(source, str) and path.resolve() == Path(source).resolve():
             raise ConfigError(f"{path} is the input as well: give the output another name")
         return cls(path=path, kind=output_format(path, options.format), source=source, strict=options.strict)
