@@ -8,7 +8,7 @@ import os
 import sys
 from contextlib import suppress
 
-from molweight.cli.command_line import ANSWERS, COMMANDS, PLACES, parser
+from molweight.cli.command_line import COMMANDS, COMPLETED_AS, MOLECULE_COMMANDS, parser
 from molweight.cli.endings import exit_code, message
 from molweight.cli.option_parser import actions
 from molweight.errors import ConfigError, DataError, MolweightError, unknown
@@ -38,7 +38,7 @@ def dispatched(arguments: list[str]) -> int:
     Raises:
         MolweightError: whatever the command raises; there is none of that name.
     """
-    if arguments and arguments[0] in ANSWERS:
+    if arguments and arguments[0] in MOLECULE_COMMANDS:
         return answer(arguments[0], arguments[1:])
     if arguments and not arguments[0].startswith("-") and arguments[0] not in COMMANDS:
         raise ConfigError(unknown("command", arguments[0], COMMANDS))
@@ -72,7 +72,7 @@ def completion(options: argparse.Namespace) -> int:
         raise DataError("completion needs shtab: pip install 'molweight[completion]'") from error
     whole = parser({"predict": predict_parser(), "embed": embed_parser(), "explain": explain_parser()})
     for action in actions(whole):
-        if kind := PLACES.get(str(action.metavar or action.dest)):
+        if kind := COMPLETED_AS.get(str(action.metavar or action.dest)):
             action.complete = FILE if kind == "file" else DIRECTORY  # type: ignore[attr-defined]
     print(complete(whole, shell=options.shell))
     return 0
@@ -114,15 +114,15 @@ def report(options: argparse.Namespace) -> int:
 
 def datasets(options: argparse.Namespace) -> int:
     """Print what ``datasets list|show|fetch|verify`` has to say; the highest exit code of its parts."""
-    from molweight.cli.datasets import answers
+    from molweight.cli.datasets import action_results
 
     code = 0
-    for answer in answers(options):
-        if isinstance(answer, MolweightError):
-            message(answer)
-            code = max(code, answer.exit_code)
+    for result in action_results(options):
+        if isinstance(result, MolweightError):
+            message(result)
+            code = max(code, result.exit_code)
         else:
-            say(answer)
+            say(result)
     return code
 
 

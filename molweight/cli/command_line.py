@@ -89,15 +89,15 @@ examples:
   python -m molweight leaderboard --tables-only runs/mine runs/yours out=tables
 """
 
-ANSWERS = {
+MOLECULE_COMMANDS = {
     "predict": "predict molecules with the model of a finished run",
     "embed": "embeddings of molecules from a finished run",
     "explain": "which atoms predictions come from",
 }
 """Commands with a parser of their own: SMILES stand anywhere among their options, which subparsers forbid."""
 
-COMMANDS = ("run", *ANSWERS, "completion", "convert", "datasets", "export", "leaderboard", "report")
-PLACES = {
+COMMANDS = ("run", *MOLECULE_COMMANDS, "completion", "convert", "datasets", "export", "leaderboard", "report")
+COMPLETED_AS = {
     **{"FILE": "file", "source": "file", "destination": "file"},
     **{"RUN_DIR": "folder", "SMILES": "folder", "FOLDER": "folder"},
 }
@@ -110,7 +110,7 @@ def parser(others: Mapping[str, Parser] | None = None) -> Parser:
     """The commands and their options.
 
     Args:
-        others: parsers of :data:`ANSWERS`, for who wants to know all options.
+        others: parsers of :data:`MOLECULE_COMMANDS`, for who wants to know all options.
     """
     top = Parser(
         prog="molweight",
@@ -120,7 +120,7 @@ def parser(others: Mapping[str, Parser] | None = None) -> Parser:
     top.add_argument("--version", action="version", version=version_line(), help="show versions and exit")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("run", help="adapt a backbone to a data set (same as python -m molweight.run)")
-    for name, purpose in ANSWERS.items():
+    for name, purpose in MOLECULE_COMMANDS.items():
         parents = [others[name]] if others else []
         commands.add_parser(name, help=purpose, parents=parents, add_help=not parents)
     command = commands.add_parser(

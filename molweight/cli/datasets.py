@@ -26,11 +26,11 @@ LISTED = (
     *("url", "sha256", "licence", "source"),
 )
 """What ``list --json`` says of a data set."""
-Answer = str | MolweightError  # text for standard output, or what went wrong with one of several data sets
+Result = str | MolweightError  # text for standard output, or what went wrong with one of several data sets
 
 
-def answers(arguments: argparse.Namespace) -> Iterator[Answer]:
-    """What a command has to say, piece by piece.
+def action_results(arguments: argparse.Namespace) -> Iterator[Result]:
+    """What ``list``, ``show``, ``fetch`` or ``verify`` has to say, piece by piece.
 
     Raises:
         ConfigError: unknown data set, options that contradict each other.
@@ -158,7 +158,7 @@ def renamed_options(sentence: str) -> str:
     return re.sub(rf"\bdataset\.({names})\b(?:=\[(.*?)\])?", renamed, sentence)
 
 
-def fetch_all(specs: Sequence[DatasetSpec], *, sha256: str | None) -> Iterator[Answer]:
+def fetch_all(specs: Sequence[DatasetSpec], *, sha256: str | None) -> Iterator[Result]:
     """Bring data sets here, one after the other; one that cannot be fetched does not stop the next."""
     if sha256 is not None:
         if len(specs) != 1:
@@ -173,7 +173,7 @@ def fetch_all(specs: Sequence[DatasetSpec], *, sha256: str | None) -> Iterator[A
             yield f"{spec.name}: {'fetched' if fetched else 'already here'}, {printable(path.absolute())}"
 
 
-def verify_all(specs: Sequence[DatasetSpec]) -> Iterator[Answer]:
+def verify_all(specs: Sequence[DatasetSpec]) -> Iterator[Result]:
     """A table of checksums, then a sentence for each file that differs or cannot be read."""
     wrong: list[MolweightError] = []
     states: list[tuple[DatasetSpec, str, Path | None]] = []

@@ -21,7 +21,7 @@ Kinds = set[str]
 """What numbers of a column look like: their mark, with ``?`` if it may stand between thousands; ``text``."""
 
 
-def with_points(
+def with_decimal_points(
     path: Path, delimiter: str, names: list[str], rows: AllRows, again: Iterable[list[str]], notes: Notes
 ) -> AllRows:
     """The rows with a decimal point in the place of decimal commas.

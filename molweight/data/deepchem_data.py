@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from molweight.data.splits.rules import Fractions, Group, Three
+from molweight.data.splits.rules import Fractions, Group, TrainValidTest
 from molweight.errors import ConfigError, DataError, unknown
 from molweight.utils.output_columns import SMILES, check_target_names
 
@@ -84,7 +84,7 @@ def deepchem_split(
     groups: Sequence[Group],
     fractions: Fractions,
     seed: int | None,
-) -> Three:
+) -> TrainValidTest:
     """Train, valid and test as one of DeepChem's splitters divides them.
 
     It sees the first molecule of every group, so that repeated molecules stay together.

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from itertools import chain, islice
 from pathlib import Path
 
-from molweight.data.decimal_commas import with_points
+from molweight.data.decimal_commas import with_decimal_points
 from molweight.data.smiles import is_molecule
 from molweight.data.table_rows import AllRows, MalformedRow, Notes, Table, empty
 from molweight.data.text_files import STDIN, check_is_text, text_lines
@@ -82,7 +82,7 @@ def _table(path: Path, lines: Lines, delimiter: str, notes: Notes) -> Table:
         rows = _same_width(len(names), _without_blank(lines, notes), delimiter)
         if delimiter != "," and path != STDIN:  # else a decimal comma is no number
             again = (cells for _, cells in _csv_rows(path, text_lines(path), delimiter, None))
-            rows = with_points(path, delimiter, names, rows, again, notes)
+            rows = with_decimal_points(path, delimiter, names, rows, again, notes)
         return Table(names, rows, notes)
     if is_molecule(names[0]):
         notes.add(f"it has no header: its first row, {names[0]!r}, is a molecule")

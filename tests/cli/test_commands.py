@@ -11,14 +11,14 @@ from importlib.metadata import version
 import pytest
 
 from molweight.__main__ import main
-from molweight.cli.command_line import ANSWERS, parser
 from molweight.cli.command_line import COMMANDS as KNOWN
+from molweight.cli.command_line import MOLECULE_COMMANDS, parser
 from molweight.cli.predict import FILE_ENDINGS
 from molweight.data.readers import READERS
 from molweight.nlp.run import main as text
 from molweight.run import main as run
 
-COMMANDS = ("convert", "datasets", "export", "leaderboard", "report", "completion", *ANSWERS)
+COMMANDS = ("convert", "datasets", "export", "leaderboard", "report", "completion", *MOLECULE_COMMANDS)
 
 
 ACTIONS = [f"datasets {action}" for action in ("list", "show", "fetch", "verify")]

@@ -15,10 +15,10 @@ import numpy as np
 
 Group: TypeAlias = list[int]
 Fractions: TypeAlias = tuple[float, float, float]
-Three: TypeAlias = tuple[list[int], list[int], list[int]]
+TrainValidTest: TypeAlias = tuple[list[int], list[int], list[int]]
 """Positions of train, valid and test."""
 
-TRAIN, VALID, TEST = range(3)  # places in Fractions and Three
+TRAIN, VALID, TEST = range(3)  # places in Fractions and TrainValidTest
 
 DECILES = np.arange(1, 10) / 10  # ten strata: a part of 50 molecules still sees five of each
 
@@ -31,7 +31,7 @@ def grouped(keys: Iterable[str]) -> list[Group]:
     return list(groups.values())
 
 
-def largest_first(groups: Sequence[Group], fractions: Fractions) -> Three:
+def largest_first(groups: Sequence[Group], fractions: Fractions) -> TrainValidTest:
     """Largest groups first into train, then valid, then test.
 
     A group goes to train while ``|train| + |group| <= f_train n``, else to valid while
@@ -39,7 +39,7 @@ def largest_first(groups: Sequence[Group], fractions: Fractions) -> Three:
     one that appears later comes first. ImageMol, utils/splitter.py ``scaffold_split_train_val_test``;
     DeepChem, splits/splitters.py ``ScaffoldSplitter``.
     """
-    train, valid, test = three = empty()
+    train, valid, test = parts = empty()
     n = count(groups)
     train_limit, valid_limit = fractions[0] * n, (fractions[0] + fractions[1]) * n
     for group in sorted(groups, key=lambda group: (len(group), group[0]), reverse=True):
@@ -49,10 +49,10 @@ def largest_first(groups: Sequence[Group], fractions: Fractions) -> Three:
             valid.extend(group)
         else:
             test.extend(group)
-    return three
+    return parts
 
 
-def big_first(groups: Sequence[Group], fractions: Fractions, seed: int) -> Three:
+def big_first(groups: Sequence[Group], fractions: Fractions, seed: int) -> TrainValidTest:
     """Groups larger than half the valid or test part first, both kinds in random order.
 
     ImageMol, utils/splitter.py ``scaffold_split_balanced_train_val_test`` (after chemprop's
@@ -66,7 +66,7 @@ def big_first(groups: Sequence[Group], fractions: Fractions, seed: int) -> Three
     return train_first(big + small, fractions)
 
 
-def valid_first(groups: Sequence[Group], fractions: Fractions, seed: int) -> Three:
+def valid_first(groups: Sequence[Group], fractions: Fractions, seed: int) -> TrainValidTest:
     """Groups in random order into valid if they fit, else into test if they fit, else into train.
 
     ``valid`` holds at most ``floor(f_valid n)`` molecules and ``test`` at most ``floor(f_test n)``.
@@ -79,12 +79,14 @@ def valid_first(groups: Sequence[Group], fractions: Fractions, seed: int) -> Thr
     return first_fit([groups[index] for index in order], most, otherwise=TRAIN)
 
 
-def at_random(groups: Sequence[Group], fractions: Fractions, seed: int) -> Three:
+def at_random(groups: Sequence[Group], fractions: Fractions, seed: int) -> TrainValidTest:
     """Groups in random order into train, then valid, then test."""
     return train_first(shuffled(groups, np.random.default_rng(seed)), fractions)
 
 
-def stratified(groups: Sequence[Group], target: np.ndarray, fractions: Fractions, seed: int) -> Three:
+def stratified(
+    groups: Sequence[Group], target: np.ndarray, fractions: Fractions, seed: int
+) -> TrainValidTest:
     """Every part gets its fraction of every stratum of the target, to within a molecule or two.
 
     Strata are laid end to end, each in random order; each group goes to the part that would otherwise lag
@@ -96,7 +98,7 @@ def stratified(groups: Sequence[Group], target: np.ndarray, fractions: Fractions
         fractions: of train, valid and test.
         seed: of the order within a stratum.
     """
-    three = empty()
+    parts = empty()
     stratum = strata(target)
     of_group = [max(stratum[group].tolist(), key=lambda s: s >= 0) for group in groups]
     rng = np.random.default_rng(seed)
@@ -105,9 +107,9 @@ def stratified(groups: Sequence[Group], target: np.ndarray, fractions: Fractions
         members = [group for group, s in zip(groups, of_group, strict=True) if s == value]
         for group in shuffled(members, rng):
             dealt += len(group)
-            lag = [fraction * dealt - len(part) for fraction, part in zip(fractions, three, strict=True)]
-            three[int(np.argmax(lag))].extend(group)
-    return three
+            lag = [fraction * dealt - len(part) for fraction, part in zip(fractions, parts, strict=True)]
+            parts[int(np.argmax(lag))].extend(group)
+    return parts
 
 
 def strata(target: np.ndarray) -> np.ndarray:
@@ -130,13 +132,13 @@ def strata(target: np.ndarray) -> np.ndarray:
     return stratum
 
 
-def train_first(groups: Sequence[Group], fractions: Fractions) -> Three:
+def train_first(groups: Sequence[Group], fractions: Fractions) -> TrainValidTest:
     """Groups in the given order into train if they fit, else into valid if they fit, else into test."""
     n = count(groups)
     return first_fit(groups, {TRAIN: fractions[TRAIN] * n, VALID: fractions[VALID] * n}, otherwise=TEST)
 
 
-def first_fit(groups: Sequence[Group], most: Mapping[int, float], *, otherwise: int) -> Three:
+def first_fit(groups: Sequence[Group], most: Mapping[int, float], *, otherwise: int) -> TrainValidTest:
     """Each group into the first part that has room for it, else into the part ``otherwise``.
 
     Args:
@@ -147,11 +149,11 @@ def first_fit(groups: Sequence[Group], most: Mapping[int, float], *, otherwise: 
     >>> first_fit([[0, 1], [2], [3]], {TRAIN: 2, VALID: 1}, otherwise=TEST)
     ([0, 1], [2], [3])
     """
-    three = empty()
+    parts = empty()
     for group in groups:
-        room = (part for part, limit in most.items() if len(three[part]) + len(group) <= limit)
-        three[next(room, otherwise)].extend(group)
-    return three
+        room = (part for part, limit in most.items() if len(parts[part]) + len(group) <= limit)
+        parts[next(room, otherwise)].extend(group)
+    return parts
 
 
 def shuffled(groups: Sequence[Group], rng: np.random.Generator) -> list[Group]:
@@ -164,6 +166,6 @@ def count(groups: Sequence[Group]) -> int:
     return sum(len(group) for group in groups)
 
 
-def empty() -> Three:
+def empty() -> TrainValidTest:
     """Three parts with nothing in them."""
     return [], [], []

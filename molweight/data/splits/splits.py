@@ -155,10 +155,10 @@ def split(
         assert path is not None, "checked above"
         splits = _from_file(path, smiles, range(len(smiles)) if rows is None else rows, n_rows)
     else:
-        three = _three(smiles, targets, kind, seed, fractions)
+        parts = _by_rule(smiles, targets, kind, seed, fractions)
         if not fractions[2]:  # what rounding has put there
-            three = (three[0], [*three[1], *three[2]], [])
-        splits = Splits(kind, seed, fractions, *(np.asarray(part, dtype=np.int64) for part in three))
+            parts = (parts[0], [*parts[1], *parts[2]], [])
+        splits = Splits(kind, seed, fractions, *(np.asarray(part, dtype=np.int64) for part in parts))
     placed = np.sort(np.concatenate(list(splits.parts().values())))
     assert np.array_equal(placed, np.arange(len(smiles))), "a split must place every molecule once"
     _check_not_empty(splits.sizes(), kind, needed=PARTS[:3] if fractions[2] else PARTS[:2])
@@ -201,9 +201,9 @@ def carve_meta(splits: Splits, smiles: Sequence[str], *, fraction: float, seed: 
     return replace(splits, train=np.delete(splits.train, meta), meta=splits.train[np.sort(meta)])
 
 
-def _three(
+def _by_rule(
     smiles: Sequence[str], targets: np.ndarray | None, kind: str, seed: int | None, fractions: Fractions
-) -> split_rules.Three:
+) -> split_rules.TrainValidTest:
     """Train, valid and test by the rule that ``kind`` names."""
     groups = _groups(smiles, kind)
     if kind.startswith(DEEPCHEM):
