@@ -6,6 +6,7 @@ tensors come from safetensors and must be exactly those of the network.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import NamedTuple
@@ -117,36 +118,22 @@ def load_model(run_dir: str | Path) -> TrainedModel:
     """
     path = Path(run_dir)
     card = read_metadata(path)
+    checked = ModelMetadata(path / "model.json", card)
     try:
-        checked = ModelMetadata(path / "model.json", card)
-        if checked.text("task_type") not in ("classification", "regression"):
-            raise checked.error("task_type", "classification or regression")
+        task, temperature = _task(checked, card)
         size = checked.whole("image_size", 1, 1 << 20)
         check_size(size)
-        targets = checked.texts("targets")
-        task = Task(
-            kind=checked.text("task_type"),  # type: ignore[arg-type]
-            metric=checked.text("metric"),
-            names=targets,
-            mean=checked.numbers("mean", len(targets)),
-            std=checked.numbers("std", len(targets), positive=True),
-        )
-        temperature = None
-        if task.kind == "classification":
-            default = {"temperature": [1.0] * len(targets)}  # of runs before there was any
-            with_default = ModelMetadata(checked.path, default | card)
-            temperature = with_default.numbers("temperature", len(targets), positive=True)
         if card.get("normalisation") != {"mean": list(MEAN), "std": list(STD)}:
             raise checked.error("normalisation", "that of ImageNet")
         with torch.device("meta"):  # without memory: how large it is, a stranger may have written
             backbone = ResNet18(width=checked.whole("width", 1, WIDEST))
-            module = PictureModel(backbone, outputs=len(targets), dropout=0.0, seed=0)
+            module = PictureModel(backbone, outputs=len(task.names), dropout=0.0, seed=0)
         steps = [step.name for step in fields(Standardisation)]
         standardise = Standardisation(**checked.flags("standardise", steps))
         units = None if card.get("units") is None else checked.text("units")
         column = None if card.get("smiles_column") is None else checked.text("smiles_column")
     except ConfigError as error:
-        raise DataError(f"{path / 'model.json'}: {error}") from error
+        raise DataError(f"{checked.path}: {error}") from error
     tensors = read_tensors(path / "model.safetensors", module, "the network of its model.json")
     module.load_state_dict(tensors, assign=True)
     backbone.to(memory_format=backbone.memory_format)
@@ -159,6 +146,26 @@ def load_model(run_dir: str | Path) -> TrainedModel:
         units=units,
         temperature=temperature,
         smiles_column=column,
+    )
+
+
+def _task(checked: ModelMetadata, card: Mapping[str, object]) -> tuple[Task, Tensor | None]:
+    """What the outputs mean, and the temperatures of a classification, [t]."""
+    kind, targets = checked.text("task_type"), checked.texts("targets")
+    if kind not in ("classification", "regression"):
+        raise checked.error("task_type", "classification or regression")
+    task = Task(
+        kind=kind,  # type: ignore[arg-type]
+        metric=checked.text("metric"),
+        names=targets,
+        mean=checked.numbers("mean", len(targets)),
+        std=checked.numbers("std", len(targets), positive=True),
+    )
+    if kind == "regression":
+        return task, None
+    default = {"temperature": [1.0] * len(targets)}  # of runs before there was any
+    return task, ModelMetadata(checked.path, default | dict(card)).numbers(
+        "temperature", len(targets), positive=True
     )
 
 
