@@ -42,11 +42,7 @@ class Account:
         return [item for item in self.data.excluded if item.reason != NO_LABEL]
 
     def content(self) -> dict[str, Any]:
-        """Everything for machines; rows count from 1.
-
-        The counts have the names and meanings of ``report.json``: ``n_invalid`` are all rows that are not
-        used, ``n_unlabelled`` those of them that are a molecule.
-        """
+        """Everything for machines; rows count from 1."""
         data, spec = self.data, self.spec
         return {
             "name": data.name,
@@ -63,12 +59,8 @@ class Account:
             "units": data.units,
             "classes": data.classes,
             "read_as": list(data.notes),
-            "n_rows": data.n_rows,
             "n_molecules": len(data),
-            "n_invalid": data.n_invalid,
-            "n_unlabelled": data.n_unlabelled,
-            "n_duplicates": data.n_duplicates,
-            "n_conflicting": data.n_conflicting,
+            **data.counts,
             "not_molecules": [asdict(item) | {"row": item.row + 1} for item in self.not_molecules],
             "scaffolds": asdict(self.scaffolds),
             "targets": [asdict(item) for item in self.labels],

@@ -86,6 +86,15 @@ class MoleculeDataset(MoleculeRows):
         return sum(item.conflicting for item in self.duplicates)
 
     @property
+    def counts(self) -> dict[str, int]:
+        """What became of the rows, as ``report.json`` names it.
+
+        ``n_invalid`` are all rows that are not used, ``n_unlabelled`` those of them that are a molecule.
+        """
+        names = ("n_rows", "n_invalid", "n_unlabelled", "n_duplicates", "n_conflicting")
+        return {name: getattr(self, name) for name in names}
+
+    @property
     def spellings(self) -> Sequence[str]:
         """[n] as spelled in the file."""
         return self.inputs

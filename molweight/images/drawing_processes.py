@@ -70,7 +70,9 @@ def draw_all(
         raise ConfigError(f"workers must be at least 1, found {workers}")
     if not seconds > 0:
         raise ConfigError(f"the time limit must be > 0 s, found {seconds}")
-    return _draw_all(iter(texts), workers or granted_cores(), _Task(size, canonicalise, seconds, standardise))
+    return _draw_all(
+        iter(texts), workers or granted_cores(), _DrawingTask(size, canonicalise, seconds, standardise)
+    )
 
 
 def serve(size: int, canonicalise: bool, seconds: float, standardise: dict[str, bool]) -> None:
@@ -80,25 +82,19 @@ def serve(size: int, canonicalise: bool, seconds: float, standardise: dict[str, 
     answer is, for every string, a line of JSON ``[status, reason, smiles, bytes]`` and then so many bytes.
     Where nobody reads any more, because the caller was killed, it ends without a word.
     """
+    steps, out = Standardisation(**standardise), sys.stdout.buffer
     try:
-        _serve(size, canonicalise, seconds, Standardisation(**standardise))
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing left to flush at exit
-
-
-def _serve(size: int, canonicalise: bool, seconds: float, steps: Standardisation) -> None:
-    """Requests and answers of :func:`serve`."""
-    out = sys.stdout.buffer
-    out.write(READY)
-    out.flush()
-    for line in sys.stdin:
-        for text in json.loads(line):
+        out.write(READY)
+        out.flush()
+        for text in (text for line in sys.stdin for text in json.loads(line)):
             _die_after(2 * seconds + 1)  # nobody is left to stop it when the caller was killed
             drawn = draw(text, size, canonicalise=canonicalise, standardise=steps)
             _die_after(0)
             head = json.dumps([drawn.status, drawn.reason, drawn.smiles, len(drawn.frame)])
             out.write(head.encode() + b"\n" + drawn.frame)
             out.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing left to flush at exit
 
 
 def _die_after(seconds: float) -> None:
@@ -108,7 +104,7 @@ def _die_after(seconds: float) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Task:
+class _DrawingTask:
     """What a drawing process does with a string."""
 
     size: int
@@ -117,7 +113,7 @@ class _Task:
     standardise: Standardisation
 
 
-def _draw_all(texts: Iterator[str], workers: int, task: _Task) -> Iterator[RenderResult]:
+def _draw_all(texts: Iterator[str], workers: int, task: _DrawingTask) -> Iterator[RenderResult]:
     """Hand chunks to the processes, a few ahead, and collect the answers in order."""
     waiting: deque[Future[list[RenderResult]]] = deque()
     with _Processes(workers, task) as processes, ThreadPoolExecutor(workers) as pool:
@@ -136,7 +132,7 @@ def _draw_all(texts: Iterator[str], workers: int, task: _Task) -> Iterator[Rende
 class _Processes:
     """Drawing processes, and a thread that ends those that take too long."""
 
-    def __init__(self, count: int, task: _Task) -> None:
+    def __init__(self, count: int, task: _DrawingTask) -> None:
         self.all = [_Process(task) for _ in range(count)]
         self.free: queue.SimpleQueue[_Process] = queue.SimpleQueue()
         for process in self.all:
@@ -181,7 +177,7 @@ class _Process:
     system short of memory, may have killed it.
     """
 
-    def __init__(self, task: _Task) -> None:
+    def __init__(self, task: _DrawingTask) -> None:
         self.task = task
         self.child: subprocess.Popen[bytes] | None = None
         self.lock = threading.Lock()

@@ -164,9 +164,8 @@ def _task(checked: ModelMetadata, card: Mapping[str, object]) -> tuple[Task, Ten
     if kind == "regression":
         return task, None
     default = {"temperature": [1.0] * len(targets)}  # of runs before there was any
-    return task, ModelMetadata(checked.path, default | dict(card)).numbers(
-        "temperature", len(targets), positive=True
-    )
+    with_default = ModelMetadata(checked.path, default | dict(card))
+    return task, with_default.numbers("temperature", len(targets), positive=True)
 
 
 def with_adapted_backbone(model: TrainedModel) -> TrainedModel:

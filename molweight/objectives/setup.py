@@ -268,11 +268,7 @@ class ImageData(DataModule):
         return {
             "dataset": dataset.name,
             "data_sha256": dataset.sha256,
-            "n_rows": dataset.n_rows,
-            "n_invalid": dataset.n_invalid,
-            "n_unlabelled": dataset.n_unlabelled,
-            "n_duplicates": dataset.n_duplicates,
-            "n_conflicting": dataset.n_conflicting,
+            **dataset.counts,
             "scaffolds": asdict(scaffold_sets(dataset.smiles)),
             "units": dataset.units,
             "classes": dataset.classes,
