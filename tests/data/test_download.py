@@ -29,7 +29,10 @@ class Server(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """``/file`` honours Range, ``/whole`` ignores it, ``/cut`` stops early, ``/slow`` says nothing."""
+    """``/file`` honours Range, ``/whole`` ignores it, ``/cut`` stops early, ``/slow`` says nothing.
+
+    ``/encoded`` says that its body is packed by gzip, as some servers do of files ``*.gz``.
+    """
 
     server: Server
 
@@ -42,13 +45,15 @@ class Handler(BaseHTTPRequestHandler):
             self.end_headers()
         elif self.path == "/slow":
             threading.Event().wait(1.0)
-        elif self.path not in ("/file", "/whole", "/cut"):
+        elif self.path not in ("/file", "/whole", "/cut", "/encoded"):
             self.send_error(404)
         elif asked and self.path == "/file":
             self.partial(int(asked.removeprefix("bytes=").removesuffix("-")))
         else:
             self.send_response(200)
             self.send_header("Content-Length", str(len(BODY)))
+            if self.path == "/encoded":
+                self.send_header("Content-Encoding", "gzip")
             self.end_headers()
             self.wfile.write(BODY[:1000] if self.path == "/cut" else BODY)
 
@@ -135,10 +140,15 @@ def test_another_process_was_first(server: Server, tmp_path: Path, monkeypatch: 
     path = tmp_path / "file"
 
     def renamed_by_the_other(*_: object, **__: object) -> None:
-        path.write_bytes(BODY)  # and the part is gone
+        path.write_bytes(BODY)
+        raise FileNotFoundError(2, "No such file or directory")  # the part is gone
 
     monkeypatch.setattr("molweight.data.download._fetch", renamed_by_the_other)
     assert download(f"{server.url}/file", path, sha256=SHA256) == path
+
+
+def test_bytes_are_those_of_the_server_whatever_it_calls_them(server: Server, tmp_path: Path) -> None:
+    assert download(f"{server.url}/encoded", tmp_path / "file.gz", sha256=SHA256).read_bytes() == BODY
 
 
 def test_not_found(server: Server, tmp_path: Path) -> None:
@@ -190,5 +200,4 @@ def test_only_http(tmp_path: Path, url: str) -> None:
 
 
 def test_redirection_to_another_scheme_is_refused(server: Server, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="not an http or https address"):
-        download(f"{server.url}/ftp", tmp_path / "file", sha256=SHA256)
+    assert "not an http or https address" in refused(f"{server.url}/ftp", tmp_path / "file")
