@@ -14,18 +14,19 @@ import math
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
 from molweight.errors import DataError
 from molweight.utils.files import read_json, sha256_file, write_bytes, write_json
+from molweight.utils.tensor_files import plain
 
 logger = logging.getLogger(__name__)
 
 KEEP = 2  # pairs: the newest, and one to fall back on
 SCHEMA = 1
+DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError)  # of reading a pair
 
 
 def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> None:
@@ -49,11 +50,19 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> None:
         "sha256": hashlib.sha256(encoded).hexdigest(),
         "state": tree,
     }
+    file = data.with_suffix(".json")
     write_bytes(data, encoded)
-    write_json(data.with_suffix(".json"), {**content, "digest": _digest(content)})
-    _verify(data.with_suffix(".json"), content)
-    files = sorted(folder.glob("step-*.json"))
-    for old in files[:-KEEP]:
+    write_json(file, {**content, "digest": _digest(content)})
+    try:
+        _verified(file)
+    except DAMAGE as error:
+        file.unlink(missing_ok=True)
+        data.unlink(missing_ok=True)
+        raise DataError(
+            f"the checkpoint {file.stem} was written to {folder} and read back damaged: the disk or its "
+            "connection is failing; the checkpoint before it is kept, continue on another disk"
+        ) from error
+    for old in sorted(folder.glob("step-*.json"))[:-KEEP]:
         old.unlink()
     for tensors_file in folder.glob("step-*.safetensors"):
         if not tensors_file.with_suffix(".json").exists():  # its pair is gone, or was never completed
@@ -69,44 +78,29 @@ def load_checkpoint(folder: Path) -> tuple[int, dict[str, Any]] | None:
     files = sorted(folder.glob("step-*.json"), reverse=True)
     for file in files:
         try:
-            return _read(file)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
+            content = _verified(file)
+            state = _decode(content["state"], load(file.with_suffix(".safetensors").read_bytes()))
+            if not isinstance(state, dict):
+                raise ValueError("unknown layout")
+            return int(content["step"]), state
+        except DAMAGE as error:
             logger.warning("checkpoint %s is damaged (%s); trying the one before it", file.stem, error)
     if files:
         raise DataError(f"every checkpoint in {folder} is damaged; delete the folder to start over")
     return None
 
 
-def _verify(file: Path, content: dict[str, Any]) -> None:
-    """Compare a pair on the disk with what was meant; a wrong one is removed."""
-    data = file.with_suffix(".safetensors")
-    try:
-        found = json.loads(file.read_text())
-        whole = sha256_file(data) == content["sha256"] and found == {**content, "digest": _digest(content)}
-    except (OSError, ValueError):
-        whole = False
-    if not whole:
-        for part in (file, data):
-            part.unlink(missing_ok=True)
-        raise DataError(
-            f"the checkpoint {file.stem} was written to {file.parent} and read back damaged: the disk or its "
-            "connection is failing; the checkpoint before it is kept, continue on another disk"
-        )
-
-
-def _read(file: Path) -> tuple[int, dict[str, Any]]:
+def _verified(file: Path) -> dict[str, Any]:
+    """The content of a pair's JSON file, if the bytes of both files are those that were meant."""
     content = read_json(file)
-    data = file.with_suffix(".safetensors")
     if not isinstance(content, dict) or content.pop("digest", None) != _digest(content):
         raise ValueError("checksum mismatch")
     if content["schema"] != SCHEMA:
         raise ValueError(f"schema {content['schema']}, expected {SCHEMA}")
-    if not data.is_file() or sha256_file(data) != content["sha256"]:
+    data = file.with_suffix(".safetensors")
+    if not data.is_file() or sha256_file(data) != content["sha256"]:  # a pipe may never end
         raise ValueError("checksum mismatch")
-    state = _decode(content["state"], load(data.read_bytes()))
-    if not isinstance(state, dict):
-        raise ValueError("unknown layout")
-    return int(content["step"]), state
+    return content
 
 
 def _digest(content: dict[str, Any]) -> str:
@@ -117,7 +111,7 @@ def _encode(value: Any, tensors: dict[str, Tensor]) -> Any:
     """JSON for a value, its tensors moved into ``tensors``; keys of dictionaries keep their type."""
     if isinstance(value, Tensor):
         name = f"t{len(tensors)}"
-        tensors[name] = value.detach().cpu().contiguous().clone(memory_format=torch.contiguous_format)
+        tensors[name] = plain(value)
         return {"tensor": name}
     if isinstance(value, dict):
         for key in value:
