@@ -28,44 +28,40 @@ class ChecksumResult:
     """Of the bytes that are here."""
 
 
-def verify(card: DatasetSpec, *, folder: Path | None = None) -> ChecksumResult:
+def verify(card: DatasetSpec) -> ChecksumResult:
     """Read the file that a run would read and compare its SHA-256 with the card's.
-
-    Args:
-        card: see :class:`DatasetSpec`.
-        folder: searched instead of ``$MOLWEIGHT_DATASETS`` and ``./datasets``.
 
     Raises:
         ConfigError: the card names neither a path nor files.
         DataError: a folder that was asked for does not exist, or the file cannot be read.
     """
-    paths = card_files(card, folder=folder)
+    paths = card_files(card)
     if not paths:
         return ChecksumResult(name=card.name, state=ABSENT, path=None, sha256=None)
     try:
-        found = sha256_file(*paths)
+        sha256 = sha256_file(*paths)
     except OSError as error:
         raise DataError(f"could not read {paths[0]}: {error.strerror or error}") from error
-    return ChecksumResult(name=card.name, state=compare(found, card.sha256), path=paths[0], sha256=found)
+    return ChecksumResult(name=card.name, state=compare(sha256, card.sha256), path=paths[0], sha256=sha256)
 
 
-def compare(found: str, pinned: str | None) -> str:
+def compare(sha256: str, pinned: str | None) -> str:
     """``ok``, ``differs`` or ``no checksum known``."""
     if pinned is None:
         return UNPINNED
-    return OK if found == pinned.lower() else DIFFERS
+    return OK if sha256 == pinned.lower() else DIFFERS
 
 
-def card_files(card: DatasetSpec, *, folder: Path | None = None) -> tuple[Path, ...]:
+def card_files(card: DatasetSpec) -> tuple[Path, ...]:
     """The files of a data set that are on this machine: two for a series of RDKit's, else one or none."""
     if card.builtin is not None and card.path is None:
         files = chembl2321810_files()
         return files if all(file.is_file() for file in files) else ()
-    path = find(card, folder=folder)
+    path = find(card)
     return () if path is None else (path,)
 
 
-def fetch(card: DatasetSpec, *, folder: Path | None = None) -> tuple[Path, bool]:
+def fetch(card: DatasetSpec) -> tuple[Path, bool]:
     """Bring the file of a data set here, with the checksum that its card pins.
 
     A file in the cache whose checksum is wrong is fetched again. One that the user has put into a folder
@@ -78,11 +74,11 @@ def fetch(card: DatasetSpec, *, folder: Path | None = None) -> tuple[Path, bool]
         ConfigError: the card names neither a path nor files.
         DataError: nothing that could be downloaded and verified, or the user's own file differs.
     """
-    before = verify(card, folder=folder)
+    before = verify(card)
     if before.path is None:
         if card.builtin is not None:
             raise DataError(f"this RDKit came without the files of {card.name!r}: install rdkit from PyPI")
-        return locate(card, folder=folder), True
+        return locate(card), True
     if before.state != DIFFERS:
         return before.path, False
     assert card.sha256 is not None, "differs from what?"
@@ -91,12 +87,12 @@ def fetch(card: DatasetSpec, *, folder: Path | None = None) -> tuple[Path, bool]
     return download(card.url, before.path, sha256=card.sha256, progress=True), True
 
 
-def difference(card: DatasetSpec, found: ChecksumResult) -> str:
+def difference(card: DatasetSpec, result: ChecksumResult) -> str:
     """The sentence for a file whose checksum is not the card's, with the cure."""
-    in_cache = card.url is not None and found.path == cached(card.url)
+    in_cache = card.url is not None and result.path == cached(card.url)
     move = "" if in_cache else "move it away and "
     return (
-        f"{found.path} has SHA-256 {found.sha256}, the card of {card.name!r} pins {card.sha256}: the file is "
-        f"damaged or another edition; {move}run `python -m molweight datasets fetch {card.name}`, or keep "
+        f"{result.path} has SHA-256 {result.sha256}, the card of {card.name!r} pins {card.sha256}: the file "
+        f"is damaged or another edition; {move}run `python -m molweight datasets fetch {card.name}`, or keep "
         "it if it is meant, every report records the checksum of what was read"
     )

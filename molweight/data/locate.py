@@ -53,9 +53,8 @@ def locate(card: DatasetSpec, *, folder: Path | None = None) -> Path:
         ConfigError: the card names neither a path nor files.
         DataError: not found, and nothing that could be downloaded and verified.
     """
-    found = find(card, folder=folder)
-    if found is not None:
-        return found
+    if (path := find(card, folder=folder)) is not None:
+        return path
     if card.url is not None and card.sha256 is not None:
         return download(card.url, cached(card.url), sha256=card.sha256, progress=True)
     raise DataError(_advice(card, dataset_folders(folder)[0]))
@@ -95,12 +94,10 @@ def find(card: DatasetSpec, *, folder: Path | None = None) -> Path | None:
         raise ConfigError(
             f"dataset={card.name} needs a file: pass dataset.path=<table with SMILES and labels>"
         )
-    places = [place for base in dataset_folders(folder) for place in (base, base / card.name)]
-    for place in [*places, cache_folder() / "datasets"]:
-        for file in card.files:
-            if (place / file).is_file():
-                return place / file
-    return None
+    folders = [path for base in dataset_folders(folder) for path in (base, base / card.name)]
+    folders.append(cache_folder() / "datasets")
+    paths = (path / file for path in folders for file in card.files)
+    return next((path for path in paths if path.is_file()), None)
 
 
 def _advice(card: DatasetSpec, folder: Path) -> str:

@@ -22,10 +22,10 @@ def find_files(card: TaskCard) -> tuple[Path, Path] | None:
     Raises:
         DataError: the folder is there, or was asked for, and lacks one of them.
     """
-    places = [Path(card.path).expanduser()] if card.path else [IN_CHECKOUT / card.folder]
+    folders = [Path(card.path).expanduser()] if card.path else [IN_CHECKOUT / card.folder]
     if not card.path and (above := os.environ.get(FOLDERS)):
-        places.insert(0, Path(above).expanduser() / card.folder)
-    for folder in places:
+        folders.insert(0, Path(above).expanduser() / card.folder)
+    for folder in folders:
         files = folder / card.train, folder / card.test
         missing = [file for file in files if not file.is_file()]
         if not missing:
@@ -58,13 +58,12 @@ def read_tsv(path: Path, card: TaskCard) -> Sentences:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read as UTF-8 text: {error}") from error
-    header = list(card.columns) if card.columns else lines[0].rstrip("\r").split("\t")
-    start = 0 if card.columns else 1
+    header = list(card.columns or lines.pop(0).rstrip("\r").split("\t"))
     if lacking := [name for name in (*card.sentences, card.label) if name not in header]:
         raise DataError(f"{path} has no column {lacking[0]!r}; its columns are {', '.join(header)}")
-    places = [header.index(name) for name in card.sentences]
+    columns = [header.index(name) for name in (*card.sentences, card.label)]
     first, second, targets, rows = [], [], [], []
-    for number, line in enumerate(lines[start:], start=start + 1):
+    for number, line in enumerate(lines, start=1 if card.columns else 2):
         if not line.strip():
             continue
         fields = line.rstrip("\r").split("\t")
@@ -72,15 +71,17 @@ def read_tsv(path: Path, card: TaskCard) -> Sentences:
             raise DataError(
                 f"{path}, line {number}: {len(fields)} columns instead of {len(header)}; remove or mend it"
             )
-        targets.append(to_target(fields[header.index(card.label)], card, f"{path}, line {number}"))
-        first.append(fields[places[0]].strip())
-        second.append(fields[places[-1]].strip())
+        *texts, label = (fields[i] for i in columns)
+        targets.append(to_target(label, card, f"{path}, line {number}"))
+        first.append(texts[0].strip())
+        second.append(texts[-1].strip())
         rows.append(number)
         if card.limit is not None and len(rows) == card.limit:
             break
     if len(rows) < 2:
         raise DataError(f"{path} has {len(rows)} rows; at least 2 are needed")
-    return Sentences(first=first, second=second if len(places) == 2 else None, targets=targets, rows=rows)
+    pairs = len(card.sentences) == 2
+    return Sentences(first=first, second=second if pairs else None, targets=targets, rows=rows)
 
 
 def to_target(text: str, card: TaskCard, where: str) -> float:

@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import itertools
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from molweight.errors import DataError
@@ -51,20 +52,20 @@ def download(card: TaskCard) -> tuple[Sentences, Sentences, str]:
 def library() -> Any:
     """``datasets``, or None where it is not installed; a folder of that name, as in a checkout, is not it."""
     try:
-        found = importlib.import_module("datasets")
+        module = importlib.import_module("datasets")
     except ImportError:
         return None
-    return found if hasattr(found, "load_dataset") else None
+    return module if hasattr(module, "load_dataset") else None
 
 
 def to_sentences(table: Any, card: TaskCard) -> Sentences:
-    """A table of the hub, whose labels are places in its own list of names."""
+    """A table of the hub, whose labels are indices into its own list of names."""
     columns = COLUMNS.get(card.hub, PAIR)
     rows = list(itertools.islice(table, card.limit))
     targets = [float(row["label"]) for row in rows]
     if card.labels is not None:
-        names = table.features["label"].names
-        targets = [float(list(card.labels).index(own_label(names[int(t)], card))) for t in targets]
+        indices = [card.labels.index(to_label(name, card.labels)) for name in table.features["label"].names]
+        targets = [float(indices[int(label)]) for label in targets]
     return Sentences(
         first=[row[columns[0]].strip() for row in rows],
         second=[row[columns[1]].strip() for row in rows] if len(columns) == 2 else None,
@@ -73,9 +74,6 @@ def to_sentences(table: Any, card: TaskCard) -> Sentences:
     )
 
 
-def own_label(name: str, card: TaskCard) -> str:
+def to_label(name: str, labels: Sequence[str]) -> str:
     """GLUE's files number some labels that the hub names, the second of the two being the positive one."""
-    assert card.labels is not None
-    if name in card.labels:
-        return name
-    return card.labels[1] if name in POSITIVE else card.labels[0]
+    return name if name in labels else labels[1 if name in POSITIVE else 0]

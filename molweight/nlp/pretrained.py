@@ -108,10 +108,9 @@ def fill(encoder: TextEncoder, path: Path) -> None:
     """
     try:
         load_tensors(encoder, path)
-    except Exception as error:  # safetensors and torch have errors of several kinds for this
-        first = str(error).strip().splitlines()[0]
+    except DataError as error:
         raise DataError(
-            f"backbone.init: {path} does not hold this encoder ({first})",
+            f"backbone.init: {path} does not hold this encoder ({error})",
             hint="choose the {backbone} that it was made with, or {backbone.init=pretrained}",
         ) from error
 

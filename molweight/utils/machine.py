@@ -6,7 +6,7 @@ import importlib.metadata
 import os
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PACKAGES = (
@@ -53,17 +53,15 @@ def processor() -> str:
 
 def version_line() -> str:
     """The version of this package, and of what it stands on."""
-    found = versions()
-    own = found.pop("molweight", "of a checkout that is not installed")
-    return f"molweight {own} ({', '.join(f'{name} {version}' for name, version in found.items())})"
+    others = versions()
+    ours = others.pop("molweight", "of a checkout that is not installed")
+    return f"molweight {ours} ({', '.join(f'{name} {version}' for name, version in others.items())})"
 
 
 def versions() -> dict[str, str]:
     """Versions of what a result depends on."""
-    found = {"python": platform.python_version()}
+    installed = {"python": platform.python_version()}
     for package in PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+        with suppress(importlib.metadata.PackageNotFoundError):
+            installed[package] = importlib.metadata.version(package)
+    return installed
