@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -61,7 +60,7 @@ def what_is_there(path: Path) -> str:
     return "holds a run without a network, such as method=ecfp_rf leaves; predictions need a network"
 
 
-def read_status(path: Path) -> dict[str, Any]:
+def read_status(path: Path) -> dict[str, object]:
     """The content of ``status.json``; empty where it cannot be read."""
     try:
         content = read_json(path)
@@ -84,53 +83,51 @@ class ModelMetadata:
 
     def whole(self, name: str, low: int, high: int) -> int:
         """A whole number within limits."""
-        return int(
-            self._checked(
-                name, f"a whole number from {low} to {high}", lambda v: is_whole(v) and low <= v <= high
-            )
-        )
+        value = self.content.get(name)
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+            raise self.error(name, f"a whole number from {low} to {high}")
+        return value
 
     def text(self, name: str) -> str:
         """A text that is not empty."""
-        return str(self._checked(name, "a text", is_text))
+        value = self.content.get(name)
+        if not isinstance(value, str) or value == "":
+            raise self.error(name, "a text")
+        return value
 
     def texts(self, name: str) -> tuple[str, ...]:
         """Some texts, all different."""
-        values = self._checked(
-            name,
-            f"1 to {MOST_TARGETS} different texts",
-            lambda v: (
-                isinstance(v, list)
-                and 0 < len(v) <= MOST_TARGETS
-                and all(map(is_text, v))
-                and len(set(v)) == len(v)
-            ),
-        )
+        values = self.content.get(name)
+        if not (
+            isinstance(values, list)
+            and 0 < len(values) <= MOST_TARGETS
+            and all(map(is_text, values))
+            and len(set(values)) == len(values)
+        ):
+            raise self.error(name, f"1 to {MOST_TARGETS} different texts")
         return tuple(values)
 
     def numbers(self, name: str, count: int, *, positive: bool = False) -> Tensor:
         """So many finite numbers, as float64."""
-        values = self._checked(
-            name,
-            f"{count} {'positive' if positive else 'finite'} numbers",
-            lambda v: (
-                isinstance(v, list)
-                and len(v) == count
-                and all(is_number(number) and (number > 0 or not positive) for number in v)
-            ),
-        )
+        values = self.content.get(name)
+        if not (
+            isinstance(values, list)
+            and len(values) == count
+            and all(map(is_number, values))
+            and (min(values) > 0 or not positive)
+        ):
+            raise self.error(name, f"{count} {'positive' if positive else 'finite'} numbers")
         return torch.tensor(values, dtype=torch.float64)
 
     def flags(self, name: str, known: Sequence[str]) -> dict[str, bool]:
         """Known names, each true or false."""
-        values = self._checked(
-            name,
-            f"true or false for {', '.join(known)}",
-            lambda v: (
-                isinstance(v, dict)
-                and all(key in known and isinstance(flag, bool) for key, flag in v.items())
-            ),
-        )
+        values = self.content.get(name)
+        if not (
+            isinstance(values, dict)
+            and set(values) <= set(known)
+            and all(isinstance(flag, bool) for flag in values.values())
+        ):
+            raise self.error(name, f"true or false for {', '.join(known)}")
         return dict(values)
 
     def error(self, name: str, expected: str) -> DataError:
@@ -140,22 +137,11 @@ class ModelMetadata:
             "it is damaged, or was made by another version"
         )
 
-    def _checked(self, name: str, expected: str, right: Callable[[Any], bool]) -> Any:
-        value = self.content.get(name)
-        if not right(value):
-            raise self.error(name, expected)
-        return value
-
 
 def shortened(value: object) -> str:
     """A value for a message."""
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
-
-
-def is_whole(value: object) -> bool:
-    """Whether it is a whole number and no truth value."""
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def is_number(value: object) -> bool:

@@ -70,14 +70,14 @@ def summarise(rows: Sequence[Row], out: Path, *, reference: str | None, resample
         "reference": reference,
         "resamples": resamples,
         "datasets": [
-            dataset_entry([row for row in good if row["dataset"] == name], predictions, reference, resamples)
-            for name in unique(row["dataset"] for row in good)
+            dataset_entry(dataset_rows, predictions, reference, resamples)
+            for dataset_rows in grouped(good, "dataset").values()
         ],
         "ranks": rank_methods(good, methods),
         "comparison": compare_over_datasets(good, methods, reference),
         "methods": [
-            MethodCost(method=name, **cost([row for row in good if row["method"] == name]))
-            for name in methods
+            MethodCost(method=name, **cost(method_rows))
+            for name, method_rows in grouped(good, "method").items()
         ],
         "agreement": agreements(good),
         "corners": single_objective_anova(good),
@@ -92,6 +92,14 @@ def summarise(rows: Sequence[Row], out: Path, *, reference: str | None, resample
     }
 
 
+def grouped(rows: Sequence[Row], name: str) -> dict[str, list[Row]]:
+    """The rows by the value of a column, both in their order."""
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row[name], []).append(row)
+    return groups
+
+
 def dataset_entry(
     rows: Sequence[Row], predictions: Mapping[str, Predictions], reference: str | None, resamples: int
 ) -> DatasetEntry:
@@ -102,8 +110,7 @@ def dataset_entry(
     varies = len({row["split_seed"] for row in rows}) > 1
     p = per_dataset_p(rows, methods, reference, varies=varies)
     entries = []
-    for name in methods:
-        method_rows = [row for row in rows if row["method"] == name]
+    for name, method_rows in grouped(rows, "method").items():
         entries.append(
             MethodEntry(
                 method=name,
@@ -183,8 +190,7 @@ def compare_over_datasets(
         if name == reference:
             continue
         gains, used = [np.empty(0)], []
-        for dataset in unique(row["dataset"] for row in rows):
-            dataset_rows = [row for row in rows if row["dataset"] == dataset]
+        for dataset, dataset_rows in grouped(rows, "dataset").items():
             ours, theirs = paired(dataset_rows, str(reference), name)
             if len(ours) and len({row["split_seed"] for row in dataset_rows}) == 1:
                 higher = METRICS[dataset_rows[0]["metric"]].higher_is_better
@@ -204,10 +210,10 @@ def rank_methods(rows: Sequence[Row], methods: Sequence[str]) -> Ranks:
     """Average ranks over the data sets on which every method has a score, or why there are none."""
     means: dict[str, list[float]] = {}
     higher = []
-    datasets = unique(row["dataset"] for row in rows)
-    for dataset in datasets:
-        dataset_rows = [row for row in rows if row["dataset"] == dataset]
-        scores = [column([r for r in dataset_rows if r["method"] == name], "test") for name in methods]
+    datasets = grouped(rows, "dataset")
+    for dataset, dataset_rows in datasets.items():
+        by_method = grouped(dataset_rows, "method")
+        scores = [column(by_method.get(name, []), "test") for name in methods]
         if all(len(values) for values in scores):
             means[dataset] = [float(values.mean()) for values in scores]
             higher.append(METRICS[dataset_rows[0]["metric"]].higher_is_better)
@@ -272,13 +278,12 @@ def learned_weights(rows: Sequence[Row], reference: str | None) -> LearnedWeight
     if method is None or len(names) < 2:
         return None
     datasets = []
-    for dataset in unique(row["dataset"] for row in method_rows):
-        dataset_rows = [row for row in method_rows if row["dataset"] == dataset]
+    for dataset, dataset_rows in grouped(method_rows, "dataset").items():
         weights = [weights_of(row) for row in dataset_rows]
         if all(set(each) == set(names) for each in weights):
             seeds = [row["seed"] for row in dataset_rows]
             datasets.append(DatasetWeights(dataset=dataset, seeds=seeds, weights=weights))
-    return LearnedWeights(method=method, objectives=names, datasets=datasets)
+    return LearnedWeights(method=method, objectives=names, datasets=datasets) if datasets else None
 
 
 def cost(rows: Sequence[Row]) -> Cost:

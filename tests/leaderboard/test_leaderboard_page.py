@@ -24,7 +24,7 @@ OBJECTIVES = ("jigsaw", "contrast")
 def row(dataset, method, seed, **changes):
     better = 0.05 * (method == "tapweight")
     learns = method == "tapweight"
-    made = {
+    values = {
         **dict.fromkeys(COLUMNS),
         **{"dataset": dataset, "method": method, "seed": seed, "state": "ok", "metric": "rmse"},
         **{"test": 1.0 - better + 0.01 * seed, "valid": 0.9, "split": "scaffold", "split_hash": "a" * 64},
@@ -33,7 +33,7 @@ def row(dataset, method, seed, **changes):
         **{"weights": json.dumps(dict(zip(OBJECTIVES, (0.6, 0.4), strict=True)) if learns else {})},
         **{"config_hash": "c", "run": f"runs/{dataset}/{method}/{seed}", "command": "x"},
     }
-    return made | changes
+    return values | changes
 
 
 @pytest.fixture
@@ -67,9 +67,9 @@ def test_the_page_needs_nothing_else_and_runs_nothing(rows, tmp_path):
     assert page.all("script") == page.all("link") == page.all("iframe") == []
     pictures = page.all("img")
     assert len(pictures) == 4, "two data sets, ranks, weights"
-    for one in pictures:
-        assert one["src"].startswith("data:image/svg+xml;base64,") and one["alt"]
-        assert b"<svg" in base64.b64decode(one["src"].partition(",")[2])
+    for picture in pictures:
+        assert picture["src"].startswith("data:image/svg+xml;base64,") and picture["alt"]
+        assert b"<svg" in base64.b64decode(picture["src"].partition(",")[2])
 
 
 def test_what_strangers_write_is_text(rows, tmp_path):
@@ -91,7 +91,7 @@ def test_a_notebook_shows_the_tables(rows, tmp_path):
 
 
 def test_one_data_set_has_no_ranks(rows, tmp_path):
-    _, page = page_of([one for one in rows if one["dataset"] == "esol"], tmp_path)
+    _, page = page_of([r for r in rows if r["dataset"] == "esol"], tmp_path)
     words = re.sub(r"\s+", " ", page.text)
     assert "tapweight is best on esol: test RMSE 0.960 ± 0.010" in words
     assert len(page.all("img")) == 2
@@ -101,6 +101,13 @@ def test_without_any_score_there_is_a_page(rows, tmp_path):
     failed = [row("esol", "equal", 0, state="failed", test=None, error="no space left")]
     _, page = page_of(failed, tmp_path, reference=None)
     assert "no space left" in page.text and page.all("img") == []
+
+
+def test_seeds_with_other_objectives_have_no_picture_of_weights(tmp_path):
+    weights = [json.dumps({"jigsaw": 0.6, name: 0.4}) for name in ("contrast", "rationality")]
+    rows = [row("esol", "tapweight", seed, weights=text) for seed, text in enumerate(weights)]
+    summary, page = page_of(rows, tmp_path)
+    assert summary["learned"] is None and len(page.all("img")) == 1
 
 
 def test_the_same_runs_have_the_same_page(rows, tmp_path):
@@ -115,8 +122,8 @@ def test_scores_are_drawn_where_they_are(rows, tmp_path):
     entries = summary["datasets"][0]["methods"]
     entries[0]["interval"] = (0.9, 1.1)
     axes = plot_scores(summary["datasets"][0], "tapweight", Figure().subplots())
-    assert [label.get_text() for label in axes.get_yticklabels()] == [one["method"] for one in entries]
-    dots = [found.get_offsets().tolist() for found in axes.collections]
+    assert [label.get_text() for label in axes.get_yticklabels()] == [entry["method"] for entry in entries]
+    dots = [group.get_offsets().tolist() for group in axes.collections]
     assert dots[0] == [[score, 0] for score in entries[0]["scores"]]
     assert dots[1] == [[entries[0]["test"]["mean"], 0]]
     assert axes.lines[0].get_xdata().tolist() == [0.9, 1.1] and axes.yaxis_inverted()
