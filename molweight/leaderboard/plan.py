@@ -14,7 +14,7 @@ from molweight.config.composition import plain
 from molweight.config.modality import Modality
 from molweight.config.run_config import SECTIONS, compose_run
 from molweight.errors import ConfigError, unknown
-from molweight.runs.job import Job
+from molweight.runs.job import Job, check_folders
 
 OWN = ("datasets", "tasks", "methods", "seeds", "out", "jobs", "launcher", "reference", "resamples")
 """Options of the leaderboard itself; all others are options of every run."""
@@ -78,13 +78,7 @@ def plan(
     triples = [(d, m, s) for d in datasets for m in methods for s in seeds]
     bar = tqdm(triples, desc="checking runs", unit="run", leave=False, disable=None if progress else True)
     runs = [_run(modality, d, m, s, options=tuple(options), out=out) for d, m, s in bar]
-    folders: dict[str, Run] = {}
-    for run in runs:
-        if (other := folders.setdefault(run.folder, run)) is not run:
-            raise ConfigError(
-                f"{other.name} and {run.name} would both be written to {out / run.folder}; "
-                "rename one, or give them an out= each"
-            )
+    check_folders(runs, "rename one, or give them an out= each")
     return runs
 
 

@@ -35,6 +35,8 @@ from molweight.utils.files import write_json, write_text
 from molweight.utils.pages import for_notebooks
 
 REFERENCE = "tapweight"
+Rows = dict[tuple[str, str, int], Row | None]
+"""By data set, method and seed; None for a run to come."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,8 +106,9 @@ def leaderboard(
     """
     folder, say = Path(out), announce or (lambda line: None)
     check_counts(jobs, resamples)
-    chosen = choose_launcher(launcher, jobs, [word for word in options if is_setting(word)])
-    options = [word for word in options if not is_setting(word)]
+    settings = [word for word in options if word.lstrip("+~").startswith(PREFIX)]
+    options = [word for word in options if word not in settings]
+    chosen = choose_launcher(launcher, jobs, settings)
     runs = plan(
         find_modality(modality), datasets, methods, seeds, options=options, out=folder, progress=progress
     )
@@ -131,11 +134,6 @@ def choose_launcher(name: str | None, jobs: int, settings: Sequence[str]) -> Lau
     if launcher is None and jobs > 1:
         return Launcher(name="joblib", option=f"jobs={jobs}", settings={"n_jobs": jobs})
     return launcher
-
-
-def is_setting(option: str) -> bool:
-    """Whether an option is the launcher's."""
-    return option.lstrip("+~").startswith(PREFIX)
 
 
 def leaderboard_tables(
@@ -178,7 +176,7 @@ def leaderboard_tables(
     return Leaderboard(rows=rows, summary=summary, page=page, markdown=text)
 
 
-def collect(folder: Path, runs: Sequence[Run]) -> tuple[dict[tuple[str, str, int], Row | None], list[Run]]:
+def collect(folder: Path, runs: Sequence[Run]) -> tuple[Rows, list[Run]]:
     """Rows by key, those of earlier calls first and None for a run to come; and the runs to come.
 
     A run is finished if its folder says so, or, where the folder is gone, if its row in the table is of the
@@ -186,28 +184,24 @@ def collect(folder: Path, runs: Sequence[Run]) -> tuple[dict[tuple[str, str, int
     """
     earlier = {key(row): row for row in read_rows(folder)}
     asked = {run.key for run in runs}
-    rows: dict[tuple[str, str, int], Row | None] = {k: row for k, row in earlier.items() if k not in asked}
+    rows: Rows = {k: row for k, row in earlier.items() if k not in asked}
     waiting = []
     for run in runs:
-        before = earlier.get(run.key)
+        row = earlier.get(run.key, {})
+        of_this_run = row.get("state") == "ok" and row["config_hash"] == run.config.hash
         if is_finished(run.config, "out="):
             rows[run.key] = finished_row(run)
-        elif before is not None and is_result(before, run) and not run.config.run_dir.exists():
-            rows[run.key] = before
+        elif of_this_run and not run.config.run_dir.exists():
+            rows[run.key] = row
         else:
             rows[run.key] = None
             waiting.append(run)
     return rows, waiting
 
 
-def is_result(row: Row, run: Run) -> bool:
-    """Whether a row is the result of exactly this run."""
-    return bool(row["state"] == "ok" and row["config_hash"] == run.config.hash)
-
-
 def run_all(
     folder: Path,
-    rows: dict[tuple[str, str, int], Row | None],
+    rows: Rows,
     waiting: Sequence[Run],
     *,
     launcher: Launcher | None,
@@ -233,7 +227,7 @@ def run_all(
     return max(codes)
 
 
-def present(rows: dict[tuple[str, str, int], Row | None]) -> list[Row]:
+def present(rows: Rows) -> list[Row]:
     """The rows that are there, in order."""
     return [row for row in rows.values() if row is not None]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,6 +67,16 @@ class JobResult:
         if self.report is None:
             return ""
         return self.report.outcome
+
+
+def check_folders(jobs: Iterable[Job], hint: str) -> None:
+    """Raise :class:`ConfigError` if two jobs would be written to one folder."""
+    first: dict[Path, Job] = {}
+    for job in jobs:
+        if (other := first.setdefault(job.config.run_dir, job)) is not job:
+            raise ConfigError(
+                f"{other.name} and {job.name} would both be written to {job.config.run_dir}; {hint}"
+            )
 
 
 def attempt(job: Job, *, progress: bool = False) -> JobResult:

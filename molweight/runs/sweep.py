@@ -24,7 +24,7 @@ from molweight.config.composition import Tree, compose_config, config_dir, expla
 from molweight.config.modality import Modality
 from molweight.config.run_config import NOT_HASHED, to_run_config
 from molweight.errors import ConfigError, MolweightError
-from molweight.runs.job import Job
+from molweight.runs.job import Job, check_folders
 from molweight.runs.launchers import PREFIX, Launcher, find_launcher
 
 PLACES = ("hydra.sweep.dir", "hydra.sweep.subdir")
@@ -84,26 +84,22 @@ def plan_sweep(modality: Modality, arguments: Sequence[str], *, progress: bool =
     choices = combinations(options, modality.tree)
     if not {"run_dir", "hydra.sweep.dir"} & set(map(key_of, words)):
         folders.append(f"run_dir=runs/sweep-{digest(choices[0], modality.tree)}")
-    jobs: dict[Path, Job] = {}
+    jobs: list[Job] = []
     first: DictConfig | None = None
     bar = tqdm(choices, desc="checking jobs", leave=False, disable=None if progress else True)
     for number, choice in enumerate(bar):
         name = " ".join(choice.swept) or f"job {number}"
         try:
             config = compose_whole(modality, [*choice.options, *folders], first)
-            job = to_job(modality, choice, name, number, config)
+            jobs.append(to_job(modality, choice, name, number, config))
         except MolweightError as error:
             if number == 0:  # what all jobs share, mostly
                 raise
             raise type(error)(f"{name}: {error}") from error
         first = config if first is None else first
-        if (other := jobs.setdefault(job.config.run_dir, job)) is not job:
-            raise ConfigError(
-                f"{other.name} and {job.name} would both be written to {job.config.run_dir}; list each value "
-                "once, or leave hydra.sweep.subdir= out"
-            )
-    folder = Path(os.path.commonpath([path.parent for path in jobs]))
-    return Sweep(jobs=list(jobs.values()), folder=folder, launcher=launcher)
+    check_folders(jobs, "list each value once, or leave hydra.sweep.subdir= out")
+    folder = Path(os.path.commonpath([job.config.run_dir.parent for job in jobs]))
+    return Sweep(jobs=jobs, folder=folder, launcher=launcher)
 
 
 def choose_launcher(words: Sequence[str], options: Sequence[str], folders: Sequence[str]) -> Launcher | None:

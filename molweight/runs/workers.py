@@ -37,7 +37,7 @@ class Work:
 
     Args:
         folder: whose files ask it to stop.
-        threads: its share of the cores; None leaves it all that it was given.
+        threads: its share of this machine; None: on a cluster it has all that it was given.
     """
 
     folder: Path
@@ -47,11 +47,11 @@ class Work:
         """Run it, unless the jobs are asked to stop."""
         if (self.folder / STOP).exists():
             return JobResult(state="pending")
-        with contextlib.suppress(AttributeError, OSError):  # Windows has none; a leader has its own already
-            os.setpgrp()  # the terminal's Ctrl-C is for the queue, which asks with a file
         log_to_stderr()
         if self.threads is not None:
             torch.set_num_threads(self.threads)
+            if hasattr(os, "setpgrp"):  # not on Windows
+                os.setpgrp()  # the terminal's Ctrl-C is for the queue, which asks with a file
         result = JobResult(state="interrupted", exit_code=128 + signal.SIGTERM)
         with contextlib.suppress(Interrupted), interruptible(), stopped_by(self.folder):
             result = attempt(job)

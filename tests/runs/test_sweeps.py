@@ -259,6 +259,7 @@ def started(*arguments):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        start_new_session=True,
     )
 
 
@@ -282,7 +283,7 @@ def test_a_killed_job_is_told_and_ctrl_c_lets_the_others_save_with_submitit():
         assert state(killed)["host"] == platform.node()
         os.kill(state(killed)["pid"], signal.SIGKILL)
         wait_for(lambda: state(killed)["state"] != "running")
-        sweep.send_signal(signal.SIGINT)
+        os.killpg(sweep.pid, signal.SIGINT)  # as a terminal does; what the sweep has started saves, too
         out, _ = sweep.communicate(timeout=600)
     finally:
         sweep.kill()
