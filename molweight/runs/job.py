@@ -168,11 +168,7 @@ def differences(path: Path, text: str) -> list[str]:
 
 
 def read_options(path: Path) -> dict[str, Any]:
-    """A ``config.yaml`` by dotted option; empty where it cannot be read.
-
-    >>> dict(flatten({"seed": 0, "learn": {"steps": 3}}))
-    {'seed': 0, 'learn.steps': 3}
-    """
+    """A ``config.yaml`` by dotted option; empty where it cannot be read."""
     try:
         return dict(flatten(yaml.safe_load(read_text(path))))
     except (OSError, ValueError, RecursionError, yaml.YAMLError):
@@ -180,7 +176,11 @@ def read_options(path: Path) -> dict[str, Any]:
 
 
 def flatten(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted keys of nested dictionaries, and their values."""
+    """Dotted keys of nested dictionaries, and their values.
+
+    >>> dict(flatten({"seed": 0, "learn": {"steps": 3}}))
+    {'seed': 0, 'learn.steps': 3}
+    """
     if isinstance(tree, dict) and tree:
         for key, value in tree.items():
             yield from flatten(value, f"{prefix}.{key}" if prefix else str(key))
