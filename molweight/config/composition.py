@@ -6,17 +6,22 @@ import contextlib
 import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import HydraException
+from hydra.errors import (
+    ConfigCompositionException,
+    HydraException,
+    MissingConfigException,
+    OverrideParseException,
+)
 from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from molweight.config.literal import literal
 from molweight.errors import NO_SMILES, ConfigError, unknown
@@ -32,8 +37,8 @@ class Tree:
         folder: of the groups that are not shared, below the configuration folder; empty: none.
         files: groups that take a file instead of a name, to the choice that reads it.
         others: groups that take any name, to the choice that resolves those without a file of their own.
-        schema: sections, to the dotted names of their dataclasses, which say what is text, and have the
-            defaults of what a YAML file of the section leaves out.
+        schema: sections, to the dotted names of their classes, which explain options, say what is text, and
+            have the defaults of what a YAML file of the section leaves out.
     """
 
     primary: str
@@ -66,6 +71,9 @@ MOLECULES = Tree(
         "corpus": "molweight.data.specs.CorpusSpec",
         "split": "molweight.objectives.setup.SplitConfig",
         "backbone": "molweight.objectives.setup.BackboneConfig",
+        "views": "molweight.images.views.View",
+        "views.jigsaw": "molweight.images.views.Jigsaw",
+        "views.masked": "molweight.images.views.Masked",
     },
 )
 
@@ -81,8 +89,9 @@ def register_defaults(tree: Tree) -> None:
     """Tell Hydra the defaults of the dataclasses: ``- DatasetSpec@dataset`` in a defaults list."""
     for dotted in tree.schema.values():
         cls = get_class(dotted)
-        values = {field.name: default_of(field) for field in fields(cls)}
-        ConfigStore.instance().store(name=cls.__name__, node=values)
+        if is_dataclass(cls):
+            values = {field.name: default_of(field) for field in fields(cls)}
+            ConfigStore.instance().store(name=cls.__name__, node=values)
 
 
 def default_of(field: Field[Any]) -> Any:
@@ -179,33 +188,32 @@ def plain(value: str) -> str:
 
 def explain(error: Exception, overrides: Sequence[str], tree: Tree = MOLECULES) -> str:
     """Hydra's complaint as a sentence with the nearest name."""
-    text = str(error)
-    if found := re.search(r"(?:In '[^']*': )?Could not find '([\w/@.]+)/([^'/]*)'", text):
-        group, name = found.groups()
-        group = group.split("@")[0].removeprefix(f"{tree.folder}/")
-        sentence = unknown(group, name, tree.options(group))
+    cause = error.__cause__ or error
+    keys = [override.partition("=")[0].lstrip("+~") for override in overrides]
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
+        group, _, name = error.missing_cfg_file.rpartition("/")
+        sentence = unknown(group.removeprefix(f"{tree.folder}/"), name, error.options)
         if tree is MOLECULES and group in ("dataset", "corpus") and "Did you mean" not in sentence:
             from molweight.data.smiles import advice  # RDKit, which text does without
 
             sentence = sentence.removesuffix(".") + advice(name)
         return sentence
-    if found := re.search(r"Could not override '([^']+)'", text):
-        key, full = found.group(1), re.search(r"full_key: (\S+)", str(error.__cause__))
-        if full and full.group(1).startswith(f"{key}."):  # dataset.aliases={a: 5}: the unknown one is inside
-            key = full.group(1)
-        if "=" not in key:
-            return unknown_key(key, tree)
-    if found := re.search(r"Key '([^']+)' (?:is not in struct|not in)", text):
-        keys = [override.partition("=")[0] for override in overrides]
-        return unknown_key(next((key for key in keys if key.endswith(found.group(1))), found.group(1)), tree)
-    nameless = next((o for o in overrides if o.startswith("=")), None)
-    if nameless is not None or type(error).__name__ == "OverrideParseException":
-        first = f"{nameless!r} has no key" if nameless is not None else text.splitlines()[0].strip()
+    if isinstance(cause, ConfigAttributeError | ConfigKeyError):
+        key = str(cause.full_key)  # dataset.aliases={a: 5}: the unknown one is inside
+        return unknown_key(next((longer for longer in keys if longer.startswith(f"{key}.")), key), tree)
+    if isinstance(error, OverrideParseException) or "" in keys:
+        what = str(error).splitlines()[0].strip()
+        if "" in keys:
+            what = f"{overrides[keys.index('')]!r} has no key"
         return (
-            f"an argument could not be read ({first}). Options look like key=value; a value with special "
+            f"an argument could not be read ({what}). Options look like key=value; a value with special "
             f"characters needs two pairs of quotes: \"dataset.path='my file.csv'\". {NO_SMILES}"
         )
-    return " ".join(text.split())
+    if isinstance(error, ConfigCompositionException):
+        for key in keys:
+            if f"'{key}'" in str(error):
+                return unknown_key(key, tree)
+    return " ".join(str(error).split())
 
 
 def options(group: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""What is written about an option where it is defined: in a docstring, or beside its value in YAML."""
+"""What is written about an option where it is defined: in a docstring, or below a field."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ import inspect
 import itertools
 import re
 import textwrap
-from collections.abc import Iterator
-
-import yaml
 
 
 def field_texts(cls: type) -> dict[str, str]:
@@ -59,46 +56,6 @@ def head_comment(text: str) -> str:
     return one_line(
         " ".join(line.lstrip("# ") for line in lines.group().splitlines() if "@package" not in line)
     )
-
-
-def yaml_comments(text: str) -> dict[str, str]:
-    """Dotted keys of a YAML file to the comments beside them, or on lines of their own above them."""
-    lines, node = text.splitlines(), yaml.compose(text)
-    return {path: comment for path, comment in _comments(lines, node, "") if comment}
-
-
-def _comments(lines: list[str], node: yaml.Node | None, prefix: str) -> Iterator[tuple[str, str]]:
-    for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
-        path = f"{prefix}{key.value}"
-        on_lines_below = value.style == "|" if isinstance(value, yaml.ScalarNode) else not value.flow_style
-        end = key.end_mark if on_lines_below else value.end_mark
-        yield (
-            path,
-            one_line(" ".join([*_above(lines, key.start_mark.line), *_beside(lines, end.line, end.column)])),
-        )
-        yield from _comments(lines, value, f"{path}.")
-
-
-def _beside(lines: list[str], line: int, column: int) -> Iterator[str]:
-    """A comment behind a value, and its further lines, which begin in the same column."""
-    found = re.match(r":?\s*(#.*)", lines[line][column:])
-    if found is None:
-        return
-    yield found.group(1).lstrip("# ")
-    column += found.start(1)
-    for further in lines[line + 1 :]:
-        if further[:column].strip() or not further[column:].startswith("#"):
-            return
-        yield further[column:].lstrip("# ")
-
-
-def _above(lines: list[str], line: int) -> list[str]:
-    """The lines of comment right above a key, in its column; those at the top are about the file."""
-    column = len(lines[line]) - len(lines[line].lstrip())
-    start = line
-    while start and lines[start - 1].startswith(" " * column + "#"):
-        start -= 1
-    return [one.lstrip("# ") for one in lines[start:line]] if start else []
 
 
 def sentence(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from molweight.config.components import chosen_objectives
@@ -12,15 +12,26 @@ from molweight.config.composition import MOLECULES
 from molweight.config.modality import Modality
 from molweight.config.named_cards import dataset_spec
 from molweight.config.run_config import compose_run
-from molweight.config.schema import build, checked, checked_dropout
+from molweight.config.schema import build, checked
 from molweight.data.specs import CorpusSpec, DatasetSpec
 from molweight.data.standardise import Standardisation
 from molweight.errors import ConfigError
 from molweight.images.transforms import Augmentation
 from molweight.methods.base import Method
-from molweight.methods.configs import RunConfig
+from molweight.methods.configs import HeadConfig, RunConfig
 from molweight.objectives.base import Objective
 from molweight.objectives.setup import BackboneConfig, ImageConfig, SplitConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureFinetuneConfig(HeadConfig):
+    """How the adapted backbone becomes the final model.
+
+    Args:
+        augment: vary the pictures as under ``augment``.
+    """
+
+    augment: bool
 
 
 def load_config(*overrides: str) -> RunConfig:
@@ -83,8 +94,7 @@ def with_objectives(config: RunConfig, *added: Objective) -> RunConfig:
 
 def to_image_recipe(tree: dict[str, Any], method: Method) -> ImageConfig:
     """Everything that turns molecules into a setup, typed and checked."""
-    finetune = tree["finetune"]
-    dropout = checked_dropout(finetune.get("dropout"))
+    finetune = build(PictureFinetuneConfig, tree["finetune"], "finetune")
     corpus = build(CorpusSpec, tree["corpus"], "corpus")
     backbone = build(BackboneConfig, tree["backbone"], "backbone")
     check_views(tree["views"])
@@ -98,11 +108,11 @@ def to_image_recipe(tree: dict[str, Any], method: Method) -> ImageConfig:
         objectives=chosen_objectives(tree["objectives"], method, Objective),
         views=tree["views"],
         augment=build(Augmentation, tree["augment"], "augment"),
-        finetune_augment=checked(finetune.get("augment"), bool, "finetune.augment"),
-        dropout=dropout,
+        finetune_augment=finetune.augment,
+        dropout=finetune.dropout,
         protocol=tree["protocol"],
-        meta_fraction=checked(tree["meta_fraction"], float, "meta_fraction"),
-        seed=checked(tree["seed"], int, "seed"),
+        meta_fraction=tree["meta_fraction"],
+        seed=tree["seed"],
     )
 
 
@@ -122,7 +132,7 @@ MODALITY = Modality(
     tree=MOLECULES,
     data="dataset",
     sections=("dataset", "corpus", "split", "views", "augment", "standardise"),
-    finetune=("augment", "dropout"),
+    finetune=PictureFinetuneConfig,
     smallest="objectives=tapt_min",
     samples=to_image_recipe,
 )

@@ -10,6 +10,7 @@ from typing import Any
 from molweight.config.composition import Tree
 from molweight.errors import unknown
 from molweight.methods.base import Method
+from molweight.training.finetune import FinetuneConfig
 from molweight.training.setup import SetupConfig
 
 HOMES = {"molecules": "molweight.config.image_run", "text": "molweight.nlp.config"}
@@ -25,7 +26,7 @@ class Modality:
         tree: of its configuration files.
         data: the option that names the data set.
         sections: of the configuration, besides those that every modality has.
-        finetune: options of the section ``finetune`` that are its own.
+        finetune: class of the section ``finetune``.
         smallest: the option that chooses the fewest objectives.
         samples: ``(configuration, method) -> recipe`` of the setup, everything in it checked.
     """
@@ -34,7 +35,7 @@ class Modality:
     tree: Tree
     data: str
     sections: tuple[str, ...]
-    finetune: tuple[str, ...]
+    finetune: type[FinetuneConfig]
     smallest: str
     samples: Callable[[dict[str, Any], Method], SetupConfig]
 

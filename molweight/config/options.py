@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 import types
 import typing
@@ -12,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from hydra.utils import get_class
 from omegaconf import OmegaConf
 
 from molweight.config.composition import compose_config, config_dir, plain
-from molweight.config.explanations import field_texts, head_comment, summary, yaml_comments
+from molweight.config.explanations import field_texts, head_comment, summary
 from molweight.config.modality import Modality
 from molweight.config.run_config import TRAINING
 from molweight.methods.configs import RunConfig
@@ -65,46 +65,36 @@ class Section:
 def sections(modality: Modality) -> list[Section]:
     """Everything that a command's configuration consists of."""
     tree = modality.tree
-    base, source = (
-        (config_dir() / f"{name}.yaml").read_text(encoding="utf-8") for name in ("base", tree.primary)
-    )
     own_data = [f"{name}={tree.files[name]}" for name in (modality.data,) if name in tree.files]
     values: Any = OmegaConf.to_container(compose_config(own_data, tree), resolve=False)
-    classes, comments = section_classes(modality), yaml_comments(base) | yaml_comments(source)
-    first = {
-        key: name
-        for one in yaml.safe_load(source)["defaults"]
-        if isinstance(one, dict)
-        for key, name in one.items()
-    }
-    found, alone = [], []
-    for name, value in sorted(values.items(), key=lambda item: item[0] in TRAINING):
-        group = tree.group(name)
-        names = group_names(group, first[group]) if group in first else {}
+    chosen = compose_config((), tree, whole=True).hydra.runtime.choices  # of each group
+    classes, texts = section_classes(modality), field_texts(RunConfig)
+    result, alone = [], []
+    for name in sorted(values, key=lambda name: name in TRAINING):
+        value, cls, group = values[name], classes.get(name), tree.group(name)
+        names = group_names(group, chosen[group]) if group in chosen else {}
         if isinstance(value, dict):
-            options = [] if name == "objectives" else [*walk(name, value, classes.get(name), comments)]
-            text = summary(classes[name]) if is_dataclass(classes.get(name)) else comments.get(name, "")
-            found.append(Section(name=name, text=text, names=names, options=options))
-        elif not names:
-            alone.append(leaf(name, value, classes.get(name), comments.get(name, "")))
+            options = [] if name == "objectives" else [*walk(name, value, classes)]
+            text = summary(cls) if isinstance(cls, type) else ""
+            result.append(Section(name=name, text=text, names=names, options=options))
+        else:
+            alone.append(leaf(name, value, cls, texts.get(name, "")))
     presets = group_names(tree.group("experiment"), None)
     ways = sorted(spellings().items(), key=lambda item: item[0] != values["method"])
     names = {spelling: summary(method) for spelling, method in ways}
-    found.append(Section(name="method", text=METHODS, names=names, options=()))
-    found.append(
+    result.append(Section(name="method", text=METHODS, names=names, options=()))
+    result.append(
         Section(name="experiment", text="Several options under one name.", names=presets, options=())
     )
-    return [Section(name="", text="", names={}, options=alone), *found]
+    return [Section(name="", text="", names={}, options=alone), *result]
 
 
 def section_classes(modality: Modality) -> dict[str, Any]:
     """The types of a configuration's sections, and of its options outside of all sections."""
     recipe = typing.get_type_hints(modality.samples)["return"]
-    classes: dict[str, Any] = typing.get_type_hints(RunConfig) | typing.get_type_hints(recipe)
-    for name, dotted in modality.tree.schema.items():
-        module, _, cls = dotted.rpartition(".")
-        classes[name] = getattr(importlib.import_module(module), cls)
-    return classes
+    named = {name: get_class(dotted) for name, dotted in modality.tree.schema.items()}
+    hints = typing.get_type_hints(RunConfig) | typing.get_type_hints(recipe)
+    return {**hints, "finetune": modality.finetune, **named}
 
 
 def group_names(group: str, default: str | None) -> dict[str, str]:
@@ -118,17 +108,18 @@ def group_names(group: str, default: str | None) -> dict[str, str]:
     return names
 
 
-def walk(path: str, value: Mapping[str, Any], cls: Any, comments: Mapping[str, str]) -> Iterator[Option]:
-    """The options below a dotted name: the fields of a class, and what stands in YAML besides."""
+def walk(path: str, value: Mapping[str, Any], classes: Mapping[str, Any]) -> Iterator[Option]:
+    """The options below a dotted name: the fields of its class, and what stands in YAML besides."""
+    cls = classes.get(path)
     owner: type[Any] | None = cls if is_dataclass(cls) and isinstance(cls, type) else None
     hints, texts = (typing.get_type_hints(owner), field_texts(owner)) if owner else ({}, {})
     defaults = {one.name: one.default for one in fields(owner)} if owner else {}
     for key in [*defaults, *(key for key in value if key not in defaults)]:
         name, hint, default = f"{path}.{key}", hints.get(key), value.get(key, defaults.get(key))
         if isinstance(default, dict) and "_target_" not in default and (is_dataclass(hint) or hint is None):
-            yield from walk(name, default, hint, comments)
+            yield from walk(name, default, {name: hint} if hint else classes)
         elif key != "name" or owner is OptimiserConfig:  # that of a group is chosen, not typed
-            yield leaf(name, default, hint, texts.get(key) or comments.get(name, ""), owner)
+            yield leaf(name, default, hint, texts.get(key, ""), owner)
 
 
 def leaf(name: str, default: Any, hint: Any, text: str, owner: type | None = None) -> Option:

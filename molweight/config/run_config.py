@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path
+from dataclasses import fields
 from typing import Any
 
 import yaml
@@ -16,36 +16,17 @@ from molweight.config.composition import compose_config
 from molweight.config.modality import Modality
 from molweight.config.schema import build, checked
 from molweight.errors import ConfigError, unknown
-from molweight.methods.configs import LearnConfig, RunConfig, SearchConfig
+from molweight.methods.configs import LearnConfig, RunConfig, RunOptions, SearchConfig
 from molweight.methods.registry import parse_method
 from molweight.tapweight.directional import CentralDifference, ForwardMode
-from molweight.tapweight.engines import SOLVERS
 from molweight.tapweight.hessian import DoubleBackward, GradientDifference
 from molweight.tapweight.hypergradient import Hypergradient
 from molweight.tapweight.inverse import Inverse
-from molweight.tapweight.precision import PRECISIONS
-from molweight.training.finetune import FinetuneConfig
 
-PROTOCOLS = ("paper", "strict")
+RUN = tuple(field.name for field in fields(RunOptions))
 TRAINING = ("learn", "search", "finetune")  # the last ones in a run's config.yaml
-SECTIONS = (
-    *("backbone", "objectives", "hypergradient", "method", "solver"),
-    *(
-        "protocol",
-        "meta_fraction",
-        "seed",
-        "device",
-        "precision",
-        "sync_batchnorm",
-        "threads",
-        "workers",
-        "run_dir",
-        "pretraining_cache",
-    ),
-    *TRAINING,
-)
+SECTIONS = ("backbone", "objectives", "hypergradient", "method", *RUN, *TRAINING)
 """Of every configuration; a modality has more."""
-LARGEST_SEED = 2**32 - 1  # NumPy's and scikit-learn's
 PARTS: dict[str, tuple[tuple[type, ...], str]] = {  # of a hypergradient
     "finetune": ((Inverse,), "an inverse Hessian"),
     "pretrain": ((Inverse,), "an inverse Hessian"),
@@ -77,7 +58,9 @@ def to_run_config(config: DictConfig, modality: Modality) -> RunConfig:
         raise ConfigError(f"{error.full_key or 'an option'} has no value (???): give it one") from error
     except OmegaConfBaseException as error:
         raise ConfigError(" ".join(str(error).split())) from error
-    check_choices(tree, modality)
+    check_sections(tree, modality)
+    tree |= {key: checked(tree[key], str, key) for key in ("device", "run_dir")}
+    run = build(RunOptions, {key: None if tree[key] == "" else tree[key] for key in RUN}, "")
     tree = {key: tree[key] for key in sorted(tree, key=lambda key: key in TRAINING)}
     hypergradient = dict(tree["hypergradient"])
     name = hypergradient.pop("name", "custom")
@@ -85,33 +68,22 @@ def to_run_config(config: DictConfig, modality: Modality) -> RunConfig:
     method = parse_method(tree["method"])
     samples = modality.samples(tree, method)
     objectives = [objective.name for objective in samples.objectives]
-    cache = checked(tree["pretraining_cache"], str | None, "pretraining_cache")
     hashed = {
         key: value
         for key, value in tree.items()
         if key not in NOT_HASHED and not (key in SINCE and value == SINCE[key])
     }
     hashed |= method.fingerprint(objectives)
-    finetune = {key: value for key, value in tree["finetune"].items() if key not in modality.finetune}
     return RunConfig(
+        **vars(run),
         modality=modality.name,
         samples=samples,
         learn=learn,
         search=build(SearchConfig, tree["search"], "search"),
-        finetune=build(FinetuneConfig, finetune, "finetune"),
+        finetune=build(modality.finetune, tree["finetune"], "finetune"),
         hypergradient=to_hypergradient(hypergradient),
         hypergradient_name=name,
         method=method,
-        solver=tree["solver"],
-        protocol=tree["protocol"],
-        seed=tree["seed"],
-        device=tree["device"],
-        sync_batchnorm=tree["sync_batchnorm"],
-        precision=tree["precision"],
-        threads=tree["threads"],
-        workers=tree["workers"],
-        run_dir=Path(tree["run_dir"]),
-        pretraining_cache=Path(cache).expanduser() if cache else None,
         text=yaml.safe_dump(tree, sort_keys=False, allow_unicode=True),
         hash=hashlib.sha256(json.dumps(hashed, sort_keys=True).encode()).hexdigest(),
     )
@@ -134,8 +106,8 @@ def to_hypergradient(options: dict[str, Any]) -> Hypergradient:
     return Hypergradient(**parts)
 
 
-def check_choices(tree: dict[str, Any], modality: Modality) -> None:
-    """Raise :class:`ConfigError` for an option outside the sections, or of an impossible value."""
+def check_sections(tree: dict[str, Any], modality: Modality) -> None:
+    """Raise :class:`ConfigError` for sections that are unknown, missing or empty."""
     sections = (*SECTIONS, *modality.sections)
     for key in tree:
         if key not in sections:
@@ -147,17 +119,3 @@ def check_choices(tree: dict[str, Any], modality: Modality) -> None:
             raise ConfigError(f"{key} must be a group of options, got {tree[key]!r}")
     if not tree["objectives"]:
         raise ConfigError(f"objectives names nothing to pretrain on; {modality.smallest} is the least")
-    for key, known in (("solver", SOLVERS), ("protocol", PROTOCOLS), ("precision", tuple(PRECISIONS))):
-        if tree[key] not in known:
-            raise ConfigError(unknown(key, tree[key], known))
-    tree["sync_batchnorm"] = checked(tree["sync_batchnorm"], bool, "sync_batchnorm")
-    for key in ("device", "run_dir"):
-        tree[key] = checked(tree[key], str, key)
-    if not 0 <= checked(tree["seed"], int, "seed") <= LARGEST_SEED:
-        raise ConfigError(f"seed must be between 0 and {LARGEST_SEED}, got {tree['seed']}")
-    if not 0 < checked(tree["meta_fraction"], float, "meta_fraction") < 1:
-        raise ConfigError(f"meta_fraction must be between 0 and 1, got {tree['meta_fraction']}")
-    for key, least in (("threads", 1), ("workers", 0)):
-        value = checked(tree[key], int | None, key)
-        if value is not None and value < least:
-            raise ConfigError(f"{key} must be >= {least} or null, got {value}")

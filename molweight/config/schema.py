@@ -8,6 +8,7 @@ import types
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from molweight.errors import ConfigError, unknown
@@ -17,6 +18,11 @@ T = TypeVar("T")
 
 def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
     """A dataclass from a mapping, with every key known and every value of its type.
+
+    Args:
+        cls: of the dataclass.
+        values: by field; the others keep their defaults.
+        where: dotted name of the section; empty: the options outside of all sections.
 
     Raises:
         ConfigError: naming the key, what was expected and what was found.
@@ -28,15 +34,16 @@ def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
     known = {f.name: f for f in fields(cls)}
     for key in values:
         if key not in known:
-            raise ConfigError(unknown(f"option in {where}", key, known))
+            raise ConfigError(unknown(f"option in {where}" if where else "option", key, known))
     missing = [
         n
         for n, f in known.items()
         if n not in values and f.default is MISSING and f.default_factory is MISSING
     ]
     if missing:
-        raise ConfigError(f"{where} needs {', '.join(missing)}")
-    arguments = {key: checked(value, hints[key], f"{where}.{key}") for key, value in values.items()}
+        raise ConfigError(f"{where or 'the configuration'} needs {', '.join(missing)}")
+    prefix = f"{where}." if where else ""
+    arguments = {key: checked(value, hints[key], f"{prefix}{key}") for key, value in values.items()}
     return cls(**arguments)
 
 
@@ -61,6 +68,8 @@ def checked(value: Any, hint: Any, where: str) -> Any:
         if not isinstance(value, Mapping):
             raise ConfigError(f"{where} must be a group of options, got {value!r}")
         return {key: checked(item, arguments[1], f"{where}.{key}") for key, item in value.items()}
+    if hint is Path:
+        return Path(checked(value, str, where))
     if hint is float and isinstance(value, str):
         with contextlib.suppress(ValueError):
             value = float(value)  # YAML reads 1e-3 as text
@@ -77,10 +86,3 @@ def checked(value: Any, hint: Any, where: str) -> Any:
     if hint is float and not math.isfinite(number):
         raise ConfigError(f"{where} must be a finite number, got {value!r}")
     return float(number) if hint is float else value
-
-
-def checked_dropout(value: Any) -> float:
-    """``finetune.dropout``, a probability below 1."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
-        raise ConfigError(f"finetune.dropout must be a number in [0, 1), got {value!r}")
-    return float(value)

@@ -16,6 +16,8 @@ from molweight.training.finetune import FinetuneConfig
 from molweight.training.optimisers import OptimiserConfig
 from molweight.training.setup import SetupConfig
 
+LARGEST_SEED = 2**32 - 1  # NumPy's and scikit-learn's
+
 
 @dataclass(frozen=True, kw_only=True)
 class BatchSizes:
@@ -130,8 +132,71 @@ class SearchConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunConfig:
-    """One run, with every choice made and checked."""
+class HeadConfig(FinetuneConfig):
+    """How the adapted backbone becomes the final model.
+
+    Args:
+        dropout: probability, before the task head, [0, 1).
+    """
+
+    dropout: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"finetune.dropout must be a number in [0, 1), got {self.dropout}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """The options of a run outside of all sections.
+
+    Args:
+        solver: the same arithmetic in two ways; ``auto`` takes betty where Betty 0.2 is importable.
+        protocol: ``paper``: level 3 and model selection share the validation part; ``strict``: level 3 uses a
+            part carved out of train, validation only selects.
+        meta_fraction: share of train that level 3 uses under ``protocol=strict``, (0, 1).
+        seed: of initial weights, batches, augmentation; not of the split; [0, 2^32).
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+        precision: of the losses of levels 1 and 2; hypergradients are float32.
+        sync_batchnorm: under torchrun, BatchNorm sees the whole batch; false: each process's shard.
+        threads: CPU threads, >= 1; None: all cores.
+        workers: threads that prepare batches ahead of use; None: those left free, 1 to 4; 0: none.
+        pretraining_cache: folder in which runs share continued pretraining that never reads the task.
+        run_dir: folder of the run; the same command with the same folder resumes it.
+    """
+
+    solver: Literal["auto", "betty", "native"]
+    protocol: Literal["paper", "strict"]
+    meta_fraction: float
+    seed: int
+    device: str
+    precision: Literal["float32", "bfloat16", "float16"]
+    sync_batchnorm: bool
+    threads: int | None
+    workers: int | None
+    pretraining_cache: Path | None
+    run_dir: Path
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed <= LARGEST_SEED:
+            raise ConfigError(f"seed must be between 0 and {LARGEST_SEED}, got {self.seed}")
+        if not 0 < self.meta_fraction < 1:
+            raise ConfigError(f"meta_fraction must be between 0 and 1, got {self.meta_fraction}")
+        for name, value, least in (("threads", self.threads, 1), ("workers", self.workers, 0)):
+            if value is not None and value < least:
+                raise ConfigError(f"{name} must be >= {least} or null, got {value}")
+        if self.pretraining_cache is not None:
+            object.__setattr__(self, "pretraining_cache", self.pretraining_cache.expanduser())
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig(RunOptions):
+    """One run, with every choice made and checked.
+
+    Args:
+        method: what happens to the objectives' weights; docs/choosing.md says which to take.
+    """
 
     modality: str
     samples: SetupConfig
@@ -141,16 +206,6 @@ class RunConfig:
     hypergradient: Hypergradient
     hypergradient_name: str
     method: Method
-    solver: str
-    protocol: str
-    seed: int
-    device: str
-    sync_batchnorm: bool
-    precision: str
-    threads: int | None
-    workers: int | None
-    run_dir: Path
-    pretraining_cache: Path | None
     text: str
     """The resolved configuration as YAML."""
     hash: str

@@ -9,10 +9,10 @@ from molweight.config.components import chosen_objectives
 from molweight.config.composition import Tree
 from molweight.config.modality import Modality
 from molweight.config.run_config import compose_run
-from molweight.config.schema import build, checked, checked_dropout
+from molweight.config.schema import build
 from molweight.errors import ConfigError
 from molweight.methods.base import Method
-from molweight.methods.configs import RunConfig
+from molweight.methods.configs import HeadConfig, RunConfig
 from molweight.nlp.corpus import TextCorpusCard
 from molweight.nlp.objectives.base import TextObjective
 from molweight.nlp.parts import CarveConfig
@@ -55,10 +55,10 @@ def to_text_recipe(tree: dict[str, Any], method: Method) -> TextConfig:
         encoder=replace(encoder, init="random") if method.ignores_weights else encoder,
         tokens=build(TokenConfig, tree["tokens"], "tokens"),
         objectives=chosen_objectives(tree["objectives"], method, TextObjective),
-        dropout=checked_dropout(tree["finetune"].get("dropout")),
+        dropout=build(HeadConfig, tree["finetune"], "finetune").dropout,
         protocol=tree["protocol"],
-        meta_fraction=checked(tree["meta_fraction"], float, "meta_fraction"),
-        seed=checked(tree["seed"], int, "seed"),
+        meta_fraction=tree["meta_fraction"],
+        seed=tree["seed"],
     )
 
 
@@ -67,7 +67,7 @@ MODALITY = Modality(
     tree=TEXT,
     data="task",
     sections=("task", "corpus", "split", "tokens"),
-    finetune=("dropout",),
+    finetune=HeadConfig,
     smallest="objectives=two",
     samples=to_text_recipe,
 )

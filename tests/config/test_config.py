@@ -195,7 +195,7 @@ def test_unknown_group_members_list_all_known():
         ("finetune.epochs=0", ">= 1"),
         ("finetune.augment=maybe", "finetune.augment must be true or false"),
         ("finetune.dropout=1", "finetune.dropout must be a number in [0, 1)"),
-        ("finetune.dropout=x", "finetune.dropout must be a number in [0, 1)"),
+        ("finetune.dropout=x", "finetune.dropout must be a number, got 'x'"),
         ("finetune=null", "finetune must be a group of options"),
         ("augment=5", "augment must be a group of options, got 5"),
         ("augment.fill=red", "'white' or 'black'"),
@@ -228,6 +228,9 @@ def test_unknown_group_members_list_all_known():
         ("+hypergradient.extra=3", "unknown option in hypergradient 'extra'"),
         ("~seed", "the configuration needs seed"),
         ("~learn.steps", "learn needs steps"),
+        ("~seeed", "unknown option 'seeed'. Did you mean 'seed'"),
+        ("dataset@x=tox21", "unknown option 'dataset@x'. Did you mean 'dataset'"),
+        ("datset.name=x", "unknown option 'datset.name'. Did you mean 'dataset.name'"),
         ("dataset=null", "Config group override must be a string"),
         ("run_dir=${nowhere}", "'nowhere' not found"),
         ("run_dir='${now:}'", "resolving interpolation"),
@@ -357,6 +360,11 @@ def test_a_list_for_a_group_gets_a_sentence(override):
 
 
 # The configuration's hash, the folder, and Hydra's global state
+
+
+def test_the_folder_of_the_cache_may_be_in_ones_home_or_absent():
+    assert load_config("pretraining_cache=~/x").pretraining_cache == Path("~/x").expanduser()
+    assert load_config("pretraining_cache=").pretraining_cache is None
 
 
 def test_the_hash_ignores_where_and_how_fast():

@@ -10,7 +10,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from molweight.config.composition import compose_config
-from molweight.config.explanations import arguments_of, field_texts, yaml_comments
+from molweight.config.explanations import arguments_of, field_texts
 from molweight.config.modality import HOMES, find_modality
 from molweight.config.options import sections
 from molweight.data.specs import DatasetSpec
@@ -58,7 +58,7 @@ def test_every_value_of_the_configuration_is_an_option(modality):
     assert set(leaves(values)) - chosen - found == set()
 
 
-def test_explanations_come_from_docstrings_fields_and_comments():
+def test_explanations_come_from_docstrings_and_fields():
     assert "Lanczos" not in field_texts(TruncatedInverse)["steps"]
     assert field_texts(TruncatedInverse)["iterations"] == "Hessian products, > 0."
     assert field_texts(DatasetSpec)["path"].startswith("The user's file")
@@ -68,12 +68,4 @@ def test_explanations_come_from_docstrings_fields_and_comments():
         "a": "The terms.",
         "b": "The terms.",
         "c": "`null`: no limit.",
-    }
-    assert yaml_comments(
-        "# file\na: 1  # one\n# above\nb:  # group\n  c: '#'  # two,\n          # three\nd: {e: 2}  # flow\n"
-    ) == {
-        "a": "one.",
-        "b": "above group.",
-        "b.c": "two, three.",
-        "d": "flow.",
     }
