@@ -41,10 +41,10 @@ def is_trusted(target: Any) -> bool:
     if not module.startswith(TRUSTED):
         return False
     try:
-        found = getattr(importlib.import_module(module), name)
+        named = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError):
         return False
-    return isinstance(found, type) and found.__module__.startswith(TRUSTED)
+    return isinstance(named, type) and named.__module__.startswith(TRUSTED)
 
 
 def chosen_objectives(options: dict[str, Any], method: Method, kind: type) -> list[Any]:
@@ -58,7 +58,8 @@ def chosen_objectives(options: dict[str, Any], method: Method, kind: type) -> li
     Raises:
         ConfigError: one is something else, or ``single:`` names none of them.
     """
-    found = [component(value, f"objectives.{key}") for key, value in options.items()]
-    if wrong := [key for key, one in zip(options, found, strict=True) if not isinstance(one, kind)]:
-        raise ConfigError(f"objectives.{wrong[0]} must be an objective, got {options[wrong[0]]['_target_']}")
-    return method.choose(found)
+    objectives = {key: component(value, f"objectives.{key}") for key, value in options.items()}
+    for key, objective in objectives.items():
+        if not isinstance(objective, kind):
+            raise ConfigError(f"objectives.{key} must be an objective, got {options[key]['_target_']}")
+    return method.choose([*objectives.values()])

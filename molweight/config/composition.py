@@ -132,7 +132,7 @@ def hydra_of(overrides: Sequence[str], tree: Tree) -> Iterator[tuple[Any, list[s
     except (HydraException, OmegaConfBaseException, ValueError) as error:  # ValueError: dataset=null
         raise ConfigError(explain(error, options, tree)) from error
     except (TypeError, AttributeError, LookupError, AssertionError) as error:  # Hydra on dataset=[1,2]
-        listed = [one for one in overrides if one.partition("=")[2].startswith(("[", "{"))]
+        listed = [word for word in overrides if word.partition("=")[2].startswith(("[", "{"))]
         blamed = f" ({' '.join(listed)})" if listed else ""
         raise ConfigError(
             f"the options cannot be combined{blamed}: a group takes one name. {type(error).__name__}: {error}"
@@ -163,10 +163,10 @@ def spelled_out(overrides: Sequence[str], tree: Tree = MOLECULES) -> list[str]:
 def in_folder(override: str, tree: Tree) -> str:
     """An override with text in quotes; its group, if it is one, is named with the folder that holds it."""
     override = literal(override, tree.schema)
-    found = re.match(r"([+~]*)(\w+)(?=[=@]|$)", override)
-    if found is None or not tree.folder:
+    key = re.match(r"([+~]*)(\w+)(?=[=@]|$)", override)
+    if key is None or not tree.folder:
         return override
-    return found.group(1) + tree.group(found.group(2)) + override[found.end() :]
+    return key.group(1) + tree.group(key.group(2)) + override[key.end() :]
 
 
 def is_file_name(value: str) -> bool:
@@ -223,8 +223,7 @@ def options(group: str) -> list[str]:
 
 def unknown_key(key: str, tree: Tree = MOLECULES) -> str:
     """The sentence for a key that does not exist."""
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        known = sorted(flat_keys(OmegaConf.to_container(compose(tree.primary), resolve=False)))
+    known = sorted(flat_keys(OmegaConf.to_container(compose_config((), tree), resolve=False)))
     key = key.removeprefix(f"{tree.folder}/")
     close = difflib.get_close_matches(key, [*known, *tree.groups], n=1, cutoff=0.5)
     hint = f" Did you mean {close[0]!r}?" if close else ""
@@ -237,7 +236,7 @@ def flat_keys(tree: Any, prefix: str = "") -> list[str]:
     """Dotted names of all keys of nested dictionaries."""
     if not isinstance(tree, dict):
         return []
-    found = []
+    keys = []
     for key, value in tree.items():
-        found += [f"{prefix}{key}", *flat_keys(value, f"{prefix}{key}.")]
-    return found
+        keys += [f"{prefix}{key}", *flat_keys(value, f"{prefix}{key}.")]
+    return keys

@@ -1,9 +1,10 @@
-"""The configuration of ``python -m molweight.run``: molecules as typed recipes."""
+"""The configuration of ``python -m molweight.run``: molecules as typed choices."""
 
 from __future__ import annotations
 
 import hashlib
 import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -69,21 +70,24 @@ def with_objectives(config: RunConfig, *added: Objective) -> RunConfig:
         raise ConfigError(f"objectives of pictures are for molecules, and this is a run on {config.modality}")
     if not (config.method.pretrains and config.method.takes_own_objectives):
         raise ConfigError(f"method={config.method} takes no further objectives")
-    names = [one.name for one in samples.objectives]
+    names = [objective.name for objective in samples.objectives]
     digest, lines = hashlib.sha256(config.hash.encode()), []
-    for one in added:
-        if not isinstance(one, Objective):
-            raise ConfigError(f"expected an objective (molweight.objectives.base.Objective), got {one!r}")
-        if one.name in names:
-            raise ConfigError(f"there is an objective {one.name!r} already: {', '.join(names)}")
-        names.append(one.name)
-        plain = {k: v for k, v in vars(one).items() if isinstance(v, int | float | str | tuple)}
+    for objective in added:
+        if not isinstance(objective, Objective):
+            raise ConfigError(
+                f"expected an objective (molweight.objectives.base.Objective), got {objective!r}"
+            )
+        if objective.name in names:
+            raise ConfigError(f"there is an objective {objective.name!r} already: {', '.join(names)}")
+        names.append(objective.name)
+        cls = type(objective)
+        plain = {k: v for k, v in vars(objective).items() if isinstance(v, int | float | str | tuple)}
         try:
-            source = inspect.getsource(type(one))
+            source = inspect.getsource(cls)
         except (OSError, TypeError):  # typed into an interpreter
-            source = type(one).__qualname__
-        digest.update(repr((one.name, source, sorted(plain.items()))).encode())
-        lines.append(f"# with the objective {one.name}, {type(one).__module__}.{type(one).__qualname__}\n")
+            source = cls.__qualname__
+        digest.update(repr((objective.name, source, sorted(plain.items()))).encode())
+        lines.append(f"# with the objective {objective.name}, {cls.__module__}.{cls.__qualname__}\n")
     return replace(
         config,
         samples=replace(samples, objectives=[*samples.objectives, *added]),
@@ -97,7 +101,7 @@ def to_image_recipe(tree: dict[str, Any], method: Method) -> ImageConfig:
     finetune = build(PictureFinetuneConfig, tree["finetune"], "finetune")
     corpus = build(CorpusSpec, tree["corpus"], "corpus")
     backbone = build(BackboneConfig, tree["backbone"], "backbone")
-    check_views(tree["views"])
+    checked(tree["views"], Mapping[str, Mapping[str, float]], "views")
     return ImageConfig(
         dataset=build(DatasetSpec, tree["dataset"], "dataset"),
         corpus=corpus,
@@ -114,17 +118,6 @@ def to_image_recipe(tree: dict[str, Any], method: Method) -> ImageConfig:
         meta_fraction=tree["meta_fraction"],
         seed=tree["seed"],
     )
-
-
-def check_views(views: Any) -> None:
-    """Raise :class:`ConfigError` for a view whose options are no numbers."""
-    if not isinstance(views, dict):
-        raise ConfigError(f"views must be a group of options, got {views!r}")
-    for view, options in views.items():
-        if not isinstance(options, dict):
-            raise ConfigError(f"views.{view} must be a group of options, got {options!r}")
-        for key, value in options.items():
-            checked(value, float, f"views.{view}.{key}")
 
 
 MODALITY = Modality(

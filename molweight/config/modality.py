@@ -48,5 +48,5 @@ def find_modality(name: str) -> Modality:
     """
     if name not in HOMES:
         raise ValueError(unknown("modality", name, HOMES))
-    found: Modality = importlib.import_module(HOMES[name]).MODALITY
-    return found
+    modality: Modality = importlib.import_module(HOMES[name]).MODALITY
+    return modality

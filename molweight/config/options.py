@@ -113,7 +113,7 @@ def walk(path: str, value: Mapping[str, Any], classes: Mapping[str, Any]) -> Ite
     cls = classes.get(path)
     owner: type[Any] | None = cls if is_dataclass(cls) and isinstance(cls, type) else None
     hints, texts = (typing.get_type_hints(owner), field_texts(owner)) if owner else ({}, {})
-    defaults = {one.name: one.default for one in fields(owner)} if owner else {}
+    defaults = {field.name: field.default for field in fields(owner)} if owner else {}
     for key in [*defaults, *(key for key in value if key not in defaults)]:
         name, hint, default = f"{path}.{key}", hints.get(key), value.get(key, defaults.get(key))
         if isinstance(default, dict) and "_target_" not in default and (is_dataclass(hint) or hint is None):

@@ -1,4 +1,4 @@
-"""A run as typed recipes: everything that a command line can choose, checked before work starts."""
+"""A run as typed choices: everything that a command line can choose, checked before work starts."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def compose_run(modality: Modality, *overrides: str) -> RunConfig:
 
 
 def to_run_config(config: DictConfig, modality: Modality) -> RunConfig:
-    """Typed and checked recipes from a composed configuration."""
+    """The typed and checked choices from a composed configuration."""
     try:
         options = OmegaConf.masked_copy(
             config, [str(key) for key in config if key not in ("hydra", "experiment")]

@@ -1,4 +1,4 @@
-"""The configuration of ``python -m molweight.nlp.run``: text as typed recipes."""
+"""The configuration of ``python -m molweight.nlp.run``: text as typed choices."""
 
 from __future__ import annotations
 
