@@ -156,9 +156,9 @@ def resume(trainer: Trainer, directory: RunDirectory) -> None:
     Raises:
         DataError: it is whole, but of other models: somebody has put it there.
     """
-    found = load_checkpoint(directory.checkpoints)
-    if found is not None:
-        step, state = found
+    checkpoint = load_checkpoint(directory.checkpoints)
+    if checkpoint is not None:
+        step, state = checkpoint
         try:
             trainer.load_state_dict(state)
             if trainer.count != step:

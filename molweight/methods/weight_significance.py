@@ -46,11 +46,11 @@ def weight_significance(records: Sequence[dict[str, Any]]) -> dict[str, WeightSi
     """
     from scipy.stats import wilcoxon
 
-    found = [record["hypergradient"] for record in records if record["hypergradient"]]
-    if len(found) < FEWEST:
+    updates = [record["hypergradient"] for record in records if record["hypergradient"]]
+    if len(updates) < FEWEST:
         return {}
-    names = list(found[0])
-    values = np.array([[one[name] for name in names] for one in found])  # [n, k]
+    names = list(updates[0])
+    values = np.array([[update[name] for name in names] for update in updates])  # [n, k]
     if not values.any():
         return {}
     raw = np.array([wilcoxon(column).pvalue if column.any() else 1.0 for column in values.T])
@@ -65,27 +65,29 @@ def weight_significance(records: Sequence[dict[str, Any]]) -> dict[str, WeightSi
     }
 
 
-def as_dict(found: dict[str, WeightSignificance]) -> dict[str, dict[str, Any]]:
+def as_dict(by_objective: dict[str, WeightSignificance]) -> dict[str, dict[str, Any]]:
     """For ``report.json``."""
-    return {name: asdict(one) for name, one in found.items()}
+    return {name: asdict(result) for name, result in by_objective.items()}
 
 
-def sentence(found: dict[str, dict[str, Any]], updates: int) -> str:
+def sentence(separation: dict[str, dict[str, Any]], updates: int) -> str:
     """What the test says, in words; empty where there was nothing to test after enough updates.
 
     Args:
-        found: from :func:`as_dict`.
+        separation: from :func:`as_dict`.
         updates: of the weights.
     """
-    if not found:
+    if not separation:
         few = (
             f"After {updates} updates nothing can be said: it takes {FEWEST} to tell the weights from noise."
         )
         return few if updates < FEWEST else ""
-    test = f"Wilcoxon signed-rank test over {updates} updates, Holm-corrected for {len(found)} objectives"
-    clear = {name: one for name, one in found.items() if WeightSignificance(**one).clear}
+    test = (
+        f"Wilcoxon signed-rank test over {updates} updates, Holm-corrected for {len(separation)} objectives"
+    )
+    clear = {name: result for name, result in separation.items() if WeightSignificance(**result).clear}
     if not clear:
-        smallest = min(one["p"] for one in found.values())
+        smallest = min(result["p"] for result in separation.values())
         return (
             "**The weights did not separate from noise**: no objective was pushed consistently up or down "
             f"(smallest p = {smallest:.2g}; {test}). Their differences mean nothing; a longer run, larger "
@@ -94,8 +96,8 @@ def sentence(found: dict[str, dict[str, Any]], updates: int) -> str:
     said = [
         f"{words} {', '.join(names)}"
         for direction, words in (("up", "raised"), ("down", "lowered"))
-        if (names := [name for name, one in clear.items() if one["direction"] == direction])
+        if (names := [name for name, result in clear.items() if result["direction"] == direction])
     ]
-    rest = [name for name in found if name not in clear]
+    rest = [name for name in separation if name not in clear]
     others = f" The weight of {', '.join(rest)} did not separate from noise." if rest else ""
     return f"The hypergradients consistently {' and '.join(said)} (p < {LEVEL}; {test}).{others}"

@@ -100,7 +100,7 @@ def finetune(
         backbone=getattr(module, "backbone", None),
     )
     result, best, best_loss, waited = Finetuned(), None, math.inf, 0
-    device = next(module.parameters()).device
+    label = score_label(task.metric, normalised=task.scale is not None)
     bar = tqdm(range(1, recipe.epochs + 1), desc="finetune", unit="epoch", disable=None if progress else True)
     for epoch in bar:
         train_loss = 0.0
@@ -111,17 +111,11 @@ def finetune(
                 update(module, task, train.next(), optimizer, recipe.optimiser.clip) / steps_per_epoch
             )
             scheduler.step()
-        outputs, targets = evaluate(module, valid())
-        outputs = of_leader(outputs, device)
-        if not outputs.isfinite().all():  # the last update overflowed; metrics cannot be computed
-            raise DivergedError(f"the model's outputs are not finite; {HINT}")
-        valid_loss = task.loss(outputs, {"targets": targets}).item()
-        value = task.score(task.predicted(outputs, targets).ranked, targets).value
+        outputs, valid_loss, value = validate(module, task, valid())
         if math.isnan(value):
             result.selected_by = "loss"
-        improved = (
-            valid_loss < best_loss if result.selected_by == "loss" else task.better(value, result.valid)
-        )
+        by_loss = result.selected_by == "loss"
+        improved = valid_loss < best_loss if by_loss else task.better(value, result.valid)
         result.history.append(
             {"epoch": epoch, "train_loss": train_loss, "valid_loss": valid_loss, "valid": value}
         )
@@ -131,7 +125,6 @@ def finetune(
             best = {name: tensor.clone() for name, tensor in module.state_dict().items()}
         else:
             waited += 1
-        label = score_label(task.metric, normalised=task.scale is not None)
         bar.set_postfix_str(f"train loss {train_loss:.3f}, valid {label} {value:.3f}")
         if waited >= recipe.patience:
             break
@@ -166,6 +159,22 @@ def update(
         torch.nn.utils.clip_grad_norm_(module.parameters(), clip)
     optimizer.step()
     return value
+
+
+def validate(
+    module: nn.Module, task: Task | LabelTask, batches: Iterator[Batch]
+) -> tuple[Tensor, float, float]:
+    """Outputs [n, t], their loss and the metric, which may be NaN; the same in all processes.
+
+    Raises:
+        DivergedError: an output is not finite: the last update overflowed.
+    """
+    outputs, targets = evaluate(module, batches)
+    outputs = of_leader(outputs, next(module.parameters()).device)
+    if not outputs.isfinite().all():
+        raise DivergedError(f"the model's outputs are not finite; {HINT}")
+    loss = task.loss(outputs, {"targets": targets}).item()
+    return outputs, loss, task.score(task.predicted(outputs, targets).ranked, targets).value
 
 
 @torch.no_grad()
