@@ -18,6 +18,15 @@ def test_files_and_targets_that_contributors_are_told_of_exist():
     assert len(page.splitlines()) < 80, "one page"
 
 
+def test_the_walk_to_the_hypergradient_has_six_files_by_either_engine():
+    page = (ROOT / "README.md").read_text()
+    walk = re.search(r"^Read the code in this order: (.*?)\n\n", page, re.MULTILINE | re.DOTALL)[1]
+    files = re.findall(r"`([\w/]+\.py)`", walk)
+    assert [name for name in files if not (ROOT / "molweight" / name).exists()] == []
+    native = [name for name in files if name != "tapweight/betty_solver.py"]
+    assert len(native) <= 6 and native[-1] == "tapweight/hypergradient.py" and len(files) == len(native) + 1
+
+
 def test_the_container_sets_up_by_the_makefile_and_starts_the_main_job():
     lines = (ROOT / "Dockerfile").read_text().splitlines()
     (setup,) = [line.removeprefix("RUN ").split() for line in lines if line.startswith("RUN make")]
