@@ -114,19 +114,19 @@ class CachedRecords:
 
     def _fill(self) -> None:
         """Find every text on disk, after computing those that are missing."""
-        for _ in range(ATTEMPTS):
-            missing = self._missing()
-            if not len(missing):
-                return
+        self._open_new_segments()
+        attempts = 0
+        while len(missing := np.flatnonzero(self._location < 0)):
+            if attempts == ATTEMPTS:
+                raise DataError(
+                    f"could not keep {self.what} in {self.folder} in {ATTEMPTS} attempts: "
+                    "something keeps damaging it"
+                )
             self._compute(missing)
-        if len(self._missing()):
-            raise DataError(
-                f"could not keep {self.what} in {self.folder} in {ATTEMPTS} attempts: "
-                "something keeps damaging it"
-            )
+            attempts += 1
 
-    def _missing(self) -> np.ndarray:
-        """Positions of the texts that are not on disk, after a look for new segments."""
+    def _open_new_segments(self) -> None:
+        """See what other processes, or this one, have written."""
         for path in sorted(self.folder.glob(f"*{SUFFIX}")):
             if path.name in self._seen:
                 continue
@@ -139,7 +139,6 @@ class CachedRecords:
                 self._quarantine(path, error)
             except OSError as error:
                 raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
-        return np.flatnonzero(self._location < 0)
 
     def _add(self, segment: Segment) -> None:
         """Note where the texts are that a segment holds."""
@@ -157,16 +156,18 @@ class CachedRecords:
         silent = None if self.bar else True  # None: shown on a terminal only
         with tqdm(total=len(missing), desc=self.bar, unit="mol", disable=silent, leave=False) as bar:
             for part in sorted(parts, key=lambda _: os.urandom(8)):  # not in the order of other processes
-                rest = np.intersect1d(part, self._missing())  # without what others have computed meanwhile
+                rest = part[self._location[part] < 0]  # others may have computed some meanwhile
                 bar.update(len(part) - len(rest))
+                if not len(rest):
+                    continue
                 records = []
                 for record in self.compute([self.texts[index] for index in self._first[rest].tolist()]):
                     records.append(record)
                     bar.update()
-                if records:
-                    keys = self._keys[rest]
-                    name = hashlib.blake2b(keys.tobytes(), digest_size=KEY).hexdigest()
-                    write_bytes(self.folder / f"{name}{SUFFIX}", segment_bytes(keys, records))
+                keys = self._keys[rest]
+                name = hashlib.blake2b(keys.tobytes(), digest_size=KEY).hexdigest()
+                write_bytes(self.folder / f"{name}{SUFFIX}", segment_bytes(keys, records))
+                self._open_new_segments()
 
     def _prepare_folder(self) -> None:
         """Create it, see that it can be written before any work, and remove what was abandoned there."""
