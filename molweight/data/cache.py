@@ -55,6 +55,13 @@ class CachedRecords:
 
     Raises:
         DataError: the folder cannot be read or written.
+
+    >>> def lengths(texts):
+    ...     return [Record("ok", b"%d" % len(text)) for text in texts]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     records = CachedRecords(["CCO", "C"], Path(folder), {}, lengths, what="lengths")
+    ...     [bytes(value) for value in records.values(np.arange(2))]
+    [b'3', b'1']
     """
 
     status: np.ndarray
