@@ -166,7 +166,8 @@ class L1Encoder(Proximal):
         """
         embeddings = tuple("embeddings" in name.split(".") for name in names)
         if not any(embeddings):
-            raise ConfigError("learn.proximal.kind=l1_encoder is for text: this backbone has no embeddings")
+            sentence = "l1_encoder is for text: this backbone has no embeddings"
+            raise ConfigError(sentence, option="learn.proximal.kind")
         return replace(self, embeddings=embeddings)
 
     def __call__(self, omega: Params, theta: Params) -> Tensor:
