@@ -134,7 +134,7 @@ class DataModule(ABC):
         """Write what other programs need to use ``backbone.safetensors``."""
 
 
-Setup = DataModule
+Setup = DataModule  # the name that methods and reports import
 
 
 class SetupConfig(Protocol):
