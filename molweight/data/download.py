@@ -7,12 +7,15 @@ import os
 import re
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
 from molweight.errors import DataError
 from molweight.utils.files import sha256_file
+
+if TYPE_CHECKING:
+    import requests
 
 CHUNK = 1 << 16  # bytes per read: a stalled line loses little
 CAUSES = {  # part of a connection error's text, and what it means
@@ -76,7 +79,7 @@ def download(
     return destination
 
 
-def _fetch(url: str, output_file: str, _: Any, *, part: Path, progress: bool, timeout: float) -> None:
+def _fetch(url: str, output_file: str, _: object, *, part: Path, progress: bool, timeout: float) -> None:
     """Bring ``part`` to its full length from what it holds already, and rename it to ``output_file``.
 
     It is pooch's ``downloader``, which by itself starts anew each time.
@@ -93,7 +96,7 @@ def _fetch(url: str, output_file: str, _: Any, *, part: Path, progress: bool, ti
     part.replace(output_file)
 
 
-def _append(response: Any, part: Path, have: int, *, progress: bool) -> None:
+def _append(response: requests.Response, part: Path, have: int, *, progress: bool) -> None:
     """Write the body behind the ``have`` bytes of ``part``, or over them if the server sends all bytes."""
     import requests
 

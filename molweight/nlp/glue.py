@@ -85,7 +85,7 @@ def read_tsv(path: Path, card: TaskCard) -> Sentences:
 
 
 def to_target(text: str, card: TaskCard, where: str) -> float:
-    """The place of a label, or a number.
+    """The index of a label, or a number.
 
     Raises:
         DataError: it is neither.

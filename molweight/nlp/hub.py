@@ -7,6 +7,7 @@ import importlib
 import itertools
 import json
 from collections.abc import Sequence
+from types import ModuleType
 from typing import Any
 
 from molweight.errors import DataError
@@ -49,7 +50,7 @@ def download(card: TaskCard) -> tuple[Sentences, Sentences, str]:
     return train, test, hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
-def library() -> Any:
+def library() -> ModuleType | None:
     """``datasets``, or None where it is not installed; a folder of that name, as in a checkout, is not it."""
     try:
         module = importlib.import_module("datasets")

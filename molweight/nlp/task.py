@@ -60,7 +60,7 @@ class Sentences:
     Args:
         first: sentences.
         second: those beside them; None where a row has one sentence.
-        targets: places of the labels, or numbers.
+        targets: indices of the labels, or numbers.
         rows: line of each in its file, from 1.
     """
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,6 +17,9 @@ from torch.nn.utils.rnn import pad_sequence
 from molweight.errors import ConfigError
 from molweight.nlp.encoder import TextEncoder
 from molweight.tapweight.typing import Batch
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 CHUNK = 1000  # sentences given to the tokenizer at a time
 IGNORED = -100  # a target that counts for nothing: torch's cross_entropy, ignore_index
@@ -54,7 +57,7 @@ class Layout:
         return len(self.before) + len(self.between) + len(self.after)
 
 
-def layout_of(tokenizer: Any, encoder: TextEncoder) -> Layout:
+def layout_of(tokenizer: PreTrainedTokenizerBase, encoder: TextEncoder) -> Layout:
     """The layout, read off what the tokenizer makes of a word and of two."""
     word = tokenizer("a", add_special_tokens=False)["input_ids"]
     single, pair = tokenizer("a")["input_ids"], tokenizer("a", "a")["input_ids"]
@@ -114,7 +117,12 @@ def padded(sequences: Sequence[np.ndarray], pad: int) -> dict[str, Tensor]:
 
 
 def encode_rows(
-    tokenizer: Any, first: Sequence[str], second: Sequence[str] | None, *, layout: Layout, longest: int
+    tokenizer: PreTrainedTokenizerBase,
+    first: Sequence[str],
+    second: Sequence[str] | None,
+    *,
+    layout: Layout,
+    longest: int,
 ) -> tuple[TokenStore, int]:
     """Rows with their special tokens; the longer sentence of a pair is shortened first.
 
@@ -144,7 +152,7 @@ def encode_rows(
     return TokenStore(ids=ids, types=types if layout.typed else None), shortened
 
 
-def encode_words(tokenizer: Any, sentences: Sequence[str], *, longest: int) -> TokenStore:
+def encode_words(tokenizer: PreTrainedTokenizerBase, sentences: Sequence[str], *, longest: int) -> TokenStore:
     """Sentences without special tokens, each cut at its end to ``longest`` tokens."""
     ids: list[np.ndarray] = []
     for start in range(0, len(sentences), CHUNK):

@@ -44,7 +44,7 @@ def write_text(path: Path, content: str) -> None:
     write_bytes(path, content.encode())
 
 
-def write_json(path: Path, content: Any) -> None:
+def write_json(path: Path, content: object) -> None:
     """Replace ``path`` by indented JSON in one step; NaN is written as ``null``, never as ``NaN``.
 
     >>> import tempfile
@@ -93,7 +93,7 @@ def read_json(path: Path) -> Any:
         raise ValueError("nested too deeply") from error
 
 
-def finite(content: Any) -> Any:
+def finite(content: object) -> Any:
     """A copy of nested lists and dictionaries with every NaN and infinity replaced by ``None``.
 
     >>> finite({"auc": float("nan"), "sizes": (8, 1)})

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import base64
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from molweight.utils.formats import FILTERS
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markupsafe import Markup
 
 
-def render_page(package: str, name: str, **values: Any) -> str:
+def render_page(package: str, name: str, **values: object) -> str:
     """A page from ``templates/<name>.jinja`` of a package, which may build on ``molweight/templates``.
 
     Args:
@@ -46,7 +47,7 @@ def _environment(package: str, *, autoescape: bool) -> Environment:
     return environment
 
 
-def from_markdown(text: str) -> Any:
+def from_markdown(text: str) -> Markup:
     """Markdown with tables as HTML for a template; HTML inside it is text, and so are links that run."""
     from markdown_it import MarkdownIt
     from markupsafe import Markup

@@ -42,16 +42,11 @@ def read_tensors(path: Path, module: nn.Module, what: str) -> dict[str, Tensor]:
         raise DataError(f"{path} is not a safetensors file of {what}: {error}") from error
     problems = [f"missing {name}" for name in expected if name not in tensors]
     problems += [f"unknown {name}" for name in tensors if name not in expected]
+    pairs = [(name, tensors[name], value) for name, value in expected.items() if name in tensors]
     problems += [
-        f"{name} is {list(tensors[name].shape)}, expected {list(value.shape)}"
-        for name, value in expected.items()
-        if name in tensors and tensors[name].shape != value.shape
+        f"{name} is {list(x.shape)}, expected {list(y.shape)}" for name, x, y in pairs if x.shape != y.shape
     ]
-    problems += [
-        f"{name} is {tensors[name].dtype}, expected {value.dtype}"
-        for name, value in expected.items()
-        if name in tensors and tensors[name].dtype != value.dtype
-    ]
+    problems += [f"{name} is {x.dtype}, expected {y.dtype}" for name, x, y in pairs if x.dtype != y.dtype]
     if problems:
         shown = "; ".join(problems[:3])
         raise DataError(f"{path} does not hold {what} ({len(problems)} differences: {shown})")
