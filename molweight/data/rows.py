@@ -15,8 +15,8 @@ from molweight.data.results import RenderResult
 from molweight.data.smiles import InvalidSmilesError
 from molweight.data.standardise import Standardisation, standard_smiles
 from molweight.errors import DataError
-from molweight.utils.files import write_text
-from molweight.utils.spreadsheets import csv_text
+from molweight.utils.files import write_bytes
+from molweight.utils.spreadsheets import csv_bytes
 
 NO_LABEL = "no label"
 
@@ -100,7 +100,7 @@ class MoleculeRows:
         Rows count from 1. The header is written even if there is nothing to report.
         """
         records = [(row + 1, *rest) for row, *rest in sorted(self._remarkable_rows())]
-        write_text(path, csv_text(pd.DataFrame(records, columns=["row", "input", "status", "reason"])))
+        write_bytes(path, csv_bytes(pd.DataFrame(records, columns=["row", "input", "status", "reason"])))
 
     def _remarkable_rows(self) -> list[tuple[int, str, str, str]]:
         """0-based data row, input, status and reason."""

@@ -8,9 +8,9 @@ from pathlib import Path
 from molweight.inference.atom_pictures import atom_picture
 from molweight.inference.explanation import Explanation, atom_table
 from molweight.inference.model import TrainedModel
-from molweight.utils.files import write_text
+from molweight.utils.files import write_bytes, write_text
 from molweight.utils.pages import render_page, svg_address
-from molweight.utils.spreadsheets import csv_text
+from molweight.utils.spreadsheets import csv_bytes
 
 
 def save_gallery(explanations: Sequence[Explanation], folder: Path, *, model: TrainedModel) -> Path:
@@ -34,7 +34,7 @@ def save_gallery(explanations: Sequence[Explanation], folder: Path, *, model: Tr
             target = list(model.task.names).index(explanation.target) + 1
             write_text(folder / f"row{explanation.row}-target{target}.svg", svg)
         shown.append((explanation, svg_address(svg)))
-    write_text(folder / "atoms.csv", csv_text(atom_table(explanations)))
+    write_bytes(folder / "atoms.csv", csv_bytes(atom_table(explanations)))
     classes = model.task.kind == "classification"
     units = "logit" if classes else model.units or ""
     text = render_page(

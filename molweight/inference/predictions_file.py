@@ -14,9 +14,9 @@ from torch import Tensor
 from molweight.training.bootstrap import Array, Predictions
 from molweight.training.setup import Setup
 from molweight.training.task import Predicted
-from molweight.utils.files import MOST_TEXT, read_bytes, read_json, write_text
+from molweight.utils.files import MOST_TEXT, read_bytes, read_json, write_bytes
 from molweight.utils.output_columns import LOGIT, PART, ROW, TRUE
-from molweight.utils.spreadsheets import as_it_was, csv_text
+from molweight.utils.spreadsheets import as_it_was, csv_bytes
 
 FILE = "predictions.csv"
 
@@ -37,7 +37,7 @@ def save_predictions(path: Path, setup: Setup, parts: dict[str, tuple[Tensor, Pr
         }
         columns[PART] = part
         frames.append(pd.DataFrame(columns | setup.task.columns(predicted)))
-    write_text(path, csv_text(pd.concat(frames)))
+    write_bytes(path, csv_bytes(pd.concat(frames)))
 
 
 def read_table(path: Path) -> pd.DataFrame:

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from molweight.errors import ConfigError, DataError, unknown
-from molweight.utils.spreadsheets import csv_text
+from molweight.utils.spreadsheets import csv_bytes
 
 GROUP = 65_536  # rows of a Parquet row group
 
@@ -51,7 +51,7 @@ class Encoding:
 
 
 class Csv(Encoding):
-    """Comma-separated text; see :func:`molweight.utils.spreadsheets.csv_text`."""
+    """Comma-separated text; see :func:`molweight.utils.spreadsheets.csv_bytes`."""
 
     def __init__(self, file: BinaryIO, empty: pd.DataFrame, about: Mapping[str, str]) -> None:
         super().__init__(file, empty, about)
@@ -59,7 +59,7 @@ class Csv(Encoding):
 
     def write(self, table: pd.DataFrame, *, header: bool = False) -> None:
         """Add rows."""
-        self.file.write(csv_text(table, header=header).encode("utf-8", "backslashreplace"))
+        self.file.write(csv_bytes(table, header=header))
 
 
 class JsonLines(Encoding):

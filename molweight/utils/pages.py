@@ -24,7 +24,7 @@ def render_page(package: str, name: str, **values: object) -> str:
     return _environment(package, autoescape=True).get_template(f"{name}.jinja").render(**values)
 
 
-def render_markdown(package: str, name: str, **values: Any) -> str:
+def render_markdown(package: str, name: str, **values: object) -> str:
     """The same for a Markdown file: text goes through the filters ``cell`` and ``line``, not through HTML's.
 
     Sections are one empty line apart, however many the template leaves.

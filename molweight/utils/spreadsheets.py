@@ -28,18 +28,20 @@ def as_it_was(text: str) -> str:
     return text[1:] if text[:1] == "'" and text.lstrip("'").startswith(FORMULA) else text
 
 
-def csv_text(table: pd.DataFrame, *, header: bool = True) -> str:
-    """A table as CSV, without its index, in which no text and no name of a column is a formula.
+def csv_bytes(table: pd.DataFrame, *, header: bool = True) -> bytes:
+    """A table as CSV in UTF-8, without its index, in which no text and no name of a column is a formula.
 
-    NaN is an empty cell; numbers have the fewest digits that give them back.
+    NaN is an empty cell; numbers have the fewest digits that give them back; a character that UTF-8 cannot
+    hold is an escape.
 
     >>> import pandas as pd
-    >>> csv_text(pd.DataFrame({"input": ["=1+1", "CCO"], "y": [0.1, float("nan")]}))
-    "input,y\\n'=1+1,0.1\\nCCO,\\n"
+    >>> csv_bytes(pd.DataFrame({"input": ["=1+1", "CCO"], "y": [0.1, float("nan")]}))
+    b"input,y\\n'=1+1,0.1\\nCCO,\\n"
     """
     texts = {
         name: [no_formula(cell) if isinstance(cell, str) else cell for cell in table[name]]
         for name in table.select_dtypes(exclude="number").columns
     }
     safe = table.assign(**texts).rename(columns=no_formula)
-    return safe.to_csv(index=False, header=header, lineterminator="\n")
+    text = safe.to_csv(index=False, header=header, lineterminator="\n")
+    return text.encode("utf-8", "backslashreplace")

@@ -139,3 +139,10 @@ def test_names_of_benchmarks_are_a_list(exclude: object) -> None:
         return
     with pytest.raises(ConfigError, match=r"corpus\.exclude must be a list"):
         CorpusSpec(name="task", exclude=exclude)  # type: ignore[arg-type]
+
+
+def test_text_that_utf8_cannot_hold_is_reported_as_an_escape(tmp_path: Path) -> None:
+    corpus = load_corpus(CorpusSpec(name="nci"), task_smiles=(), source=["CCO", "CC\ud800", "=CC"])
+    corpus.save_excluded(tmp_path / "excluded.csv")
+    rows = (tmp_path / "excluded.csv").read_text(encoding="utf-8").splitlines()
+    assert rows[1].startswith("2,CC\\ud800,invalid,") and rows[2].startswith("3,'=CC,invalid,")
