@@ -100,7 +100,8 @@ class MoleculeRows:
         Rows count from 1. The header is written even if there is nothing to report.
         """
         records = [(row + 1, *rest) for row, *rest in sorted(self._remarkable_rows())]
-        write_bytes(path, csv_bytes(pd.DataFrame(records, columns=["row", "input", "status", "reason"])))
+        columns = ["row", "input", "status", "reason"]
+        write_bytes(path, csv_bytes(pd.DataFrame(records, columns=columns, dtype=object)))
 
     def _remarkable_rows(self) -> list[tuple[int, str, str, str]]:
         """0-based data row, input, status and reason."""

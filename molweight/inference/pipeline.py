@@ -166,8 +166,9 @@ def tables(
         values = np.full((len(good), len(columns)), np.nan, dtype)
         if any(good):
             values[good] = compute(batch)
-        texts = zip(TEXT, (batch.inputs, batch.statuses, batch.reasons), strict=True)
-        table = pd.DataFrame({ROW: np.arange(start, start + len(good)), **dict(texts)})
+        texts = dict(zip(TEXT, (batch.inputs, batch.statuses, batch.reasons), strict=True))
+        table = pd.DataFrame(texts, dtype=object)
+        table.insert(0, ROW, np.arange(start, start + len(good)))
         yield pd.concat([table, pd.DataFrame(values, columns=pd.Index(columns))], axis=1)
         start += len(good)
 

@@ -117,6 +117,8 @@ class Parquet(Encoding):
     def _flush(self) -> None:
         if self.waiting:
             rows = pd.concat(self.waiting)
+            for name in rows.select_dtypes(object).columns:  # Arrow refuses what UTF-8 cannot hold
+                rows[name] = [text.encode("utf-8", "backslashreplace").decode() for text in rows[name]]
             self.writer.write_table(self.table.from_pandas(rows, schema=self.schema, preserve_index=False))
             self.waiting = []
 

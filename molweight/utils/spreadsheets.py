@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import pandas as pd
+import pandas as pd
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs a cell that starts with one of these
 
@@ -34,14 +31,12 @@ def csv_bytes(table: pd.DataFrame, *, header: bool = True) -> bytes:
     NaN is an empty cell; numbers have the fewest digits that give them back; a character that UTF-8 cannot
     hold is an escape.
 
-    >>> import pandas as pd
     >>> csv_bytes(pd.DataFrame({"input": ["=1+1", "CCO"], "y": [0.1, float("nan")]}))
     b"input,y\\n'=1+1,0.1\\nCCO,\\n"
     """
-    texts = {
-        name: [no_formula(cell) if isinstance(cell, str) else cell for cell in table[name]]
-        for name in table.select_dtypes(exclude="number").columns
-    }
-    safe = table.assign(**texts).rename(columns=no_formula)
-    text = safe.to_csv(index=False, header=header, lineterminator="\n")
+    safe = table.copy(deep=False)
+    for name in table.select_dtypes(exclude="number").columns:
+        cells = [no_formula(cell) if isinstance(cell, str) else cell for cell in table[name]]
+        safe[name] = pd.Series(cells, index=table.index, dtype=object)
+    text = safe.rename(columns=no_formula).to_csv(index=False, header=header, lineterminator="\n")
     return text.encode("utf-8", "backslashreplace")

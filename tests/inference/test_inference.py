@@ -342,6 +342,21 @@ def test_text_is_no_formula(labelled, tmp_path):
     assert not [cell for row in rows for cell in row if cell[:1] in ("=", "+", "@")]
 
 
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet", "npz"])
+def test_text_that_utf8_cannot_hold_is_written(labelled, tmp_path, ending):
+    path = tmp_path / f"out.{ending}"
+    with open_output(labelled, path) as output:
+        for table in Ensemble([load_model(labelled)]).tables(requests(["CC\ud800", "CCO"])):
+            output.write(table)
+    read = {
+        "csv": lambda: list(pd.read_csv(path).input),
+        "jsonl": lambda: [json.loads(line)["input"] for line in path.read_text().splitlines()],
+        "parquet": lambda: list(pd.read_parquet(path).input),
+        "npz": lambda: np.load(path)["input"].tolist(),
+    }[ending]
+    assert read() == ["CC\ud800" if ending in ("jsonl", "npz") else "CC\\ud800", "CCO"]
+
+
 def open_output(folder, path, **about):
     return Output(
         path,
