@@ -363,7 +363,7 @@ def test_a_list_for_a_group_gets_a_sentence(override):
 
 
 def test_the_folder_of_the_cache_may_be_in_ones_home_or_absent():
-    assert load_config("pretraining_cache=~/x").pretraining_cache == Path("~/x").expanduser()
+    assert load_config("pretraining_cache='~/x'").pretraining_cache == Path("~/x").expanduser()
     assert load_config("pretraining_cache=").pretraining_cache is None
 
 
