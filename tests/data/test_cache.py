@@ -209,7 +209,7 @@ def test_a_replacement_that_failed_is_made_at_the_next_read(tmp_path: Path) -> N
         return honest(texts)
 
     records = open_cache(tmp_path, computer=compute)
-    damage(files(tmp_path)[0], -20)
+    damage(records._segments[0].path, -20)  # not the last one
     broken.append(1)
     for _ in range(2):
         with pytest.raises(DataError, match="no space left"):
@@ -274,6 +274,18 @@ def test_builders_at_the_same_time_share_the_work(tmp_path: Path) -> None:
     computer = Computer()
     check(open_cache(tmp_path / "cache", computer=computer))
     assert computer.counts == [] and files(tmp_path / "cache")
+
+
+def test_what_another_builder_has_written_meanwhile_is_not_computed(tmp_path: Path) -> None:
+    computer = Computer()
+
+    def compute(texts: Sequence[str]) -> Iterator[Record]:
+        if not computer.counts:
+            open_cache(tmp_path)
+        return computer(texts)
+
+    check(open_cache(tmp_path, computer=compute))
+    assert len(computer.counts) == 1, "the part that it was at"
 
 
 # What a builder asks of the file system; between any two of these calls another process may do its work.
