@@ -31,7 +31,7 @@ from torch import nn
 
 from benchmarks.stock_betty import advance, stock_engine
 from molweight.config.image_run import load_config
-from molweight.methods.configs import RunConfig
+from molweight.methods.base import RunConfig
 from molweight.methods.tapweight import wire
 from molweight.tapweight.directional import ForwardMode
 from molweight.tapweight.engines import make_solver

@@ -23,7 +23,7 @@ from molweight.config.option_text import all_options, commented_yaml
 from molweight.config.run_config import to_run_config
 from molweight.distributed.launch import LeaderFailedError, launched_rank
 from molweight.errors import ConfigError, MolweightError
-from molweight.methods.configs import RunConfig
+from molweight.methods.base import RunConfig
 from molweight.reporting.report import Report
 from molweight.runs.experiment import run_experiment
 from molweight.runs.launchers import register_launchers

@@ -18,8 +18,8 @@ from molweight.data.specs import CorpusSpec, DatasetSpec
 from molweight.data.standardise import Standardisation
 from molweight.errors import ConfigError
 from molweight.images.transforms import Augmentation
-from molweight.methods.base import Method
-from molweight.methods.configs import HeadConfig, RunConfig
+from molweight.methods.base import Method, RunConfig
+from molweight.methods.configs import HeadConfig
 from molweight.objectives.base import Objective
 from molweight.objectives.setup import BackboneConfig, ImageConfig, SplitConfig
 

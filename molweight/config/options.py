@@ -18,7 +18,7 @@ from molweight.config.composition import compose_config, config_dir, plain
 from molweight.config.explanations import field_texts, head_comment, summary
 from molweight.config.modality import Modality
 from molweight.config.run_config import TRAINING
-from molweight.methods.configs import RunConfig
+from molweight.methods.base import RunConfig
 from molweight.methods.registry import spellings
 from molweight.training.optimisers import OptimiserConfig
 

@@ -16,7 +16,8 @@ from molweight.config.composition import compose_config
 from molweight.config.modality import Modality
 from molweight.config.schema import build, checked
 from molweight.errors import ConfigError, unknown
-from molweight.methods.configs import LearnConfig, RunConfig, RunOptions, SearchConfig
+from molweight.methods.base import RunConfig
+from molweight.methods.configs import LearnConfig, RunOptions, SearchConfig
 from molweight.methods.registry import parse_method
 from molweight.tapweight.directional import CentralDifference, ForwardMode
 from molweight.tapweight.hessian import DoubleBackward, GradientDifference

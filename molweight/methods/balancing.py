@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from molweight.errors import ConfigError
-from molweight.methods.configs import RunConfig
+from molweight.methods.base import RunConfig
 from molweight.methods.continued_pretraining import ContinuedPretraining
 from molweight.tapweight.balancing import Balance, make_balance
 

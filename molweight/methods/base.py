@@ -5,22 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from molweight.distributed.launch import rank_seed, stop_together
+from molweight.methods.configs import LearnConfig, RunOptions, SearchConfig
+from molweight.methods.run_directory import RunDirectory
+from molweight.tapweight.hypergradient import Hypergradient
 from molweight.tapweight.typing import Batch
-from molweight.training.finetune import Finetuned, evaluate, finetune
-from molweight.training.setup import Predictor, Setup
+from molweight.training.finetune import FinetuneConfig, Finetuned, evaluate, finetune
+from molweight.training.setup import Predictor, Setup, SetupConfig
 from molweight.training.streams import Stream
 from molweight.training.task import Predicted
 from molweight.training.workers import Workers, choose_workers
-
-if TYPE_CHECKING:  # they name methods themselves
-    from molweight.methods.configs import RunConfig
-    from molweight.methods.run_directory import RunDirectory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,3 +145,28 @@ class Method:
             return setup.task.predicted(*evaluate(model, batches))
 
         return Final(predict=predict, module=model, tuned=tuned)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig(RunOptions):
+    """One run, with every choice made and checked.
+
+    Args:
+        method: what happens to the objectives' weights; docs/choosing.md says which to take.
+    """
+
+    modality: str
+    samples: SetupConfig
+    learn: LearnConfig
+    search: SearchConfig
+    finetune: FinetuneConfig
+    hypergradient: Hypergradient
+    hypergradient_name: str
+    method: Method
+    text: str
+    """The resolved configuration as YAML."""
+    hash: str
+    """Of everything that decides the result."""
+
+    def __post_init__(self) -> None:
+        self.method.check(self)

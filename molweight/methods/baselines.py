@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from molweight.methods.base import Final, Method
-from molweight.methods.configs import RunConfig
+from molweight.methods.base import Final, Method, RunConfig
 from molweight.training.setup import Setup
 
 

@@ -7,14 +7,11 @@ from pathlib import Path
 from typing import Literal
 
 from molweight.errors import ConfigError
-from molweight.methods.base import Method
 from molweight.tapweight.averaging import AveragingConfig
-from molweight.tapweight.hypergradient import Hypergradient
 from molweight.tapweight.proximal import Proximal, Reduction, make_proximal
 from molweight.tapweight.solver import Unroll
 from molweight.training.finetune import FinetuneConfig
 from molweight.training.optimisers import OptimiserConfig
-from molweight.training.setup import SetupConfig
 
 LARGEST_SEED = 2**32 - 1  # NumPy's and scikit-learn's
 
@@ -188,28 +185,3 @@ class RunOptions:
                 raise ConfigError(f"{name} must be >= {least} or null, got {value}")
         if self.pretraining_cache is not None:
             object.__setattr__(self, "pretraining_cache", self.pretraining_cache.expanduser())
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunConfig(RunOptions):
-    """One run, with every choice made and checked.
-
-    Args:
-        method: what happens to the objectives' weights; docs/choosing.md says which to take.
-    """
-
-    modality: str
-    samples: SetupConfig
-    learn: LearnConfig
-    search: SearchConfig
-    finetune: FinetuneConfig
-    hypergradient: Hypergradient
-    hypergradient_name: str
-    method: Method
-    text: str
-    """The resolved configuration as YAML."""
-    hash: str
-    """Of everything that decides the result."""
-
-    def __post_init__(self) -> None:
-        self.method.check(self)

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from molweight.methods.base import Learned, Method
-from molweight.methods.configs import RunConfig
+from molweight.methods.base import Learned, Method, RunConfig
 from molweight.methods.pretraining_cache import kept_pretraining
 from molweight.methods.run_directory import RunDirectory
 from molweight.methods.steps import images_seen, lower_precision, make_stream, run_steps, trained

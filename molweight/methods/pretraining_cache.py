@@ -19,7 +19,7 @@ from torch import nn
 
 from molweight.distributed.collectives import world_size
 from molweight.errors import DataError
-from molweight.methods.configs import RunConfig
+from molweight.methods.base import RunConfig
 from molweight.methods.run_directory import RunDirectory
 from molweight.tapweight.balancing import Balance, Fixed
 from molweight.training.setup import Setup

@@ -13,8 +13,7 @@ import torch
 from molweight.distributed.collectives import is_main_process
 from molweight.distributed.launch import barrier, rank_seed
 from molweight.errors import DataError
-from molweight.methods.base import Final, Learned, Method
-from molweight.methods.configs import RunConfig
+from molweight.methods.base import Final, Learned, Method, RunConfig
 from molweight.methods.continued_pretraining import continue_pretraining
 from molweight.methods.run_directory import RunDirectory
 from molweight.tapweight.balancing import Fixed

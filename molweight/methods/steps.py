@@ -10,7 +10,7 @@ from tqdm import tqdm
 from molweight.distributed.collectives import is_main_process
 from molweight.distributed.launch import barrier, require_same, stop_together
 from molweight.errors import DataError
-from molweight.methods.configs import RunConfig
+from molweight.methods.base import RunConfig
 from molweight.methods.run_directory import RunDirectory
 from molweight.tapweight.precision import Precision
 from molweight.tapweight.solver import StepRecord, Trainer

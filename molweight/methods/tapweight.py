@@ -5,8 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 
 from molweight.errors import ConfigError
-from molweight.methods.base import Learned, Method
-from molweight.methods.configs import RunConfig
+from molweight.methods.base import Learned, Method, RunConfig
 from molweight.methods.run_directory import RunDirectory
 from molweight.methods.steps import images_seen, lower_precision, make_stream, run_steps, trained
 from molweight.methods.weight_significance import as_dict, weight_significance

@@ -11,8 +11,8 @@ from molweight.config.modality import Modality
 from molweight.config.run_config import compose_run
 from molweight.config.schema import build
 from molweight.errors import ConfigError
-from molweight.methods.base import Method
-from molweight.methods.configs import HeadConfig, RunConfig
+from molweight.methods.base import Method, RunConfig
+from molweight.methods.configs import HeadConfig
 from molweight.nlp.corpus import TextCorpusCard
 from molweight.nlp.objectives.base import TextObjective
 from molweight.nlp.parts import CarveConfig

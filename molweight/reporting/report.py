@@ -14,8 +14,7 @@ from molweight.data.summary import ScaffoldSets
 from molweight.distributed.collectives import world_size
 from molweight.distributed.devices import choose_device
 from molweight.errors import DataError
-from molweight.methods.base import Learned
-from molweight.methods.configs import RunConfig
+from molweight.methods.base import Learned, RunConfig
 from molweight.methods.weight_significance import WeightSignificance, as_dict, sentence
 from molweight.reporting.typed_json import decode, encode
 from molweight.training.finetune import Finetuned

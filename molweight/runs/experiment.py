@@ -26,8 +26,7 @@ from molweight.distributed.launch import (
 )
 from molweight.errors import DataError, MolweightError
 from molweight.inference.predictions_file import save_predictions
-from molweight.methods.base import Final
-from molweight.methods.configs import RunConfig
+from molweight.methods.base import Final, RunConfig
 from molweight.methods.run_directory import RunDirectory
 from molweight.reporting.page import try_page
 from molweight.reporting.plots import save_weights_plot

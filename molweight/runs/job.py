@@ -13,7 +13,7 @@ import yaml
 
 from molweight.config.modality import find_modality
 from molweight.errors import ConfigError, DataError, MolweightError
-from molweight.methods.configs import RunConfig
+from molweight.methods.base import RunConfig
 from molweight.methods.run_directory import RunDirectory
 from molweight.reporting.report import Report
 from molweight.runs import experiment
