@@ -10,7 +10,7 @@ from typing import Any
 from molweight.errors import ConfigError
 from molweight.leaderboard.plan import OWN
 from molweight.leaderboard.runs import Leaderboard, leaderboard, leaderboard_tables
-from molweight.runs.queue import Say
+from molweight.runs.job_queue import Say
 from molweight.utils.formats import bracket, counted, plus_minus
 from molweight.utils.terminal import columns
 

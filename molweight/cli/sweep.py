@@ -8,7 +8,7 @@ from molweight.config.modality import Modality
 from molweight.distributed.launch import asked_for
 from molweight.errors import ConfigError
 from molweight.runs.job import Job, JobResult, is_finished, read_report, read_result
-from molweight.runs.queue import Say, run_queue
+from molweight.runs.job_queue import Say, run_queue
 from molweight.runs.sweep import Sweep, plan_sweep
 from molweight.utils.signals import Interrupted
 from molweight.utils.terminal import columns, described

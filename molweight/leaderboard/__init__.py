@@ -3,7 +3,7 @@
     from molweight.leaderboard import leaderboard
     board = leaderboard(["esol", "bbbp"], methods=["equal", "tapweight"], seeds=[0, 1, 2])
 
-It reads top down: ``runs`` (what is run and kept), ``plan`` (which runs; ``molweight.runs.queue`` runs
+It reads top down: ``runs`` (what is run and kept), ``plan`` (which runs; ``molweight.runs.job_queue`` runs
 them), ``rows`` (``leaderboard.csv``), ``predictions`` (``predictions.npz``), ``summary`` (numbers from both,
 through ``statistics`` and ``training.bootstrap``), ``tables`` (``leaderboard.md``) and ``page``.
 

@@ -29,8 +29,8 @@ from molweight.methods.run_directory import RunDirectory
 from molweight.reporting.leaderboard_json import Summary
 from molweight.reporting.plots import learned_figure, ranks_figure, save_picture
 from molweight.runs.job import JobResult, is_finished
+from molweight.runs.job_queue import Say, run_queue
 from molweight.runs.launchers import PREFIX, Launcher, find_launcher
-from molweight.runs.queue import Say, run_queue
 from molweight.utils.files import write_json, write_text
 from molweight.utils.pages import for_notebooks
 

@@ -17,8 +17,8 @@ from molweight.errors import DataError
 from molweight.leaderboard.plan import plan
 from molweight.runs import queue, workers
 from molweight.runs.job import JobResult, read_result
+from molweight.runs.job_queue import Progress, run_queue
 from molweight.runs.launchers import Launcher
-from molweight.runs.queue import Progress, run_queue
 from molweight.runs.workers import LEAVE, STOP, Work, stopped_by
 from molweight.utils.signals import Interrupted, interruptible, stop_if_asked
 
