@@ -15,7 +15,7 @@ import pytest
 from molweight.config.image_run import MODALITY
 from molweight.errors import DataError
 from molweight.leaderboard.plan import plan
-from molweight.runs import queue, workers
+from molweight.runs import job_queue, workers
 from molweight.runs.job import JobResult, read_result
 from molweight.runs.job_queue import Progress, run_queue
 from molweight.runs.launchers import Launcher
@@ -144,7 +144,7 @@ def begin(*tasks):
 
 
 def test_a_job_that_somebody_else_stops_is_told_and_the_others_go_on(monkeypatch, tmp_path, jobs):
-    monkeypatch.setattr(queue, "POLL", 0.02)
+    monkeypatch.setattr(job_queue, "POLL", 0.02)
 
     def play(folder, tasks):
         begin(*tasks)
@@ -158,7 +158,7 @@ def test_a_job_that_somebody_else_stops_is_told_and_the_others_go_on(monkeypatch
 
 
 def test_a_signal_lets_jobs_save_keeps_what_is_done_and_starts_nothing_more(monkeypatch, tmp_path, jobs):
-    monkeypatch.setattr(queue, "POLL", 0.02)
+    monkeypatch.setattr(job_queue, "POLL", 0.02)
 
     def play(folder, tasks):
         begin(*tasks[:3])
@@ -179,7 +179,7 @@ def test_a_signal_lets_jobs_save_keeps_what_is_done_and_starts_nothing_more(monk
 
 
 def test_a_second_signal_asks_to_leave_at_once(monkeypatch, tmp_path, jobs):
-    monkeypatch.setattr(queue, "POLL", 0.02)
+    monkeypatch.setattr(job_queue, "POLL", 0.02)
 
     def play(folder, tasks):
         begin(*tasks)
@@ -194,7 +194,7 @@ def test_a_second_signal_asks_to_leave_at_once(monkeypatch, tmp_path, jobs):
 
 
 def test_a_table_that_cannot_be_written_stops_the_jobs(monkeypatch, tmp_path, jobs):
-    monkeypatch.setattr(queue, "POLL", 0.02)
+    monkeypatch.setattr(job_queue, "POLL", 0.02)
 
     def play(folder, tasks):
         begin(*tasks)
@@ -213,7 +213,7 @@ def test_a_table_that_cannot_be_written_stops_the_jobs(monkeypatch, tmp_path, jo
 
 def test_what_is_left_is_estimated_from_what_has_ended(monkeypatch, jobs):
     clock, said = [0.0], []
-    monkeypatch.setattr(queue.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(job_queue.time, "monotonic", lambda: clock[0])
     told = Progress(total=4, say=said.append, record=lambda job, result: None)
     told.start(jobs[0])
     told.start(jobs[1])
