@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from molweight.methods.base import Learned, Method, RunConfig
-from molweight.methods.pretraining_cache import kept_pretraining
+from molweight.methods.pretraining_cache import cached_pretraining
 from molweight.methods.run_directory import RunDirectory
 from molweight.methods.steps import images_seen, lower_precision, make_stream, run_steps, trained
 from molweight.tapweight.balancing import Balance
@@ -38,7 +38,7 @@ def continue_pretraining(
 ) -> Learned:
     """Pretrain the backbone of ``setup.pretraining`` under a balance, or continue doing so.
 
-    What another run has kept in the cache is taken from there.
+    What another run has left in the cache is loaded from there.
 
     Args:
         setup: its backbone is trained in place.
@@ -48,14 +48,14 @@ def continue_pretraining(
         steps: outer ones.
         progress: show a bar.
     """
-    kept = kept_pretraining(setup, config, balance, steps=steps)
-    taken = kept is not None and kept.take(setup.pretraining.backbone, directory)
-    if not taken:
-        if kept is not None:
-            kept.reserve()
+    cached = cached_pretraining(setup, config, balance, steps=steps)
+    loaded = cached is not None and cached.load(setup.pretraining.backbone, directory)
+    if not loaded:
+        if cached is not None:
+            cached.reserve()
         train(setup, config, directory, balance, steps=steps, progress=progress)
-        if kept is not None:
-            kept.keep(setup.pretraining.backbone, directory)
+        if cached is not None:
+            cached.save(setup.pretraining.backbone, directory)
     records = directory.records()
     return Learned(
         weights={
@@ -63,7 +63,7 @@ def continue_pretraining(
         },
         engine=OneLevel.engine,
         images=images_seen(setup, config, steps),
-        seconds_reused=sum(record["seconds"] for record in records) if taken else 0.0,
+        seconds_reused=sum(record["seconds"] for record in records) if loaded else 0.0,
     )
 
 

@@ -34,7 +34,7 @@ SAME = ("backbone", "objectives", "views", "augment", "standardise", "tokens", "
 
 
 @dataclass(frozen=True, kw_only=True)
-class KeptPretraining:
+class CachedPretraining:
     """One entry of the cache, there or to come.
 
     Args:
@@ -45,7 +45,7 @@ class KeptPretraining:
     folder: Path
     made_from: dict[str, Any]
 
-    def take(self, backbone: nn.Module, directory: RunDirectory) -> bool:
+    def load(self, backbone: nn.Module, directory: RunDirectory) -> bool:
         """Fill the backbone and the run's records from the entry; False where there is none.
 
         A damaged entry counts as none: the run makes it again.
@@ -79,7 +79,7 @@ class KeptPretraining:
                 "another folder, or null"
             ) from error
 
-    def keep(self, backbone: nn.Module, directory: RunDirectory) -> None:
+    def save(self, backbone: nn.Module, directory: RunDirectory) -> None:
         """Write the entry; several runs may do so at once, with the same content."""
         save_tensors(backbone, self.folder / "backbone.safetensors")
         write_text(self.folder / "steps.jsonl", directory.steps.read_text(encoding="utf-8"))
@@ -87,9 +87,9 @@ class KeptPretraining:
         write_json(self.folder / "pretraining.json", {"sha256": sums, "made_from": self.made_from})
 
 
-def kept_pretraining(
+def cached_pretraining(
     setup: Setup, config: RunConfig, balance: Balance, *, steps: int
-) -> KeptPretraining | None:
+) -> CachedPretraining | None:
     """The entry that a run would make or take, or None where it keeps none."""
     if config.pretraining_cache is None:
         return None
@@ -112,4 +112,4 @@ def kept_pretraining(
         "versions": versions(),
     }
     digest = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
-    return KeptPretraining(folder=config.pretraining_cache / digest[:16], made_from=made_from)
+    return CachedPretraining(folder=config.pretraining_cache / digest[:16], made_from=made_from)

@@ -160,12 +160,12 @@ class RunDirectory:
         Raises:
             DataError: they have changed since the run was interrupted.
         """
-        noted = self.path / "data.json"
-        if noted.exists():
+        path = self.path / "data.json"
+        if path.exists():
             try:
-                before = dict(read_json(noted))
+                before = dict(read_json(path))
             except (OSError, ValueError, TypeError) as error:
-                raise DataError(f"{noted} cannot be read ({error}); choose another run_dir=") from error
+                raise DataError(f"{path} cannot be read ({error}); choose another run_dir=") from error
             changed = [name for name, value in sums.items() if before.get(name) != value]
             if changed:
                 raise DataError(
@@ -173,7 +173,7 @@ class RunDirectory:
                     "them back to continue it, or choose another run_dir="
                 )
         if is_main_process():
-            write_json(noted, {**sums, "read_as": list(read_as)})
+            write_json(path, {**sums, "read_as": list(read_as)})
 
     def append_record(self, record: dict[str, Any]) -> None:
         """Add a line to ``steps.jsonl``."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -89,29 +89,30 @@ def run_experiment(
             if is_main_process():
                 directory.open(config.text, config.hash)
                 held.enter_context(crash_log(directory.crash_log))
-        with noted(directory), interruptible(), at_most(config.threads):
-            report = _run(config, directory, device, table, unlabelled, progress=progress, command=command)
+        with status_recorded(directory), interruptible(), at_most(config.threads):
+            sources = {"labelled": table, "unlabelled": unlabelled}
+            report = _run(config, directory, device, sources, progress=progress, command=command)
     if page and not launched_rank():
         try_page(directory.path)
     return report
 
 
 @contextmanager
-def noted(directory: RunDirectory) -> Iterator[None]:
+def status_recorded(directory: RunDirectory) -> Iterator[None]:
     """Write into ``status.json`` how the run inside ends."""
     try:
         yield
     except (Interrupted, KeyboardInterrupt):
-        note(directory, "interrupted")
+        record_status(directory, "interrupted")
         raise
     except BaseException as error:
         trace = None if isinstance(error, MolweightError) else traceback.format_exc()
-        note(directory, "failed", error=str(error), traceback=trace)
+        record_status(directory, "failed", error=str(error), traceback=trace)
         raise
     directory.status("ok")
 
 
-def note(directory: RunDirectory, state: str, **more: Any) -> None:
+def record_status(directory: RunDirectory, state: str, **more: Any) -> None:
     """Write how a run has ended, unless the disk is full: the error that ended it says so."""
     try:
         directory.status(state, **more)
@@ -123,8 +124,7 @@ def _run(
     config: RunConfig,
     directory: RunDirectory,
     device: torch.device,
-    table: Any,
-    unlabelled: Any,
+    sources: Mapping[str, Any],
     *,
     progress: bool,
     command: str,
@@ -132,7 +132,7 @@ def _run(
     """Everything in its order; :func:`score_validation_and_test` alone reads the test part."""
     progress, method, clock = progress and is_main_process(), config.method, Clock()
     with clock.stage("prepare"):
-        setup = prepare(config, directory, device, table, unlabelled, progress=progress)
+        setup = prepare(config, directory, device, sources, progress=progress)
     with clock.stage("learn"):
         learned = method.pretrain(setup, config, directory, progress=progress)
     clock.seconds["learn"] += learned.seconds_reused
@@ -161,8 +161,7 @@ def prepare(
     config: RunConfig,
     directory: RunDirectory,
     device: torch.device,
-    table: Any,
-    unlabelled: Any,
+    sources: Mapping[str, Any],
     *,
     progress: bool,
 ) -> Setup:
@@ -172,9 +171,7 @@ def prepare(
     torch.manual_seed(rank_seed(config.seed))
     # The process that leads first: it fills the caches that the others read.
     with main_process_first(device), rank_dir(directory.path) as folder:
-        setup = config.samples.prepare(
-            run_dir=folder, device=device, labelled=table, unlabelled=unlabelled, progress=progress
-        )
+        setup = config.samples.prepare(run_dir=folder, device=device, progress=progress, **sources)
         if config.sync_batchnorm and world_size() > 1:
             share_statistics(setup.pretraining)
     directory.verify_data_fingerprint(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypedDict, Unpack
+
 from molweight.errors import ConfigError, unknown
 from molweight.tapweight.averaging import AveragingConfig
 from molweight.tapweight.betty_solver import BettySolver, find_betty
@@ -12,15 +14,21 @@ from molweight.tapweight.solver import Solver, Unroll
 SOLVERS = ("auto", "betty", "native")
 
 
+class SolverOptions(TypedDict, total=False):
+    """What else a :class:`molweight.tapweight.solver.Solver` takes."""
+
+    unroll: Unroll | None
+    averaging: AveragingConfig | None
+    burn_in: int
+
+
 def make_solver(
     name: str,
     levels: ThreeLevels,
     hypergradient: Hypergradient,
     *,
-    unroll: Unroll | None = None,
-    averaging: AveragingConfig | None = None,
-    burn_in: int = 0,
     learn: bool = True,
+    **options: Unpack[SolverOptions],
 ) -> Solver:
     """The solver of a name: ``native``, ``betty``, or ``auto`` (Betty 0.2 where it is importable).
 
@@ -40,4 +48,4 @@ def make_solver(
             "which does the same arithmetic",
         )
     solver = Solver if name == "native" or version is None or not learn else BettySolver
-    return solver(levels, hypergradient, unroll=unroll, averaging=averaging, burn_in=burn_in, learn=learn)
+    return solver(levels, hypergradient, learn=learn, **options)

@@ -14,7 +14,7 @@ from molweight.config.named_cards import dataset_spec
 from molweight.data.datasets import load_dataset
 from molweight.errors import DataError
 from molweight.methods import continued_pretraining
-from molweight.methods.pretraining_cache import kept_pretraining
+from molweight.methods.pretraining_cache import cached_pretraining
 from molweight.objectives.setup import ImageData
 from molweight.reporting.report import Report
 from molweight.runs.experiment import run_experiment
@@ -109,13 +109,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def entry(folder: Path, *overrides: str) -> str:
     """The name that the cache would give to the pretraining of a run."""
-    chosen = (f"dataset={folder}/one.csv", "method=equal", f"run_dir={folder}", "pretraining_cache=kept")
+    chosen = (f"dataset={folder}/one.csv", "method=equal", f"run_dir={folder}", "pretraining_cache=cached")
     small = ("split=random", "corpus.limit=60")  # few enough to be drawn without other processes
     config = load_config(*SMALL, *chosen, *small, *(option.format(folder=folder) for option in overrides))
     setup = ImageData(config.samples, run_dir=folder, device=torch.device("cpu"))
-    kept = kept_pretraining(setup, config, config.method.balance(setup.objectives), steps=config.learn.steps)
-    assert kept is not None
-    return kept.folder.name
+    balance = config.method.balance(setup.objectives)
+    cached = cached_pretraining(setup, config, balance, steps=config.learn.steps)
+    assert cached is not None
+    return cached.folder.name
 
 
 @pytest.fixture(scope="module")
