@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from numbers import Integral
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,7 +21,7 @@ RandomState = int | np.random.RandomState | np.random.Generator | None
 """What scikit-learn takes as ``random_state``, and NumPy's newer generators."""
 
 
-def as_smiles(X: Any) -> list[str]:
+def as_smiles(X: object) -> list[str]:
     """The SMILES of what scikit-learn calls X, [n].
 
     Raises:
@@ -48,7 +47,7 @@ def as_smiles(X: Any) -> list[str]:
     return [str(text) for text in texts]
 
 
-def seed_of(random_state: Any) -> int:
+def seed_of(random_state: object) -> int:
     """The seed of one fit: the number itself, or one that is drawn from a :data:`RandomState`.
 
     A generator moves on with every draw, so a second fit has another seed. None takes one from the system.
@@ -62,8 +61,8 @@ def seed_of(random_state: Any) -> int:
         return int(random_state.randint(SEEDS, dtype=np.int64))
     if isinstance(random_state, np.random.Generator):
         return int(random_state.integers(SEEDS))
-    integer = isinstance(random_state, Integral) and not isinstance(random_state, bool)
-    if not integer or not 0 <= int(random_state) < SEEDS:
+    boolean = isinstance(random_state, bool)
+    if boolean or not isinstance(random_state, Integral) or not 0 <= int(random_state) < SEEDS:
         raise ConfigError(
             f"random_state must be a whole number between 0 and {SEEDS - 1}, None, np.random.RandomState or "
             f"np.random.Generator, got {random_state!r}"
@@ -71,12 +70,12 @@ def seed_of(random_state: Any) -> int:
     return int(random_state)
 
 
-def with_index(X: Any, smiles: list[str]) -> Any:
+def with_index(X: object, smiles: list[str]) -> pd.Series | list[str]:
     """The SMILES under the index of X, if it has one."""
     return pd.Series(smiles, index=X.index) if isinstance(X, pd.Series | pd.DataFrame) else smiles
 
 
-def targets_of(y: Any) -> tuple[np.ndarray, list[str] | None]:
+def targets_of(y: object) -> tuple[np.ndarray, list[str] | None]:
     """Labels [n, t] float64, and the names of their columns; None where y is [n].
 
     Raises:
@@ -101,7 +100,7 @@ def targets_of(y: Any) -> tuple[np.ndarray, list[str] | None]:
     return labels, [f"y{j}" for j in range(labels.shape[1])]
 
 
-def two_classes_of(y: Any) -> tuple[np.ndarray, np.ndarray]:
+def two_classes_of(y: object) -> tuple[np.ndarray, np.ndarray]:
     """Labels [n, 1] float64 in {0, 1, NaN}, and the two classes that they stand for, in their order.
 
     Raises:

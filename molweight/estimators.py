@@ -115,7 +115,7 @@ class MolWeightEstimator(BaseEstimator):  # type: ignore[misc]
         self.options = options
         self.verbose = verbose
 
-    def _fit(self, X: Any, labels: np.ndarray, names: list[str] | None) -> None:
+    def _fit(self, X: object, labels: np.ndarray, names: list[str] | None) -> None:
         """Run, and set what ends with an underscore.
 
         Args:
@@ -178,7 +178,7 @@ class MolWeightEstimator(BaseEstimator):  # type: ignore[misc]
         self.weights_ = {} if self.report_ is None else dict(self.report_.weights)
         self.validation_score_ = math.nan if self.report_ is None else self.report_.valid
 
-    def _values(self, X: Any) -> np.ndarray:
+    def _values(self, X: object) -> np.ndarray:
         """Calibrated probabilities, or values, [n, t].
 
         Raises:
@@ -186,7 +186,7 @@ class MolWeightEstimator(BaseEstimator):  # type: ignore[misc]
         """
         return complete(self._table(X), self.model_.task.names)
 
-    def _table(self, X: Any) -> pd.DataFrame:
+    def _table(self, X: object) -> pd.DataFrame:
         """Predictions of the run's targets."""
         check_is_fitted(self, "model_")
         ensemble = Ensemble([self.model_])
@@ -197,7 +197,7 @@ class MolWeightEstimator(BaseEstimator):  # type: ignore[misc]
         """Values [n, t] as [n] where ``y`` was [n]."""
         return values[:, 0] if self.target_names_ is None else values
 
-    def predict_table(self, X: Any) -> pd.DataFrame:
+    def predict_table(self, X: object) -> pd.DataFrame:
         """Predictions with a row for every molecule, whatever it is.
 
         Args:
@@ -212,7 +212,7 @@ class MolWeightEstimator(BaseEstimator):  # type: ignore[misc]
         names = {f"{a}{ending}": f"{b}{ending}" for a, b in renamed for ending in ("", UNCALIBRATED)}
         return table.rename(columns=names)
 
-    def embed(self, X: Any) -> np.ndarray:
+    def embed(self, X: object) -> np.ndarray:
         """What the finetuned backbone makes of molecules, [n, d].
 
         Raises:
@@ -277,7 +277,7 @@ class MolWeightEstimator(BaseEstimator):  # type: ignore[misc]
         self.target_names_ = saved
         self.n_features_in_ = 1
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> object:
         tags = super().__sklearn_tags__()
         tags.input_tags.string = tags.input_tags.one_d_array = True
         tags.input_tags.two_d_array = False
@@ -293,7 +293,7 @@ class MolWeightRegressor(RegressorMixin, MolWeightEstimator):  # type: ignore[mi
 
     kind = "regression"
 
-    def fit(self, X: Any, y: Any) -> Self:
+    def fit(self, X: object, y: object) -> Self:
         """Adapt the backbone, and finetune it.
 
         Args:
@@ -308,7 +308,7 @@ class MolWeightRegressor(RegressorMixin, MolWeightEstimator):  # type: ignore[mi
         self._fit(X, labels, names)
         return self
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: object) -> np.ndarray:
         """Values in the units of ``y``, [n] or [n, t].
 
         Raises:
@@ -326,7 +326,7 @@ class MolWeightClassifier(ClassifierMixin, MolWeightEstimator):  # type: ignore[
 
     kind = "classification"
 
-    def fit(self, X: Any, y: Any) -> Self:
+    def fit(self, X: object, y: object) -> Self:
         """Adapt the backbone, and finetune it.
 
         Args:
@@ -337,7 +337,7 @@ class MolWeightClassifier(ClassifierMixin, MolWeightEstimator):  # type: ignore[
             DataError: more or fewer than two classes.
             MolweightError: what else is wrong with the options or the data.
         """
-        if np.ndim(y) == 1:
+        if np.asarray(y).ndim == 1:
             names = None
             targets, self.classes_ = two_classes_of(y)
         else:
@@ -348,7 +348,7 @@ class MolWeightClassifier(ClassifierMixin, MolWeightEstimator):  # type: ignore[
         self._fit(X, targets, names)
         return self
 
-    def predict_proba(self, X: Any) -> np.ndarray:
+    def predict_proba(self, X: object) -> np.ndarray:
         """Calibrated probabilities: of both classes, [n, 2]; of several targets, that of 1, [n, t].
 
         Raises:
@@ -357,7 +357,7 @@ class MolWeightClassifier(ClassifierMixin, MolWeightEstimator):  # type: ignore[
         values = self._values(X)
         return values if self.target_names_ is not None else np.concatenate([1 - values, values], axis=1)
 
-    def decision_function(self, X: Any) -> np.ndarray:
+    def decision_function(self, X: object) -> np.ndarray:
         """Calibrated logits, [n] or [n, t]: they rank molecules whose probability is 1, too.
 
         Raises:
@@ -372,7 +372,7 @@ class MolWeightClassifier(ClassifierMixin, MolWeightEstimator):  # type: ignore[
         tables = predict_batches(requests(as_smiles(X)), [model.picture_config], columns, compute)
         return self._in_shape_of_y(complete(concatenated(tables, columns, None), columns))
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: object) -> np.ndarray:
         """The more probable classes, [n] or [n, t].
 
         Raises:
@@ -390,7 +390,7 @@ class MolWeightClassifier(ClassifierMixin, MolWeightEstimator):  # type: ignore[
             raise ValueError(f"expected two classes, found {self.classes_.tolist()}")
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> object:
     """A parameter as JSON holds it."""
     if isinstance(value, Path):
         return str(value)

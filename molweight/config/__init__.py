@@ -8,7 +8,7 @@ types), ``image_run`` is the one of molecules.
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from molweight.config.image_run import load_config, with_objectives
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["load_config", "with_objectives"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module 'molweight.config' has no attribute {name!r}")
     return getattr(importlib.import_module("molweight.config.image_run"), name)

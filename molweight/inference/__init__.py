@@ -13,7 +13,7 @@ files, pipes and lists), ``pipeline`` (draw, run, one row a molecule), ``predict
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from molweight.inference.embedding import embed
@@ -33,7 +33,7 @@ MODULES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in MODULES:
         raise AttributeError(f"module 'molweight.inference' has no attribute {name!r}")
     return getattr(importlib.import_module(f"molweight.inference.{MODULES[name]}"), name)

@@ -13,11 +13,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from molweight.data.readers import Source
@@ -33,7 +33,7 @@ from molweight.utils.pages import svg_address
 STEPS = 256  # points on the way from the blank picture; with fewer the sum misses by more (64: a tenth)
 BLANK = 255  # white
 AT_ONCE = 64  # pictures that are differentiated at a time
-Array = np.ndarray[Any, np.dtype[np.float64]]
+Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)

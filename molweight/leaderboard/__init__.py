@@ -13,7 +13,7 @@ Importing the package loads nothing of it, so that ``python -m molweight --help`
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from molweight.leaderboard.runs import Leaderboard, leaderboard, leaderboard_tables
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Leaderboard", "leaderboard", "leaderboard_tables"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module 'molweight.leaderboard' has no attribute {name!r}")
     return getattr(importlib.import_module("molweight.leaderboard.runs"), name)

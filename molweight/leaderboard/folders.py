@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from molweight.config.run_config import NOT_HASHED
 from molweight.errors import ConfigError
@@ -76,7 +75,7 @@ def folder_rows(runs: Sequence[Path], out: Path) -> list[Row]:
     return rows
 
 
-def varying_options(rows: Sequence[Row], options: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def varying_options(rows: Sequence[Row], options: Mapping[str, Mapping[str, object]]) -> list[str]:
     """Options that differ between runs of one data set and method; seeds differ anyway.
 
     Args:

@@ -7,9 +7,10 @@ import io
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from molweight.errors import ConfigError, DataError
 from molweight.leaderboard.plan import Run
@@ -19,6 +20,7 @@ from molweight.training.metrics import METRICS
 from molweight.utils.files import finite, write_text
 from molweight.utils.terminal import printable
 
+T = TypeVar("T")
 Row = dict[str, Any]
 """Column to value; None where there is nothing to say."""
 
@@ -201,7 +203,7 @@ def _known(run: Run) -> Row:
 
 def _refuse(rows: Iterable[Row], column: str, within: tuple[str, ...]) -> None:
     """Raise if rows of one data set that agree on ``within`` do not agree on a column."""
-    first: dict[tuple[Any, ...], Row] = {}
+    first: dict[tuple[object, ...], Row] = {}
     for row in rows:
         other = first.setdefault((row["dataset"], *(row[name] for name in within)), row)
         if other[column] != row[column]:
@@ -212,16 +214,16 @@ def _refuse(rows: Iterable[Row], column: str, within: tuple[str, ...]) -> None:
             )
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     text = str(value)
     return text if len(text) <= SENTENCE else text[:12]
 
 
-def column(rows: Sequence[Row], name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+def column(rows: Sequence[Row], name: str) -> NDArray[np.float64]:
     """The values of a column that are there."""
     return np.array([row[name] for row in rows if row[name] is not None], dtype=np.float64)
 
 
-def unique(values: Any) -> list[Any]:
+def unique(values: Iterable[T]) -> list[T]:
     """Values in the order in which they first appear, each once."""
     return list(dict.fromkeys(values))

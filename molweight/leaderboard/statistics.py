@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from molweight.reporting.leaderboard_json import Spread
 
-Array = np.ndarray[Any, np.dtype[np.float64]]
+Array = NDArray[np.float64]
 
 LEVEL = 0.05  # of every test
 MOST_ORDERS = 200_000  # of Friedman's test: a second; enough for 5 methods on 6 data sets, or 8 on 2

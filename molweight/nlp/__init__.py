@@ -10,7 +10,7 @@ Importing the package loads neither torch nor transformers; the first use of a n
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from molweight.nlp.config import load_config
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["load_config"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module 'molweight.nlp' has no attribute {name!r}")
     return getattr(importlib.import_module("molweight.nlp.config"), name)

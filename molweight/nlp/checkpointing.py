@@ -25,13 +25,13 @@ class Recomputed(nn.Module):
 
     again: bool = False  # inside a call that torch's checkpoint watches
 
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
+    def forward(self, *args: object, **kwargs: object) -> object:
         """What the layer computes; twice where there will be a backward pass."""
         if self.again or not torch.is_grad_enabled():
             return super().forward(*args, **kwargs)
         names, values = zip(*self.named_parameters(), strict=True)
 
-        def run(*flat: Any) -> Any:
+        def run(*flat: Any) -> object:
             own = dict(zip(names, flat, strict=False))
             self.again = True
             try:

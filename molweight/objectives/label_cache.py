@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from molweight.data.cache import CachedRecords
 from molweight.data.locate import cache_folder
 from molweight.data.segments import Record
 
-Labels = np.ndarray[Any, np.dtype[np.int64]]
+Labels = NDArray[np.int64]
 
 
 def cached_labels(recipe: Mapping[str, object], compute: Callable[[], Labels]) -> Labels:

@@ -6,10 +6,10 @@ import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from molweight.utils.output_columns import TRUE
 from molweight.utils.pages import svg_address
@@ -21,7 +21,7 @@ CERTAIN = 1e-7  # distance of a probability from 0 and 1 below which its cross e
 
 FEWEST_STEPS, PIXELS = 16, 1 << 20  # of an explanation: some seconds for all of a page's molecules
 
-Array = np.ndarray[Any, np.dtype[np.float64]]
+Array = NDArray[np.float64]
 Illustrate = Callable[[str, str], str]
 """``(SMILES, target) -> SVG``, empty where there is no picture."""
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.isotonic import isotonic_regression
 from sklearn.metrics import precision_recall_curve, roc_curve
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Array = np.ndarray[Any, np.dtype[np.float64]]
+Array = NDArray[np.float64]
 Draw = Callable[["Axes"], object]
 Step = Mapping[str, Any]
 """A line of ``steps.jsonl``."""
@@ -124,9 +125,7 @@ def _label_ends(axes: Axes, x: float, ends: list[tuple[float, str, str]]) -> Non
         )
 
 
-def plot_epochs(
-    history: Sequence[Mapping[str, Any]], lines: Mapping[str, str], label: str, best: int, axes: Axes
-) -> Axes:
+def plot_epochs(history: Sequence[Step], lines: Mapping[str, str], label: str, best: int, axes: Axes) -> Axes:
     """Draw values of finetuning over its epochs, with a mark at the one that was kept.
 
     Args:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import nn
@@ -151,7 +150,7 @@ class Report:
     config_hash: str
     command: str
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The content of ``report.json``, keys in the order of the file."""
         return dict(encode(self, self.modality))
 
@@ -174,7 +173,7 @@ class Report:
         return report
 
     @property
-    def content(self) -> dict[str, Any]:
+    def content(self) -> dict[str, object]:
         """The same as :meth:`to_json`."""
         return self.to_json()
 

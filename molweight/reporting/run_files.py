@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from molweight.errors import DataError
 from molweight.inference.predictions_file import logit_columns, part_of, read_table, scales, target_columns
@@ -81,11 +82,11 @@ class RunFiles:
         others |= {*logit_columns(self.predictions), *(f"{LABEL_COLUMN}{name}" for name in self.labels)}
         return [str(name) for name in self.predictions.columns if str(name) not in others]
 
-    def column(self, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+    def column(self, name: str) -> NDArray[np.float64]:
         """Numbers of the test part, [n]."""
         return self.test[name].to_numpy(np.float64)
 
-    def ranked(self, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+    def ranked(self, name: str) -> NDArray[np.float64]:
         """What ranks the test part, [n]: a target's logits where they are known, else its predictions."""
         logits = dict(zip(self.targets, logit_columns(self.predictions), strict=False))
         return self.column(logits.get(name, name))

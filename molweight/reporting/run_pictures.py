@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import expit
 
 from molweight.inference.predictions_file import logit_columns
@@ -18,7 +18,7 @@ from molweight.training.calibration import calibration_error, scaled
 from molweight.utils.output_columns import TRUE
 
 MOST_PLOTS = 12  # scatter plots; a page with hundreds helps nobody
-Array = np.ndarray[Any, np.dtype[np.float64]]
+Array = NDArray[np.float64]
 
 
 def wide(draw: Draw, title: str, alt: str, caption: str = "") -> Picture:

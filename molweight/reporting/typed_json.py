@@ -9,7 +9,8 @@ from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
-EXPECTED = {dict: "an object", list: "a list", str: "a text", int: "a whole number", bool: "true or false"}
+EXPECTED: dict[object, str] = {dict: "an object", list: "a list", str: "a text"}
+EXPECTED |= {int: "a whole number", bool: "true or false"}
 
 
 def decode(kind: type[T], value: object, name: str = "") -> T:
@@ -33,13 +34,13 @@ def decode(kind: type[T], value: object, name: str = "") -> T:
     return decoded
 
 
-def _decode(kind: Any, value: Any, name: str) -> Any:
+def _decode(kind: Any, value: object, name: str) -> Any:
     outer, inner = get_origin(kind), get_args(kind)
     if outer is UnionType:
         (some,) = (each for each in inner if each is not NoneType)
         return None if value is None else _decode(some, value, name)
     if kind is float:
-        return math.nan if value is None else float(_checked(value, int | float, name))
+        return math.nan if value is None else float(_checked(value, (int, float), name))
     if outer is Sequence:
         return [_decode(inner[0], each, f"{name}[]") for each in _checked(value, list, name)]
     if outer is Mapping:
@@ -57,13 +58,13 @@ def _decode(kind: Any, value: Any, name: str) -> Any:
     return kind(**known)  # type: ignore[operator]  # a class: values of JSON are no types
 
 
-def _checked(value: Any, kind: Any, name: str) -> Any:
+def _checked(value: object, kind: type[T] | tuple[type[T], ...], name: str) -> T:
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise ValueError(f"{name or 'the content'} should be {EXPECTED.get(kind, 'a number')}")
     return value
 
 
-def encode(value: Any, modality: str) -> Any:
+def encode(value: object, modality: str) -> Any:
     """The inverse of :func:`decode`; NaN stays, for :func:`molweight.utils.files.write_json` to make it null.
 
     Args:

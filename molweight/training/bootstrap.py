@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from molweight.training.metrics import METRICS, ratio
 
-Array = np.ndarray[Any, np.dtype[np.float64]]
+Array = NDArray[np.float64]
 
 CELLS = 2_000_000  # counts held at a time: 16 MB of float64, and a few times that in a metric
 COVERAGE = 0.95

@@ -7,14 +7,14 @@ independent yes/no targets: the logit is divided by T > 0, which changes no rank
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit
 from torch import Tensor
 
-Array = np.ndarray[Any, np.dtype[np.float64]]
+Array = NDArray[np.float64]
 
 SATURATED = 1e-7  # distance from 0 and 1 at which a float32 probability, as in old files, hides its logit
 RANGE = 10.0  # T lies within [1 / RANGE, RANGE]: a part without a single mistake would make it 0

@@ -9,14 +9,14 @@ is kept.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from molweight.errors import ConfigError
 
 ROUNDING = 1e-9  # (1 - 0.9) * 10 is not quite 1
-Array = np.ndarray[Any, np.dtype[np.float64]]
+Array = NDArray[np.float64]
 
 
 def intervals(predicted: Array, y_true: Array, new: Array, confidence: float) -> Array:

@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-Array = np.ndarray[Any, np.dtype[np.float64]]
+Array = NDArray[np.float64]
 Compute = Callable[[Array, Array], float]
 """``(labels [n], predictions [n]) -> value``; of one label out of several, their indices."""
 Resampled = Callable[[Array, Array, Array], Array]
