@@ -92,14 +92,14 @@ class Normalised(torch.autograd.Function):
         return functional.batch_norm(x, center, variance, weight, bias, False, 0.0, eps)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    def setup_context(ctx: Any, inputs: tuple[object, ...], output: Tensor) -> None:
         """Keep the inputs, for both modes."""
         *tensors, ctx.eps = inputs
         ctx.save_for_backward(*tensors)
         ctx.save_for_forward(*tensors)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Any:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """Through the statistics too, which every process's samples move for all."""
         x, weight, bias, center, variance = ctx.saved_tensors
         if torch.is_grad_enabled():  # a graph of the derivative is asked for
@@ -122,7 +122,7 @@ class Normalised(torch.autograd.Function):
         return straight, by_weight, by_bias, None, None, None
 
     @staticmethod
-    def jvp(ctx: Any, *tangents: Any) -> Tensor:
+    def jvp(ctx: Any, *tangents: Tensor | None) -> Tensor:
         """Along directions of the inputs, and of the statistics with them."""
         x, weight, _, center, variance = ctx.saved_tensors
         moved, by_weight, by_bias = tangents[:3]

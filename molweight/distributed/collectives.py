@@ -14,11 +14,11 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.autograd.function import FunctionCtx
 
 from molweight.errors import ProcessLostError
 
@@ -154,16 +154,16 @@ class Gathered(torch.autograd.Function):
         return _all_gather(x)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+    def setup_context(ctx: FunctionCtx, inputs: tuple[Tensor], output: Tensor) -> None:
         """Nothing to keep: it is linear."""
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Any:
+    def backward(ctx: FunctionCtx, *gradients: Tensor) -> object:
         """What all processes say of this one's slot."""
         return SumOfOwn.apply(gradients[0])
 
     @staticmethod
-    def jvp(ctx: Any, *tangents: Tensor) -> Tensor:
+    def jvp(ctx: FunctionCtx, *tangents: Tensor) -> Tensor:
         """Every process's tangent."""
         return _all_gather(tangents[0])
 
@@ -177,16 +177,16 @@ class SumOfOwn(torch.autograd.Function):
         return _sum_of_own(x)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+    def setup_context(ctx: FunctionCtx, inputs: tuple[Tensor], output: Tensor) -> None:
         """Nothing to keep: it is linear."""
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Any:
+    def backward(ctx: FunctionCtx, *gradients: Tensor) -> object:
         """Every process's gradient."""
         return Gathered.apply(gradients[0])
 
     @staticmethod
-    def jvp(ctx: Any, *tangents: Tensor) -> Tensor:
+    def jvp(ctx: FunctionCtx, *tangents: Tensor) -> Tensor:
         """The sum of the tangents."""
         return _sum_of_own(tangents[0])
 

@@ -17,7 +17,7 @@ from molweight.tapweight.typing import StateDict
 MOST_STEPS = 1 << 53  # that a float counts
 
 
-def require_layout(state: Any, like: Any, place: str = "state") -> None:
+def require_layout(state: Any, like: object, place: str = "state") -> None:
     """Insist that a state is like another one: the same names, kinds of values and shapes.
 
     What an optimiser remembers of its parameters is left to :func:`restore_optimizer`: a fresh one remembers

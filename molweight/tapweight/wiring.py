@@ -36,7 +36,7 @@ class EncoderWithObjectives(nn.Module):
         self.named = dict(objectives)
         self.heads = nn.ModuleList(o for o in objectives.values() if isinstance(o, nn.Module))
 
-    def forward(self, batch: Any) -> Tensor:
+    def forward(self, batch: object) -> Tensor:
         """The losses, in the order of the objectives."""
         return torch.stack(
             [require_scalar(o(self.encoder, batch), f"objective '{name}'") for name, o in self.named.items()]
@@ -50,7 +50,7 @@ class EncoderWithHead(nn.Module):
         super().__init__()
         self.model = nn.Sequential(encoder, head)
 
-    def forward(self, batch: Any) -> Any:
+    def forward(self, batch: Any) -> object:
         """``head(encoder(inputs))``."""
         return self.model(batch[0])
 
@@ -87,7 +87,7 @@ def require_task(module: EncoderWithHead, task_loss: PairLoss, *streams: Endless
     """
     used: set[int] = set()
     for batches in streams:
-        batch: Any = batches.first
+        batch = batches.first
         labelled = isinstance(batch, tuple | list) and len(batch) == 2
         if not labelled:
             raise ConfigError(f"{batches.name} must yield pairs (inputs, targets), got {describe(batch)}")
