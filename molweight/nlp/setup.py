@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +26,7 @@ from molweight.tapweight.typing import Batch
 from molweight.training.draws import Draws
 from molweight.training.label_task import LabelTask
 from molweight.training.models import PretrainingModel
-from molweight.training.setup import DataModule
+from molweight.training.setup import DataModule, Facts
 from molweight.training.task import Task
 from molweight.training.workers import NO_TRANSFER
 from molweight.utils.files import write_json
@@ -207,7 +207,7 @@ class TextData(DataModule):
         return columns if self.rows.second is None else columns | {second: self.rows.second}
 
     @cached_property
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> Facts:
         """What the report says about the data and the weights that a run began with."""
         rows, recipe = self.rows, self.recipe
         return {

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -34,7 +34,7 @@ from molweight.tapweight.batches import map_tensors
 from molweight.tapweight.typing import Batch
 from molweight.training.draws import Draws
 from molweight.training.models import PretrainingModel
-from molweight.training.setup import Baseline, DataModule, Predictor
+from molweight.training.setup import Baseline, DataModule, Facts, Predictor
 from molweight.training.task import Task
 from molweight.training.workers import DeviceTransfer
 from molweight.utils.files import write_text
@@ -262,7 +262,7 @@ class ImageData(DataModule):
         return {ROW: (self.dataset.rows + 1).tolist(), SMILES: self.dataset.smiles}
 
     @cached_property
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> Facts:
         """What the report says about the data and the weights that a run began with."""
         dataset, splits, backbone = self.dataset, self.splits, self.recipe.backbone
         return {

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -32,7 +31,7 @@ from molweight.reporting.page import try_page
 from molweight.reporting.plots import save_weights_plot
 from molweight.reporting.report import Report, build_report
 from molweight.training.metrics import Score
-from molweight.training.setup import Predictor, Setup
+from molweight.training.setup import Predictor, Samples, Setup
 from molweight.training.task import Predicted
 from molweight.utils.files import write_json, write_text
 from molweight.utils.machine import at_most
@@ -61,8 +60,8 @@ class Clock:
 def run_experiment(
     config: RunConfig,
     *,
-    table: Any = None,
-    unlabelled: Any = None,
+    table: Samples = None,
+    unlabelled: Samples = None,
     progress: bool = False,
     command: str = "",
     page: bool = True,
@@ -112,7 +111,7 @@ def status_recorded(directory: RunDirectory) -> Iterator[None]:
     directory.status("ok")
 
 
-def record_status(directory: RunDirectory, state: str, **more: Any) -> None:
+def record_status(directory: RunDirectory, state: str, **more: object) -> None:
     """Write how a run has ended, unless the disk is full: the error that ended it says so."""
     try:
         directory.status(state, **more)
@@ -124,7 +123,7 @@ def _run(
     config: RunConfig,
     directory: RunDirectory,
     device: torch.device,
-    sources: Mapping[str, Any],
+    sources: Mapping[str, Samples],
     *,
     progress: bool,
     command: str,
@@ -161,7 +160,7 @@ def prepare(
     config: RunConfig,
     directory: RunDirectory,
     device: torch.device,
-    sources: Mapping[str, Any],
+    sources: Mapping[str, Samples],
     *,
     progress: bool,
 ) -> Setup:

@@ -7,7 +7,6 @@ import signal
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -167,7 +166,7 @@ def differences(path: Path, text: str) -> list[str]:
     return sentences + ([f"and {len(keys) - SHOWN} more"] if len(keys) > SHOWN else [])
 
 
-def read_options(path: Path) -> dict[str, Any]:
+def read_options(path: Path) -> dict[str, object]:
     """A ``config.yaml`` by dotted option; empty where it cannot be read."""
     try:
         return dict(flatten(yaml.safe_load(read_text(path))))
@@ -175,7 +174,7 @@ def read_options(path: Path) -> dict[str, Any]:
         return {}
 
 
-def flatten(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flatten(tree: object, prefix: str = "") -> Iterator[tuple[str, object]]:
     """Dotted keys of nested dictionaries, and their values.
 
     >>> dict(flatten({"seed": 0, "learn": {"steps": 3}}))

@@ -57,7 +57,7 @@ class Work:
             result = attempt(job)
         return result
 
-    def checkpoint(self, job: Job) -> Any:
+    def checkpoint(self, job: Job) -> object:
         """What submitit submits again when the time of a job is over."""
         from submitit.helpers import DelayedSubmission
 

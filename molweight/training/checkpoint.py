@@ -19,6 +19,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from molweight.errors import DataError
+from molweight.tapweight.typing import StateDict
 from molweight.utils.files import read_json, sha256_file, write_bytes, write_json
 from molweight.utils.tensor_files import plain
 
@@ -29,7 +30,7 @@ SCHEMA = 1
 DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError)  # of reading a pair
 
 
-def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> None:
+def save_checkpoint(folder: Path, step: int, state: StateDict) -> None:
     """Write the state after ``step`` steps, read it back, and drop all but the newest pairs.
 
     Args:
@@ -69,7 +70,7 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> None:
             tensors_file.unlink()
 
 
-def load_checkpoint(folder: Path) -> tuple[int, dict[str, Any]] | None:
+def load_checkpoint(folder: Path) -> tuple[int, StateDict] | None:
     """The newest checkpoint that is whole: its step and state; None where there is none.
 
     Raises:
@@ -90,7 +91,7 @@ def load_checkpoint(folder: Path) -> tuple[int, dict[str, Any]] | None:
     return None
 
 
-def _verified(file: Path) -> dict[str, Any]:
+def _verified(file: Path) -> StateDict:
     """The content of a pair's JSON file, if the bytes of both files are those that were meant."""
     content = read_json(file)
     if not isinstance(content, dict) or content.pop("digest", None) != _digest(content):
@@ -103,11 +104,11 @@ def _verified(file: Path) -> dict[str, Any]:
     return content
 
 
-def _digest(content: dict[str, Any]) -> str:
+def _digest(content: StateDict) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _encode(value: Any, tensors: dict[str, Tensor]) -> Any:
+def _encode(value: object, tensors: dict[str, Tensor]) -> object:
     """JSON for a value, its tensors moved into ``tensors``; keys of dictionaries keep their type."""
     if isinstance(value, Tensor):
         name = f"t{len(tensors)}"

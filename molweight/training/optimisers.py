@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import nn
@@ -90,7 +89,7 @@ class OptimiserConfig:
             optimizer = torch.optim.AdamW(groups, lr=self.lr, weight_decay=self.weight_decay)
         return optimizer, LambdaLR(optimizer, self.factor(steps))
 
-    def groups(self, parameters: list[nn.Parameter], backbone: nn.Module | None) -> list[dict[str, Any]]:
+    def groups(self, parameters: list[nn.Parameter], backbone: nn.Module | None) -> list[dict[str, object]]:
         """Parameters by learning rate."""
         if self.head_lr is None:
             return [{"params": parameters}]

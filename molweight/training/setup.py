@@ -24,6 +24,12 @@ from molweight.training.workers import DeviceTransfer
 Predictor = Callable[[Tensor, Iterator[Batch]], Predicted]
 """``(positions [n], their batches) -> what a model says of them``"""
 
+Facts = dict[str, Any]
+"""What ``report.json`` says about the data, as JSON holds it."""
+
+Samples = Any
+"""What a modality reads instead of its own files, such as a data frame or a list of texts; None: nothing."""
+
 Baseline = Callable[[Tensor, int], Predictor]
 """``(positions of the training samples [n], seed) -> a predictor``, without a network"""
 
@@ -112,7 +118,7 @@ class DataModule(ABC):
 
     @property
     @abstractmethod
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> Facts:
         """What the report says about the data."""
 
     @property
@@ -137,6 +143,14 @@ class DataModule(ABC):
 Setup = DataModule  # the name that methods and reports import
 
 
+class Named(Protocol):
+    """An objective, as far as a method chooses by it."""
+
+    @property
+    def name(self) -> str:
+        """What users call it."""
+
+
 class SetupConfig(Protocol):
     """All choices of a modality that turn its samples into a data module."""
 
@@ -149,10 +163,10 @@ class SetupConfig(Protocol):
         """How it is divided."""
 
     @property
-    def objectives(self) -> Sequence[Any]:
+    def objectives(self) -> Sequence[Named]:
         """Those to pretrain with, each with its ``name``, in the order of the loss vector."""
 
-    def check_sources(self, labelled: Any, unlabelled: Any) -> None:
+    def check_sources(self, labelled: Samples, unlabelled: Samples) -> None:
         """Refuse samples handed over where the configuration names some already.
 
         Raises:
@@ -160,7 +174,7 @@ class SetupConfig(Protocol):
         """
 
     def prepare(
-        self, *, run_dir: Path, device: torch.device, labelled: Any, unlabelled: Any, progress: bool
+        self, *, run_dir: Path, device: torch.device, labelled: Samples, unlabelled: Samples, progress: bool
     ) -> DataModule:
         """Read, split and wire.
 
