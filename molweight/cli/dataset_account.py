@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from molweight.cli.label_tables import extremes, overview, table
 from molweight.data.checksums import DIFFERS, OK, card_files, compare
@@ -41,7 +40,7 @@ class Account:
         """The rows that are no molecule, in the order of the file."""
         return [item for item in self.data.excluded if item.reason != NO_LABEL]
 
-    def content(self) -> dict[str, Any]:
+    def content(self) -> dict[str, object]:
         """Everything for machines; rows count from 1."""
         data, spec = self.data, self.spec
         return {

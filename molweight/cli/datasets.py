@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from molweight.cli.dataset_account import read_account
 from molweight.config.composition import is_file_name, options
@@ -71,7 +70,7 @@ def list_specs(*, as_json: bool) -> str:
     return "\n".join([*columns(rows, align="<<><<"), *_legend(folders)])
 
 
-def _listed(spec: DatasetSpec, path: Path | None) -> dict[str, Any]:
+def _listed(spec: DatasetSpec, path: Path | None) -> dict[str, object]:
     """One data set for machines."""
     computed = {
         "metric": _metric(spec),
@@ -196,6 +195,6 @@ def verify_all(specs: Sequence[DatasetSpec]) -> Iterator[Result]:
     yield from wrong
 
 
-def _json(content: Any) -> str:
+def _json(content: object) -> str:
     """JSON in ASCII, so that nothing in it moves a cursor; NaN becomes null."""
     return json.dumps(finite(content), indent=2, allow_nan=False)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 from statistics import median_low
-from typing import Any
 
 from molweight.data.summary import ClassBalance, Labels
 from molweight.utils.terminal import columns, shortened
 
-Measure = tuple[str, Callable[[Any], Any]]
+Measure = tuple[str, Callable[[float], object]]
 """A number of a target, which has the same name in its summary, and how the number is written."""
 
 

@@ -13,7 +13,7 @@ import warnings
 from copy import deepcopy
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 import torch
 from torch import Tensor, nn
@@ -103,7 +103,7 @@ def export(run_dir: str | Path, destination: str | Path) -> float:
     return difference
 
 
-def about(model: TrainedModel) -> dict[str, Any]:
+def about(model: TrainedModel) -> dict[str, object]:
     """What somebody must know who has the file alone."""
     return {
         "targets": list(model.task.names),
@@ -148,7 +148,7 @@ def sample_pictures(model: TrainedModel) -> Tensor:
     return torch.from_numpy(draw_pictures(SAMPLES, **model.picture_config._asdict()))
 
 
-def needed(package: str) -> Any:
+def needed(package: str) -> ModuleType:
     """A package of the extra ``export``.
 
     Raises:

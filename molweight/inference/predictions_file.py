@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,7 +31,7 @@ def save_predictions(path: Path, setup: Setup, parts: dict[str, tuple[Tensor, Pr
     for part, (positions, predicted) in parts.items():
         if not len(positions):  # without rows its columns have other types
             continue
-        columns: dict[str, Any] = {
+        columns: dict[str, object] = {
             name: [values[i] for i in positions.tolist()] for name, values in setup.describe.items()
         }
         columns[PART] = part

@@ -72,7 +72,7 @@ class JsonLines(Encoding):
             self.file.write(json.dumps(dict(zip(names, row, strict=True))).encode() + b"\n")
 
     @staticmethod
-    def _plain(column: pd.Series[Any]) -> list[object]:
+    def _plain(column: pd.Series) -> list[object]:
         if column.dtype == np.float32:  # through its own digits, as a float64 it would have more
             column = column.astype(str).astype("float64")
         return [None if value != value else value for value in column.tolist()]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -301,14 +302,14 @@ def plot_ranks(ranks: Ranks, axes: Axes) -> Axes:
     """
     methods, difference = ranks["methods"], float(ranks["critical_difference"] or 0.0)
     average = np.array([entry["rank"] for entry in methods])
-    line: dict[str, Any] = {"color": INK, "linewidth": 1.2}
-    axes.plot([1, len(methods)], [0, 0], solid_capstyle="butt", **line)
+    draw = partial(axes.plot, color=INK, linewidth=1.2)
+    draw([1, len(methods)], [0, 0], solid_capstyle="butt")
     for tick in range(1, len(methods) + 1):
-        axes.plot([tick, tick], [0, 0.12], **line)
+        draw([tick, tick], [0, 0.12])
         axes.text(tick, 0.2, str(tick), ha="center", va="bottom", fontsize=9, color=INK)
     end, y = 1 + difference, 0.75  # a ruler as long as the critical difference
     for x, height in (([1, end], [y, y]), ([1, 1], [y - 0.08, y + 0.08]), ([end, end], [y - 0.08, y + 0.08])):
-        axes.plot(x, height, solid_capstyle="butt", **line)
+        draw(x, height, solid_capstyle="butt")
     label = f"critical difference {difference:.2f}"
     axes.text(1, y + 0.12, label, ha="left", va="bottom", fontsize=9, color=INK)
     bars = cliques(average, difference)
