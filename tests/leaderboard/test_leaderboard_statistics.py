@@ -38,6 +38,7 @@ from molweight.training.metrics import METRICS
 
 def test_spread_is_that_of_a_sample():
     assert spread(np.array([1.0, 2.0, 3.0, math.nan])) == {"mean": 2.0, "sd": 1.0, "n": 3}
+    assert spread(np.array([1.0, 3.0])) == {"mean": 2.0, "sd": pytest.approx(math.sqrt(2)), "n": 2}
     single, empty = spread(np.array([4.0])), spread(np.array([]))
     assert single["mean"] == 4.0 and math.isnan(single["sd"]) and single["n"] == 1
     assert math.isnan(empty["mean"]) and empty["n"] == 0
@@ -74,11 +75,21 @@ def test_smallest_p_is_reached_when_all_signs_agree(n):
     assert n != 5 or smallest_wilcoxon_p(n) == 0.0625
 
 
+def test_without_differences_the_smallest_p_is_one():
+    assert smallest_wilcoxon_p(0) == 1.0
+
+
 def test_rounding_breaks_no_ties():
     plus, minus = 0.3 - 0.2, 0.3 - 0.4  # 0.1 and a little less than -0.1
     assert plus != -minus and 0.1 + 0.2 - 0.3 > 0
     assert wilcoxon_p(np.array([plus, minus, 0.4 - 0.3, -0.2])) == wilcoxon_p(np.array([1.0, -1, 1, -2]))
     assert wilcoxon_p(np.array([0.1 + 0.2 - 0.3, 1.0, 2.0])) == 0.5, "zero but for rounding"
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1.0, 1e6])
+def test_rounding_is_relative_to_the_largest_difference(unit):
+    assert wilcoxon_p(unit * np.array([1e-13, 1.0, 2.0])) == 0.5
+    assert wilcoxon_p(unit * np.array([1e-9, 1.0, 2.0])) == 0.25
 
 
 def test_tied_differences_warn_of_nothing():
@@ -94,6 +105,12 @@ def test_corrected_t_by_hand():
     assert corrected_t_p(np.array([1.0, 2.0, 3.0]), n_train=1, n_test=0) == pytest.approx(plain)
     assert math.isnan(corrected_t_p(np.array([1.0]), n_train=4, n_test=1))
     assert corrected_t_p(np.zeros(3), n_train=4, n_test=1) == 1.0
+
+
+def test_two_differences_have_a_corrected_t_with_one_degree_of_freedom():
+    # mean 2, variance 2: t = 2 / sqrt((1/2 + 1/4) 2), and Cauchy's distribution in closed form
+    p = 1 - 2 / math.pi * math.atan(2 / math.sqrt(1.5))
+    assert corrected_t_p(np.array([1.0, 3.0]), n_train=4, n_test=1) == pytest.approx(p)
 
 
 def test_differences_without_any_spread_have_no_corrected_t():
@@ -176,6 +193,12 @@ def test_the_approximation_and_the_enumeration_meet_on_many_data_sets():
     p = exact_friedman_p(ranked)
     assert iman_davenport_p(ranked.mean(axis=0), 20) == pytest.approx(p, rel=0.15)
     assert exact_friedman_p(ranked, most=100) is None
+
+
+def test_iman_and_davenport_just_above_their_limit():
+    # ranks 1 2 3 and 1 2.5 2.5: chi2 = 3.25 of at most 4, and with two and two degrees of freedom
+    # p = 1 - chi2 / 4, a little above the 1/3! of two data sets that rank alike
+    assert iman_davenport_p(np.array([1.0, 2.25, 2.75]), 2) == pytest.approx(0.75 / 4)
 
 
 def test_iman_and_davenport_correct_scipys_chi_squared():

@@ -7,9 +7,17 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import brentq
 from sklearn.linear_model import LogisticRegression
 
-from molweight.training.calibration import RANGE, fit_temperatures
+from molweight.training.calibration import (
+    RANGE,
+    SATURATED,
+    calibration_error,
+    fit_temperatures,
+    reliability,
+    scaled,
+)
 
 
 def logits_and_labels(temperature, count=400, seed=0):
@@ -53,3 +61,60 @@ def test_limits_hold_where_no_mistake_is_made():
     assert fit_temperatures(logits, 1 - labels) == pytest.approx([RANGE], rel=1e-3)
     certain = fit_temperatures(torch.tensor([[-16.0], [16.0], [16.0]]), torch.tensor([[0.0], [1.0], [0.0]]))
     assert 1 < certain[0] <= RANGE * 1.001
+
+
+def test_a_temperature_is_found_to_a_millionth():
+    logits, labels = logits_and_labels(2.0)
+
+    def slope(temperature):
+        return ((labels - (logits / temperature).sigmoid()) * logits).sum().item()
+
+    (found,) = fit_temperatures(logits[:, None], labels[:, None])
+    assert found == pytest.approx(brentq(slope, 0.5, 8.0, xtol=1e-12), rel=1e-6)
+
+
+def test_every_target_needs_labels():
+    with pytest.raises(ValueError, match="zip"):
+        fit_temperatures(torch.zeros(3, 2), torch.zeros(3, 1))
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
+def test_scaled_probabilities_are_those_of_divided_logits(temperature):
+    logits = np.array([-8.0, -0.3, 0.0, 2.0, 15.0])
+    found = scaled(1 / (1 + np.exp(-logits)), temperature)
+    assert found == pytest.approx(1 / (1 + np.exp(-logits / temperature)), rel=1e-9)
+
+
+def test_certainty_is_scaled_as_if_it_were_nearly_certain():
+    odds = SATURATED / (1 - SATURATED)
+    low, high = scaled(np.array([0.0, 1.0]), 2.0)
+    assert low == pytest.approx(odds**0.5 / (1 + odds**0.5)) and high == pytest.approx(1 - low)
+    assert scaled(np.array([2 * SATURATED]), 1.0) == pytest.approx(2 * SATURATED), "not at the limit"
+
+
+def test_bins_are_of_equal_width_and_the_last_one_holds_certainty():
+    probability = np.array([0.0, 0.2, 0.25, 0.49, 0.5, 0.75, 1.0])
+    y_true = np.array([0.0, 1, 1, 0, 1, 0, 1])
+    curve = reliability(y_true, probability, bins=4)
+    assert curve == [
+        (pytest.approx(0.1), 0.5, 2),
+        (pytest.approx(0.37), 0.5, 2),
+        (0.5, 1.0, 1),
+        (0.875, 0.5, 2),
+    ]
+    assert reliability(y_true, np.full(7, 0.3), bins=2) == [(pytest.approx(0.3), 4 / 7, 7)]
+
+
+def test_there_are_ten_bins_unless_said():
+    probability, y_true = (np.arange(20) + 0.5) / 20, np.zeros(20)
+    assert [count for _, _, count in reliability(y_true, probability)] == [2] * 10
+    edges = np.array([0.05, 0.15])  # apart among ten bins; 0.1 together
+    assert calibration_error(np.array([1.0, 0.0]), edges) == pytest.approx((0.95 + 0.15) / 2)
+
+
+def test_calibration_error_weighs_bins_by_their_counts():
+    y_true, probability = np.array([1.0, 0, 0, 1]), np.array([0.1, 0.2, 0.3, 0.9])
+    # bins below and above one half: |0.2 - 1/3| for three samples, |0.9 - 1| for one
+    expected = (3 * (1 / 3 - 0.2) + 1 * 0.1) / 4
+    assert calibration_error(y_true, probability, bins=2) == pytest.approx(expected)
+    assert calibration_error(np.array([]), np.array([])) == 0

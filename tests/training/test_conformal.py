@@ -34,7 +34,7 @@ def test_half_an_interval_is_the_error_of_its_rank(confidence, n, half):
 
 @pytest.mark.parametrize(
     ("confidence", "probability", "expected"),
-    [  # p value of class 0: (1 + how many of 0.1 ... 0.9 are as large) / 10; of class 1: 1 from 0.5 on, else 1/5
+    [  # p of class 0: (1 + how many of 0.1 ... 0.9 are as large) / 10; p of class 1: 1 from 0.5 on, else 1/5
         (0.8, 0.85, [1, 1]),
         (0.7, 0.8, [1, 1]),  # a tie counts, and 3 >= (1 - 0.7) * 10, which is 3.0000000000000004
         (0.7, 0.81, [0, 1]),

@@ -10,7 +10,16 @@ import torch
 from sklearn import metrics as sk
 
 from molweight.data.specs import DatasetSpec
-from molweight.training.metrics import METRICS, score
+from molweight.training.metrics import (
+    METRICS,
+    correlation,
+    from_sklearn,
+    mean_of,
+    metrics_for,
+    ratio,
+    score,
+    score_label,
+)
 
 NAN = math.nan
 
@@ -120,3 +129,74 @@ def test_every_metric_but_those_of_labels_can_be_asked_for_by_a_data_set(name):
 def test_defaults():
     assert DatasetSpec(name="mine").metric_for("classification") == "roc_auc"
     assert DatasetSpec(name="mine").metric_for("regression") == "rmse"
+
+
+def test_targets_with_a_scale_are_divided_before_their_mean():
+    truth = torch.tensor([[1.0, 100.0, 5.0], [3.0, 300.0, 7.0]])
+    found = score("mae", truth + torch.tensor([1.0, 20.0, 9.0]), truth, "abc", torch.tensor([2.0, 10.0, NAN]))
+    assert found.per_task == {"a": 1.0, "b": 20.0, "c": 9.0}, "in their own units"
+    assert found.value == pytest.approx((0.5 + 2.0) / 2) and found.metric == "mae"
+
+
+def test_every_target_needs_a_scale():
+    with pytest.raises(ValueError, match="zip"):
+        score("mae", torch.zeros(2, 2), torch.zeros(2, 2), "ab", torch.ones(3))
+
+
+def test_one_target_is_told_by_part_and_several_by_name():
+    predictions, truth = torch.tensor([[1.0], [2.0], [4.0]]), torch.tensor([[1.0], [2.0], [3.0]])
+    alone = score("pearson_spearman", predictions, truth, ["a"])
+    assert alone.per_task == {"Pearson": pytest.approx(3 / (28 / 3) ** 0.5), "Spearman": pytest.approx(1)}
+    assert alone.value == pytest.approx(sum(alone.per_task.values()) / 2)
+    both = score("pearson_spearman", predictions.expand(-1, 2), truth.expand(-1, 2), ["a", "b"])
+    assert both.per_task == {"a": pytest.approx(alone.value), "b": pytest.approx(alone.value)}
+
+
+def test_without_a_label_every_part_is_undefined():
+    found = score("pearson_spearman", torch.ones(3, 1), torch.full((3, 1), NAN), ["a"])
+    assert found.undefined == ("Pearson", "Spearman") and math.isnan(found.value)
+
+
+def test_a_function_of_scikit_learn_gets_labels_then_predictions_and_its_options():
+    y_true, predicted = np.array([0.0, 1, 1, 1]), np.array([0.0, 1, 0, 0])
+    assert from_sklearn("precision_score")(y_true, predicted) == 1.0
+    assert from_sklearn("recall_score")(y_true, predicted) == pytest.approx(1 / 3)
+    assert from_sklearn("fbeta_score", beta=2.0)(y_true, predicted) == pytest.approx(5 / (4 * 3 + 1))
+
+
+@pytest.mark.parametrize("name", ["pearsonr", "spearmanr"])
+def test_a_correlation_is_zero_where_one_side_is_constant(name):
+    varied, flat = np.array([1.0, 2.0, 2.0]), np.ones(3)
+    assert correlation(name)(varied, flat) == correlation(name)(flat, varied) == 0.0
+    assert correlation(name)(varied, 1 - varied) == pytest.approx(-1.0), "two values are enough"
+
+
+def test_a_mean_of_metrics_keeps_its_parts():
+    made = mean_of(low=lambda y, p: float(y[0] - p[0]), high=lambda y, p: float(y[1] - p[1]))
+    assert made["compute"](np.array([3.0, 9.0]), np.array([1.0, 2.0])) == 4.5
+    assert set(made) == {"compute", "parts"} and list(made["parts"]) == ["low", "high"]
+
+
+def test_a_ratio_over_nothing_is_undefined():
+    np.testing.assert_array_equal(ratio(np.array([1.0, 1, 0]), np.array([2.0, 0, 0.5])), [0.5, NAN, 0])
+
+
+@pytest.mark.parametrize("labels", [[0.0, 1.0, 2.0], [1.0, 1.0, 1.0]])
+def test_areas_need_exactly_two_classes(labels):
+    assert math.isnan(METRICS["roc_auc"](np.array(labels), np.array([0.1, 0.2, 0.3])))
+
+
+def test_labels_say_what_is_normalised():
+    assert score_label("rmse", normalised=False) == "RMSE"
+    assert score_label("rmse", normalised=True) == "mean of normalised RMSE"
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        ("regression", ["rmse", "mae", "pearson_spearman"]),
+        ("multiclass", ["accuracy", "f1_accuracy", "matthews"]),
+    ],
+)
+def test_metrics_of_a_kind_begin_with_its_default(kind, names):
+    assert metrics_for(kind) == names
