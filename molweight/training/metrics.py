@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,7 +104,14 @@ def correlation(name: str) -> Compute:
     return compute
 
 
-def mean_of(**parts: Compute) -> dict[str, Any]:
+class MeanFields(TypedDict):
+    """The fields of a :class:`Metric` that several others decide."""
+
+    compute: Compute
+    parts: Mapping[str, Compute]
+
+
+def mean_of(**parts: Compute) -> MeanFields:
     """``compute`` and ``parts`` of a metric that is the mean of several, as GLUE's are."""
 
     def compute(y_true: Array, predicted: Array) -> float:
