@@ -8,13 +8,14 @@ from typing import Any
 from hydra.errors import HydraException
 from hydra.utils import instantiate
 
+from molweight.config.schema import OptionValues
 from molweight.errors import ConfigError
 from molweight.methods.base import Method
 
 TRUSTED = "molweight."  # the only code that a configuration may name
 
 
-def component(value: Any, where: str) -> Any:
+def component(value: object, where: str) -> Any:
     """Build what a ``_target_`` names.
 
     Raises:
@@ -35,7 +36,7 @@ def component(value: Any, where: str) -> Any:
         raise ConfigError(f"{where}: {error.__cause__ or error}") from error
 
 
-def is_trusted(target: Any) -> bool:
+def is_trusted(target: object) -> bool:
     """Whether a dotted name is a class that this package defines, and not something that it imports."""
     module, _, name = str(target).rpartition(".")
     if not module.startswith(TRUSTED):
@@ -47,7 +48,7 @@ def is_trusted(target: Any) -> bool:
     return isinstance(named, type) and named.__module__.startswith(TRUSTED)
 
 
-def chosen_objectives(options: dict[str, Any], method: Method, kind: type) -> list[Any]:
+def chosen_objectives(options: OptionValues, method: Method, kind: type) -> list[Any]:
     """The objectives that a method pretrains with: all of the preset, one, or none.
 
     Args:

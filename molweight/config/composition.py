@@ -94,7 +94,7 @@ def register_defaults(tree: Tree) -> None:
             ConfigStore.instance().store(name=cls.__name__, node=values)
 
 
-def default_of(field: Field[Any]) -> Any:
+def default_of(field: Field[object]) -> object:
     """The default of a field as YAML has it; ``???`` where there is none."""
     value = field.default_factory() if field.default_factory is not MISSING else field.default
     return "???" if value is MISSING else list(value) if isinstance(value, tuple) else value
@@ -232,7 +232,7 @@ def unknown_key(key: str, tree: Tree = MOLECULES) -> str:
     return f"unknown option {key!r}.{hint} See all options with: {tree.command} --cfg job"
 
 
-def flat_keys(tree: Any, prefix: str = "") -> list[str]:
+def flat_keys(tree: object, prefix: str = "") -> list[str]:
     """Dotted names of all keys of nested dictionaries."""
     if not isinstance(tree, dict):
         return []

@@ -6,14 +6,13 @@ import hashlib
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from molweight.config.components import chosen_objectives
 from molweight.config.composition import MOLECULES
 from molweight.config.modality import Modality
 from molweight.config.named_cards import dataset_spec
 from molweight.config.run_config import compose_run
-from molweight.config.schema import build, checked
+from molweight.config.schema import OptionValues, build, checked
 from molweight.data.specs import CorpusSpec, DatasetSpec
 from molweight.data.standardise import Standardisation
 from molweight.errors import ConfigError
@@ -96,7 +95,7 @@ def with_objectives(config: RunConfig, *added: Objective) -> RunConfig:
     )
 
 
-def to_image_recipe(tree: dict[str, Any], method: Method) -> ImageConfig:
+def to_image_recipe(tree: OptionValues, method: Method) -> ImageConfig:
     """Everything that turns molecules into a setup, typed and checked."""
     finetune = build(PictureFinetuneConfig, tree["finetune"], "finetune")
     corpus = build(CorpusSpec, tree["corpus"], "corpus")

@@ -7,7 +7,6 @@ import re
 import types
 import typing
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 PART = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[][{},]|(?:\\.|[^][{},'"\\])+""")
 """Of a value in Hydra's grammar: something in quotes, a bracket, a comma, or what stands between those."""
@@ -50,7 +49,7 @@ def as_text(part: str) -> str:
     return part if same else part.replace(word, f"'{word}'")
 
 
-def hint_of(key: str, schema: Mapping[str, str]) -> Any:
+def hint_of(key: str, schema: Mapping[str, str]) -> object:
     """The type of an option; None where it is not known."""
     section, _, rest = key.partition(".")
     if key in TOP:
@@ -62,7 +61,7 @@ def hint_of(key: str, schema: Mapping[str, str]) -> Any:
     return hints.get(rest.partition(".")[0])
 
 
-def is_text(hint: Any) -> bool:
+def is_text(hint: object) -> bool:
     """Whether a type is text, or a list or a mapping of text, perhaps optional."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from molweight.config.composition import Tree
+from molweight.config.schema import OptionValues
 from molweight.errors import unknown
 from molweight.methods.base import Method
 from molweight.training.finetune import FinetuneConfig
@@ -37,7 +37,7 @@ class Modality:
     sections: tuple[str, ...]
     finetune: type[FinetuneConfig]
     smallest: str
-    samples: Callable[[dict[str, Any], Method], SetupConfig]
+    samples: Callable[[OptionValues, Method], SetupConfig]
 
 
 def find_modality(name: str) -> Modality:

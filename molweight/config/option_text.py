@@ -68,7 +68,7 @@ def commented_yaml(config: DictConfig, modality: Modality, package: str | None, 
 
 
 def yaml_lines(
-    values: Mapping[str, Any], texts: Mapping[str, str], prefix: str, indent: str
+    values: Mapping[str, object], texts: Mapping[str, str], prefix: str, indent: str
 ) -> Iterator[str]:
     """The lines of a mapping; ``texts`` explain dotted names, and classes their own options."""
     if is_trusted(target := values.get("_target_")):

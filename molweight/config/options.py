@@ -23,7 +23,8 @@ from molweight.methods.registry import spellings
 from molweight.training.optimisers import OptimiserConfig
 
 METHODS = "What a run does with its encoder; [which to take](choosing.md#method)."
-KINDS = {bool: "`true`, `false`", int: "whole number", float: "number", str: "text", Path: "path"}
+KINDS: dict[object, str] = {bool: "`true`, `false`", int: "whole number", float: "number"}
+KINDS |= {str: "text", Path: "path"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +90,7 @@ def sections(modality: Modality) -> list[Section]:
     return [Section(name="", text="", names={}, options=alone), *result]
 
 
-def section_classes(modality: Modality) -> dict[str, Any]:
+def section_classes(modality: Modality) -> dict[str, object]:
     """The types of a configuration's sections, and of its options outside of all sections."""
     recipe = typing.get_type_hints(modality.samples)["return"]
     named = {name: get_class(dotted) for name, dotted in modality.tree.schema.items()}
@@ -108,10 +109,10 @@ def group_names(group: str, default: str | None) -> dict[str, str]:
     return names
 
 
-def walk(path: str, value: Mapping[str, Any], classes: Mapping[str, Any]) -> Iterator[Option]:
+def walk(path: str, value: Mapping[str, object], classes: Mapping[str, object]) -> Iterator[Option]:
     """The options below a dotted name: the fields of its class, and what stands in YAML besides."""
     cls = classes.get(path)
-    owner: type[Any] | None = cls if is_dataclass(cls) and isinstance(cls, type) else None
+    owner = cls if is_dataclass(cls) and isinstance(cls, type) else None
     hints, texts = (typing.get_type_hints(owner), field_texts(owner)) if owner else ({}, {})
     defaults = {field.name: field.default for field in fields(owner)} if owner else {}
     for key in [*defaults, *(key for key in value if key not in defaults)]:
@@ -122,7 +123,7 @@ def walk(path: str, value: Mapping[str, Any], classes: Mapping[str, Any]) -> Ite
             yield leaf(name, default, hint, texts.get(key, ""), owner)
 
 
-def leaf(name: str, default: Any, hint: Any, text: str, owner: type | None = None) -> Option:
+def leaf(name: str, default: object, hint: object, text: str, owner: type | None = None) -> Option:
     """An option that has no others below it."""
     if name == "method":
         return Option(name=name, default=code(default), values="[a method](#method)", text=text)
@@ -131,7 +132,7 @@ def leaf(name: str, default: Any, hint: Any, text: str, owner: type | None = Non
     )
 
 
-def kind(hint: Any) -> str:
+def kind(hint: object) -> str:
     """What values a type has."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
@@ -143,7 +144,7 @@ def kind(hint: Any) -> str:
     return "mapping" if origin is Mapping else KINDS.get(hint, "[a part](#parts-of-a-hypergradient)")
 
 
-def code(value: Any) -> str:
+def code(value: object) -> str:
     """A default as one would type it; a part as a call."""
     if isinstance(value, dict) and "_target_" in value:
         arguments = ", ".join(f"{key}={typed(one)}" for key, one in value.items() if key != "_target_")
@@ -151,7 +152,7 @@ def code(value: Any) -> str:
     return f"`{typed(value)}`"
 
 
-def typed(value: Any) -> str:
+def typed(value: object) -> str:
     """A value in Hydra's grammar."""
     if isinstance(value, list | tuple):
         return f"[{','.join(plain(one) if isinstance(one, str) else typed(one) for one in value)}]"

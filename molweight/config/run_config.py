@@ -14,7 +14,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from molweight.config.components import component
 from molweight.config.composition import compose_config
 from molweight.config.modality import Modality
-from molweight.config.schema import build, checked
+from molweight.config.schema import OptionValues, build, checked
 from molweight.errors import ConfigError, unknown
 from molweight.methods.base import RunConfig
 from molweight.methods.configs import LearnConfig, RunOptions, SearchConfig
@@ -90,9 +90,9 @@ def to_run_config(config: DictConfig, modality: Modality) -> RunConfig:
     )
 
 
-def to_hypergradient(options: dict[str, Any]) -> Hypergradient:
+def to_hypergradient(options: OptionValues) -> Hypergradient:
     """Its parts are components, each of the kind that its place asks for; the rest are numbers."""
-    parts: dict[str, Any] = {}
+    parts: OptionValues = {}
     for key, value in options.items():
         where = f"hypergradient.{key}"
         if key not in Hypergradient.__dataclass_fields__:
@@ -107,7 +107,7 @@ def to_hypergradient(options: dict[str, Any]) -> Hypergradient:
     return Hypergradient(**parts)
 
 
-def check_sections(tree: dict[str, Any], modality: Modality) -> None:
+def check_sections(tree: OptionValues, modality: Modality) -> None:
     """Raise :class:`ConfigError` for sections that are unknown, missing or empty."""
     sections = (*SECTIONS, *modality.sections)
     for key in tree:

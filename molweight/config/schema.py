@@ -15,8 +15,11 @@ from molweight.errors import ConfigError, unknown
 
 T = TypeVar("T")
 
+OptionValues = dict[str, Any]
+"""Options by name as YAML holds them, before they are checked."""
 
-def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
+
+def build(cls: type[T], values: object, where: str) -> T:
     """A dataclass from a mapping, with every key known and every value of its type.
 
     Args:
@@ -47,7 +50,7 @@ def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
     return cls(**arguments)
 
 
-def checked(value: Any, hint: Any, where: str) -> Any:
+def checked(value: object, hint: Any, where: str) -> Any:
     """A value that fits a type; whole numbers may stand for real ones, mappings for dataclasses."""
     if is_dataclass(hint) and isinstance(hint, type):
         return build(hint, value, where)
@@ -73,7 +76,7 @@ def checked(value: Any, hint: Any, where: str) -> Any:
     if hint is float and isinstance(value, str):
         with contextlib.suppress(ValueError):
             value = float(value)  # YAML reads 1e-3 as text
-    accepted: dict[Any, tuple[type, ...]] = {float: (int, float), int: (int,), str: (str,), bool: (bool,)}
+    accepted: dict[object, tuple[type, ...]] = {float: (int, float), int: (int,), str: (str,), bool: (bool,)}
     expected = accepted.get(hint)
     if expected is None:
         return value

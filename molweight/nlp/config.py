@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from molweight.config.components import chosen_objectives
 from molweight.config.composition import Tree
 from molweight.config.modality import Modality
 from molweight.config.run_config import compose_run
-from molweight.config.schema import build
+from molweight.config.schema import OptionValues, build
 from molweight.errors import ConfigError
 from molweight.methods.base import Method, RunConfig
 from molweight.methods.configs import HeadConfig
@@ -43,7 +42,7 @@ def load_config(*overrides: str) -> RunConfig:
     return compose_run(MODALITY, *overrides)
 
 
-def to_text_recipe(tree: dict[str, Any], method: Method) -> TextConfig:
+def to_text_recipe(tree: OptionValues, method: Method) -> TextConfig:
     """Everything that turns text into a setup, typed and checked."""
     if not method.needs_network:
         raise ConfigError(f"method={method} is for molecules; method=direct is the simplest one for text")
