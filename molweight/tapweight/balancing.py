@@ -156,7 +156,7 @@ class GradNorm(Balance):
             self.first.copy_(values)
         rates = values / self.first
         target = (weights * norms).mean() * (rates / rates.mean()) ** self.alpha
-        self.values.grad = torch.sign(weights * norms - target) * norms
+        self.values.grad = (torch.sign(weights * norms - target) * norms).to(self.values.dtype)
         if bool(self.values.grad.isfinite().all()):
             self.optimizer.step()
             self.values.clamp_(min=1e-3)

@@ -79,7 +79,7 @@ class TruncatedInverse(Inverse):
         assert self.lr is not None, "under() has not been called"
         reach = self.lr * self.steps * (1 - self.dampening) / (1 - self.momentum)
         steepest = 1 / (self.lr * (1 - self.dampening))
-        curbed = curvature.clamp(min=-1 / reach, max=steepest)
+        curbed = curvature.clamp(min=-1 / reach)
         x, velocity = torch.zeros_like(curvature), torch.zeros_like(curvature)
         for _ in range(self.steps):
             velocity = self.momentum * velocity + (1 - self.dampening) * (curbed * x - 1)

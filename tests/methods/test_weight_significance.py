@@ -62,6 +62,45 @@ def test_too_few_updates_are_a_sentence():
     assert "After 9 updates nothing can be said" in sentence({}, 9)
 
 
+def test_ten_updates_are_enough_to_say_something():
+    assert set(weight_significance(records(noise(10, 0)))) == set(NAMES)
+    assert weight_significance(records(noise(9, 0))) == {} and sentence({}, 10) == ""
+
+
+def test_an_objective_that_was_never_pushed_has_a_p_value_of_one():
+    values = noise(50, 1)
+    values[:, 1] = 0.0
+    assert weight_significance(records(values))["b"].p == 1.0
+
+
+@pytest.mark.parametrize(
+    ("results", "words"),
+    [
+        (
+            {"a": ("up", 0.01), "b": ("up", 0.02), "c": ("down", 0.03)},
+            "The hypergradients consistently raised a, b and lowered c (p < 0.05; Wilcoxon signed-rank test "
+            "over 50 updates, Holm-corrected for 3 objectives).",
+        ),
+        (
+            {"a": ("up", 0.01), "b": ("up", 0.05), "c": ("down", 0.3)},
+            "The hypergradients consistently raised a (p < 0.05; Wilcoxon signed-rank test over 50 updates, "
+            "Holm-corrected for 3 objectives). The weight of b, c did not separate from noise.",
+        ),
+        (
+            {"a": ("up", 0.0512), "b": ("down", 0.3)},
+            "**The weights did not separate from noise**: no objective was pushed consistently up or down "
+            "(smallest p = 0.051; Wilcoxon signed-rank test over 50 updates, Holm-corrected for 2 "
+            "objectives). Their differences mean nothing; a longer run, larger batches or `learn.accumulate` "
+            "may tell more.",
+        ),
+    ],
+    ids=["all are clear", "one is clear, one is just not", "none is clear"],
+)
+def test_results_in_words(results, words):
+    separation = {name: {"direction": direction, "p": p} for name, (direction, p) in results.items()}
+    assert sentence(separation, 50) == words
+
+
 def test_steps_of_the_burn_in_are_passed_over():
     pushed = records(noise(50, 1) + np.array([2.0, -2.0, 0.0]))
     assert weight_significance([{"hypergradient": {}}] * 20 + pushed) == weight_significance(pushed)

@@ -82,6 +82,26 @@ def test_fixed_refuses_what_is_no_weighting(weights: list[float]) -> None:
         Fixed(weights)
 
 
+def test_one_weight_is_one() -> None:
+    assert Fixed([3.0]).weights.tolist() == [1.0]
+
+
+@pytest.mark.parametrize("name", ["equal", "uncertainty", "dwa", "gradnorm"])
+def test_only_the_parameters_that_are_named_get_a_gradient(name: str) -> None:
+    inside, outside = nn.Parameter(torch.ones(1, 2)), nn.Parameter(torch.ones(1))
+    losses = torch.stack([inside.sum(), 2 * inside.sum() + outside.sum()])
+    make_balance(name, 2).backward(losses, (inside,), (inside,))
+    assert inside.grad is not None and outside.grad is None
+
+
+@pytest.mark.parametrize("name", ["equal", "uncertainty", "dwa", "gradnorm", "mgda", "upgrad"])
+def test_losses_in_double_precision_have_such_gradients(name: str) -> None:
+    parameter = nn.Parameter(torch.ones(1, 2, dtype=torch.float64))
+    losses = torch.stack([parameter.sum(), 2 * parameter[0, 0]])
+    make_balance(name, 2).backward(losses, (parameter,), (parameter,))
+    assert parameter.grad is not None and parameter.grad.dtype == torch.float64 and parameter.grad.any()
+
+
 def test_uncertainty_settles_where_the_variance_is_the_loss() -> None:
     """d/ds (exp(-s) L + s/2) = 0 at exp(s) = 2 L."""
     balance = Uncertainty(2)
@@ -107,6 +127,24 @@ def test_dwa_compares_the_last_two_windows() -> None:
         torch.testing.assert_close(weights, equal)
     ratios = torch.tensor([0.75 / 3, 2.7 / 3])  # means of the windows (4, 2), (1, 0.5) and (4, 2), (3, 2.4)
     torch.testing.assert_close(seen[4], torch.softmax(ratios / 2, dim=0))
+
+
+def test_dwa_keeps_the_means_of_two_windows() -> None:
+    balance = DynamicWeightAverage(1, window=2)
+    parameter = nn.Parameter(torch.ones(1))
+    for value in (1.0, 3.0, 10.0, 20.0, 7.0):
+        balance.backward(parameter * value, (parameter,), (parameter,))
+    assert balance.means.tolist() == [[2.0], [15.0]] and balance.total.tolist() == [7.0]
+    assert balance.seen.item() == 5 and balance.seen.dtype == torch.int64
+
+
+def test_dwa_has_the_papers_temperature_and_bounds() -> None:
+    balance = DynamicWeightAverage(2)
+    assert (balance.window, balance.temperature) == (50, 2.0)
+    DynamicWeightAverage(2, window=1, temperature=0.1)
+    for wrong in ({"window": 0}, {"temperature": 0.0}):
+        with pytest.raises(ConfigError, match="dwa needs window >= 1 and temperature > 0"):
+            DynamicWeightAverage(2, **wrong)
 
 
 def test_a_loss_of_zero_does_not_upset_dwa() -> None:

@@ -79,6 +79,38 @@ def test_conjugate_gradient_stops_at_negative_curvature():
     assert found.isfinite().all()
 
 
+def test_a_flat_direction_gets_every_term_of_a_neumann_series():
+    """Its terms never shrink: H = diag(1, 0) lets the second number of b through each time."""
+    H = torch.tensor([[1.0, 0.0], [0.0, 0.0]], dtype=torch.float64)
+    b = (torch.tensor([1.0, 1.0], dtype=torch.float64),)
+    method = Neumann(iterations=99, power=9, safety=1.5)
+    (found,) = method(lambda d: (H @ d[0],), b)
+    torch.testing.assert_close(found, torch.tensor([1.0, 100 / 1.5], dtype=torch.float64))
+
+
+@pytest.mark.parametrize("length", [1e-3, 1.0, 1e3])
+@pytest.mark.parametrize("tolerance", [0.1, 1e-3])
+def test_conjugate_gradient_stops_as_soon_as_the_residual_is_the_tolerance(tolerance, length):
+    b, calls = tuple(length * part for part in vector()), []
+
+    def counted(direction):
+        calls.append(1)
+        return matvec_of(WELL)(direction)
+
+    def residual(x):
+        return (WELL @ torch.cat(x) - torch.cat(b)).norm() / torch.cat(b).norm()
+
+    found = ConjugateGradient(iterations=50, damping=0.0, tolerance=tolerance)(counted, b)
+    assert 1 < len(calls) < D and residual(found) <= tolerance
+    earlier = ConjugateGradient(iterations=len(calls) - 1, damping=0.0, tolerance=0.0)
+    assert residual(earlier(matvec_of(WELL), b)) > tolerance
+
+
+def test_conjugate_gradient_returns_b_where_there_is_no_curvature_at_all():
+    b = vector()
+    assert ConjugateGradient(damping=0.0)(lambda d: tuple(0 * x for x in d), b) is b
+
+
 @pytest.mark.parametrize("method", METHODS, ids=lambda m: type(m).__name__)
 def test_zero_gives_zero(method):
     zero = (torch.zeros(3), torch.zeros(4))
@@ -195,6 +227,7 @@ def test_a_horizon_that_follows_the_optimiser_is_its_training(name):
     [
         (lambda: ConjugateGradient(iterations=0), "iterations >= 1"),
         (lambda: ConjugateGradient(damping=-1.0), "damping >= 0"),
+        (lambda: ConjugateGradient(tolerance=-1.0), "tolerance >= 0"),
         (lambda: Neumann(iterations=0), "Neumann series needs"),
         (lambda: Neumann(power=0), "power >= 1"),
         (lambda: Neumann(safety=0.5), "safety >= 1"),

@@ -56,8 +56,8 @@ def test_the_cross_derivative_is_that_of_double_backward(kind, reduction):
 
 def test_smooth_l1_lets_go_of_parameters_that_moved_far():
     term = SmoothL1(gamma=1.0, beta=0.5)
-    found = term.cross((torch.tensor([0.1, 0.6]),), (torch.zeros(2),), (torch.ones(2),))
-    assert found[0].tolist() == [1.0, 0.0]
+    found = term.cross((torch.tensor([0.1, 0.6, -0.6, 0.5]),), (torch.zeros(4),), (torch.ones(4),))
+    assert found[0].tolist() == [1.0, 0.0, 0.0, 0.0], "at the limit it has let go"
 
 
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
