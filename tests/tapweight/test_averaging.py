@@ -40,6 +40,16 @@ def test_without_decay_every_hypergradient_passes_as_it_is():
         assert averaging.snr is None
 
 
+def test_without_a_recipe_an_outlier_passes_too():
+    averaging = Averaging(1)
+    assert [averaging.add(torch.tensor([length])).item() for length in (1.0, 1e6)] == [1.0, 1e6]
+
+
+def test_a_hypergradient_of_another_size_is_an_error():
+    with pytest.raises(ValueError, match="zip"):
+        Averaging(3).add(torch.ones(2))
+
+
 def test_noise_has_a_ratio_of_one_and_signal_more():
     def mean_square(signal):
         found = []
@@ -103,3 +113,8 @@ def test_saved_sums_continue():
 def test_bad_settings_are_refused(wrong):
     with pytest.raises(ConfigError, match="averaging"):
         AveragingConfig(**wrong)
+
+
+def test_settings_at_the_edge_are_taken():
+    AveragingConfig(decay=0.0, limit=0.5)
+    AveragingConfig(decay=0.999, limit=None)

@@ -86,12 +86,16 @@ def test_one_weight_is_one() -> None:
     assert Fixed([3.0]).weights.tolist() == [1.0]
 
 
-@pytest.mark.parametrize("name", ["equal", "uncertainty", "dwa", "gradnorm"])
+@pytest.mark.parametrize("name", ["equal", "uncertainty", "dwa", "gradnorm", "mgda"])
 def test_only_the_parameters_that_are_named_get_a_gradient(name: str) -> None:
-    inside, outside = nn.Parameter(torch.ones(1, 2)), nn.Parameter(torch.ones(1))
-    losses = torch.stack([inside.sum(), 2 * inside.sum() + outside.sum()])
-    make_balance(name, 2).backward(losses, (inside,), (inside,))
-    assert inside.grad is not None and outside.grad is None
+    inside, head, outside = (
+        nn.Parameter(torch.ones(1, 2)),
+        nn.Parameter(torch.ones(1)),
+        nn.Parameter(torch.ones(1)),
+    )
+    losses = torch.stack([inside.sum() + head.sum(), 2 * inside.sum() + outside.sum()])
+    make_balance(name, 2).backward(losses, (inside, head), (inside,))
+    assert inside.grad is not None and head.grad is not None and outside.grad is None
 
 
 @pytest.mark.parametrize("name", ["equal", "uncertainty", "dwa", "gradnorm", "mgda", "upgrad"])
@@ -176,6 +180,41 @@ def test_gradnorm_pulls_towards_the_loss_that_fell_least() -> None:
     assert balance.values[1] > 1.0 > balance.values[0]
 
 
+def test_gradnorm_is_the_published_algorithm() -> None:
+    """Its weights are those of Adam on ``sum_k |w_k |g_k| - target_k|``, differentiated by autograd.
+
+    The norms are those on the last matrix alone: another matrix and a vector have gradients too.
+    """
+    before, last, vector = (nn.Parameter(torch.ones(shape)) for shape in ((2, 2), (1, 2), (5,)))
+    directions = torch.tensor([[3.0, 4.0], [0.0, 1.0], [2.0, 0.0]])
+    balance = GradNorm(3, alpha=0.5, lr=0.1)
+    values = torch.ones(3, requires_grad=True)
+    optimizer = torch.optim.Adam([values], lr=0.1)
+    first = None
+    for scale in ([1.0, 1.0, 1.0], [0.5, 1.5, 0.8], [0.1, 1.2, 0.7], [0.3, 0.2, 0.9]):
+        slopes = directions * torch.tensor(scale)[:, None]
+        losses = slopes @ last[0] + 7 * before.sum() + 9 * vector.sum()
+        expected = values.detach() / values.sum().item()
+        found = balance.backward(losses, (before, last, vector), (before, last, vector))
+        torch.testing.assert_close(found, expected)
+        first = losses.detach() if first is None else first
+        rates = losses.detach() / first
+        weighted = values * slopes.norm(dim=1)
+        target = (weighted.mean() * (rates / rates.mean()) ** 0.5).detach()
+        optimizer.zero_grad()
+        (weighted - target).abs().sum().backward()
+        optimizer.step()
+        with torch.no_grad():
+            values.clamp_(min=1e-3)
+            values *= 3 / values.sum()
+        torch.testing.assert_close(balance.values, values.detach())
+
+
+def test_gradnorm_has_the_papers_constants() -> None:
+    balance = GradNorm(2)
+    assert balance.alpha == 1.5 and balance.optimizer.param_groups[0]["lr"] == 0.025
+
+
 def test_conflicts_are_solved_by_torchjd() -> None:
     """Its autograd engine, run on the shared parameters, is the witness for the gradients."""
     model = TwoHeads()
@@ -204,6 +243,16 @@ def test_without_conflict_gradients_are_added() -> None:
     weights = balance.backward(losses, (parameter,), (parameter,))
     torch.testing.assert_close(parameter.grad, torch.tensor([[1.0, 3.0]]))
     torch.testing.assert_close(weights, torch.tensor([0.5, 0.5]))
+
+
+@pytest.mark.parametrize(("weights", "shares"), [([1.0, 3.0], [0.25, 0.75]), ([0.0, 0.0], [0.5, 0.5])])
+def test_shares_of_a_conflict_sum_to_one(weights: list[float], shares: list[float]) -> None:
+    parameter = nn.Parameter(torch.zeros(1, 2, dtype=torch.float64))
+    balance = GradientConflict(lambda gram: torch.tensor(weights))
+    losses = torch.stack([parameter[0, 0], 3 * parameter[0, 1]])
+    found = balance.backward(losses, (parameter,), (parameter,))
+    assert found.tolist() == shares and parameter.grad is not None
+    assert parameter.grad.tolist() == [[weights[0], 3 * weights[1]]]
 
 
 def test_unknown_and_missing() -> None:

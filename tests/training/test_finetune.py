@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import math
+from dataclasses import fields
 
 import pytest
 import torch
@@ -163,13 +165,78 @@ def test_clipping_bounds_the_first_step():
     assert moved.norm().item() == pytest.approx(0.01, rel=1e-3)
 
 
+class Watched(OptimiserConfig):
+    """Notes what it is built for."""
+
+    calls: list = []  # noqa: RUF012
+
+    def build(self, parameters, *, steps, backbone=None):
+        """As always."""
+        self.calls.append((steps, backbone))
+        return super().build(parameters, steps=steps, backbone=backbone)
+
+
+def test_the_schedule_lasts_for_all_epochs_and_knows_the_backbone():
+    problem, module = Problem(), Linear()
+    module.backbone = module.layers[1]
+    chosen = recipe(epochs=3)
+    optimiser = Watched(**{f.name: getattr(chosen.optimiser, f.name) for f in fields(chosen.optimiser)})
+    Watched.calls.clear()
+    options = {"epochs": 3, "batch_size": 16, "patience": 15, "optimiser": optimiser}
+    finetune(
+        module, problem.task, problem.train(), problem.valid, FinetuneConfig(**options), steps_per_epoch=2
+    )
+    assert Watched.calls == [(6, module.backbone)]
+
+
+def test_something_may_happen_before_every_step():
+    problem, calls = Problem(), []
+    finetune(
+        Linear(),
+        problem.task,
+        problem.train(),
+        problem.valid,
+        recipe(epochs=3),
+        steps_per_epoch=2,
+        between=lambda: calls.append(1),
+    )
+    assert len(calls) == 6
+
+
+class Screen(io.StringIO):
+    """What tqdm takes for a terminal."""
+
+    def isatty(self):
+        """It is one."""
+        return True
+
+
+@pytest.mark.parametrize("options", [{"progress": True}, {"progress": False}, {}])
+def test_a_bar_says_where_it_is(options, monkeypatch):
+    problem, screen = Problem(), Screen()
+    monkeypatch.setattr("sys.stderr", screen)
+    found = finetune(
+        Linear(), problem.task, problem.train(), problem.valid, recipe(epochs=2), steps_per_epoch=1, **options
+    )
+    last = screen.getvalue().split("\r")[-1]
+    if not options.get("progress"):
+        assert last == ""
+        return
+    assert last.startswith("finetune: 100%") and "2/2" in last and "epoch" in last.partition("[")[2]
+    entry = found.history[-1]
+    assert f"train loss {entry['train_loss']:.3f}, valid RMSE {entry['valid']:.3f}" in last
+
+
 @pytest.mark.parametrize("kind", ["regression", "classification"])
 def test_constant_predictions_are_said_aloud(kind, caplog):
     problem, module = Problem(kind), Linear()
     problem.x[:] = 0.0
     found = problem.run(module, epochs=2)
     assert found.constant
-    assert "predicts the same value for every validation sample" in caplog.text
+    assert caplog.messages == [
+        "the model predicts the same value for every validation sample: it learned nothing; "
+        "raise finetune.optimiser.lr or finetune.epochs"
+    ]
 
 
 def test_one_class_in_validation_selects_by_loss_with_a_warning(caplog):
@@ -179,7 +246,10 @@ def test_one_class_in_validation_selects_by_loss_with_a_warning(caplog):
     losses = [entry["valid_loss"] for entry in found.history]
     assert found.selected_by == "loss" and math.isnan(found.valid)
     assert found.best_epoch == 1 + losses.index(min(losses))
-    assert "roc_auc is undefined on the validation part (one class only)" in caplog.text
+    assert caplog.messages == [
+        "roc_auc is undefined on the validation part (one class only): the model was selected by its "
+        "validation loss; another split may serve better"
+    ]
     outputs, targets = evaluate(module, problem.valid())
     assert problem.task.loss(outputs, {"targets": targets}).item() == pytest.approx(min(losses), rel=1e-6)
 
