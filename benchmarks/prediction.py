@@ -153,7 +153,7 @@ def save_model(model: TrainedModel, folder: Path) -> None:
         "image_size": model.image_size,
         "normalisation": {"mean": list(MEAN), "std": list(STD)},
         "standardise": {},
-        **model.task.card(),
+        **model.task.metadata(),
     }
     (folder / "model.json").write_text(json.dumps(card))
 

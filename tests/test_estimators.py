@@ -19,7 +19,7 @@ from smallest import SMALLEST, run_smallest
 
 from molweight import MolWeightClassifier, MolWeightRegressor, predict
 from molweight.__main__ import main
-from molweight.config.named_cards import dataset_spec
+from molweight.config.named_specs import dataset_spec
 from molweight.data.datasets import load_dataset
 from molweight.errors import ConfigError, DataError
 from molweight.estimator_inputs import seed_of

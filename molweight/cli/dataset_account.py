@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from molweight.cli.label_tables import extremes, overview, table
-from molweight.data.checksums import DIFFERS, OK, card_files, compare
+from molweight.data.checksums import DIFFERS, OK, compare, data_files
 from molweight.data.datasets import MoleculeDataset, load_dataset
 from molweight.data.rows import NO_LABEL, Excluded
 from molweight.data.specs import DatasetSpec
@@ -86,7 +86,7 @@ def read_account(spec: DatasetSpec) -> Account:
     return Account(
         spec=spec,
         data=data,
-        files=card_files(spec),
+        files=data_files(spec),
         labels=label_summary(data),
         scaffolds=scaffold_sets(data.smiles),
     )

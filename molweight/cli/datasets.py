@@ -11,7 +11,7 @@ from pathlib import Path
 
 from molweight.cli.dataset_account import read_account
 from molweight.config.composition import is_file_name, options
-from molweight.config.named_cards import dataset_spec
+from molweight.config.named_specs import dataset_spec
 from molweight.data.checksums import DIFFERS, difference, fetch, verify
 from molweight.data.locate import dataset_folders, find
 from molweight.data.specs import DatasetSpec

@@ -170,7 +170,7 @@ def in_folder(override: str, tree: Tree) -> str:
 
 
 def is_file_name(value: str) -> bool:
-    """Whether ``dataset=value`` names a file rather than a card."""
+    """Whether ``dataset=value`` names a file rather than a data set."""
     return bool(Path(value).suffix) or "/" in value
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from molweight.config.components import chosen_objectives
 from molweight.config.composition import MOLECULES
 from molweight.config.modality import Modality
-from molweight.config.named_cards import dataset_spec
+from molweight.config.named_specs import dataset_spec
 from molweight.config.run_config import compose_run
 from molweight.config.schema import OptionValues, build, checked
 from molweight.data.specs import CorpusSpec, DatasetSpec

@@ -44,20 +44,20 @@ def dataset_folders(folder: Path | None = None) -> list[Path]:
     return [chosen] if folder else [chosen, Path("datasets")]
 
 
-def locate(card: DatasetSpec, *, folder: Path | None = None) -> Path:
-    """The file of a data set, downloaded into the cache if the card pins its checksum.
+def locate(spec: DatasetSpec, *, folder: Path | None = None) -> Path:
+    """The file of a data set, downloaded into the cache if its checksum is pinned.
 
-    Order: the places of :func:`find`, then the card's address.
+    Order: the places of :func:`find`, then its address.
 
     Raises:
-        ConfigError: the card names neither a path nor files.
+        ConfigError: the specification names neither a path nor files.
         DataError: not found, and nothing that could be downloaded and verified.
     """
-    if (path := find(card, folder=folder)) is not None:
+    if (path := find(spec, folder=folder)) is not None:
         return path
-    if card.url is not None and card.sha256 is not None:
-        return download(card.url, cached(card.url), sha256=card.sha256, progress=True)
-    raise DataError(_advice(card, dataset_folders(folder)[0]))
+    if spec.url is not None and spec.sha256 is not None:
+        return download(spec.url, cached(spec.url), sha256=spec.sha256, progress=True)
+    raise DataError(_advice(spec, dataset_folders(folder)[0]))
 
 
 def cached(url: str) -> Path:
@@ -72,41 +72,41 @@ def cached(url: str) -> Path:
     return cache_folder() / "datasets" / name
 
 
-def find(card: DatasetSpec, *, folder: Path | None = None) -> Path | None:
+def find(spec: DatasetSpec, *, folder: Path | None = None) -> Path | None:
     """The file of a data set if it is on this machine, else None.
 
-    Order: ``card.path``; ``<folder>/<file>`` and ``<folder>/<name>/<file>`` in each of
+    Order: ``spec.path``; ``<folder>/<file>`` and ``<folder>/<name>/<file>`` in each of
     :func:`dataset_folders`; ``<cache>/datasets/<file>``.
 
     Raises:
-        ConfigError: the card names neither a path nor files.
-        DataError: ``card.path`` or a folder that was asked for does not exist.
+        ConfigError: the specification names neither a path nor files.
+        DataError: ``spec.path`` or a folder that was asked for does not exist.
     """
-    if card.path is not None:
-        path = Path(card.path).expanduser()
+    if spec.path is not None:
+        path = Path(spec.path).expanduser()
         if not path.is_file():
             raise DataError(
-                f"dataset.path={card.path} is not a file: correct the path (from {Path.cwd()})"
-                f"{advice(str(card.path))}"
+                f"dataset.path={spec.path} is not a file: correct the path (from {Path.cwd()})"
+                f"{advice(str(spec.path))}"
             )
         return path
-    if not card.files:
+    if not spec.files:
         raise ConfigError(
-            f"dataset={card.name} needs a file: pass dataset.path=<table with SMILES and labels>"
+            f"dataset={spec.name} needs a file: pass dataset.path=<table with SMILES and labels>"
         )
-    folders = [path for base in dataset_folders(folder) for path in (base, base / card.name)]
+    folders = [path for base in dataset_folders(folder) for path in (base, base / spec.name)]
     folders.append(cache_folder() / "datasets")
-    paths = (path / file for path in folders for file in card.files)
+    paths = (path / file for path in folders for file in spec.files)
     return next((path for path in paths if path.is_file()), None)
 
 
-def _advice(card: DatasetSpec, folder: Path) -> str:
+def _advice(spec: DatasetSpec, folder: Path) -> str:
     """The sentence for a data set that is not here and that must not be downloaded unchecked."""
-    where = f"get it from {card.url}" if card.url else "get it from its source"
-    name = card.url.rsplit("/", 1)[-1] if card.url else ""
-    file = name if name in card.files else card.files[0]  # a name without .gz would not be unpacked
+    where = f"get it from {spec.url}" if spec.url else "get it from its source"
+    name = spec.url.rsplit("/", 1)[-1] if spec.url else ""
+    file = name if name in spec.files else spec.files[0]  # a name without .gz would not be unpacked
     return (
-        f"data set {card.name!r} is not here, and no checksum is pinned, so it is not downloaded: "
+        f"data set {spec.name!r} is not here, and no checksum is pinned, so it is not downloaded: "
         f"{where} and put it at {(folder / file).absolute()} (or in the folder "
         f"that ${FOLDER_VARIABLE} names), or pass dataset.path=<file>, or pass dataset.sha256=<checksum> "
         "to have it downloaded and verified"

@@ -3,11 +3,11 @@
     from molweight.inference import load_model, predict
     table = predict(["runs/mine"], ["CCO", "c1ccccc1O"])
 
-``card`` (``model.json``), ``model`` (a folder becomes a model that is ready), ``requests`` (molecules from
-files, pipes and lists), ``pipeline`` (draw, run, one row a molecule), ``prediction``, ``reliability``
-(intervals, nearness to the training molecules), ``embedding`` and
-``explanation`` (what is computed), ``writers`` (CSV, JSON lines, Parquet, NumPy), ``gallery`` and
-``atom_pictures`` (explanations to look at), ``exporting`` (the model for other programs).
+``metadata`` (``model.json``), ``model`` (a folder becomes a model that is ready), ``requests`` (molecules
+from files, pipes and lists), ``pipeline`` (draw, run, one row a molecule), ``prediction``, ``reliability``
+(intervals, nearness to the training molecules), ``embedding`` and ``explanation`` (what is computed),
+``writers`` (CSV, JSON lines, Parquet, NumPy), ``gallery`` and ``atom_pictures`` (explanations to look at),
+``exporting`` (the model for other programs).
 """
 
 from __future__ import annotations

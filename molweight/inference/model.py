@@ -117,21 +117,21 @@ def load_model(run_dir: str | Path) -> TrainedModel:
             and what to do.
     """
     path = Path(run_dir)
-    card = read_metadata(path)
-    checked = ModelMetadata(path / "model.json", card)
+    content = read_metadata(path)
+    checked = ModelMetadata(path / "model.json", content)
     try:
-        task, temperature = _task(checked, card)
+        task, temperature = _task(checked, content)
         size = checked.whole("image_size", 1, 1 << 20)
         check_size(size)
-        if card.get("normalisation") != {"mean": list(MEAN), "std": list(STD)}:
+        if content.get("normalisation") != {"mean": list(MEAN), "std": list(STD)}:
             raise checked.error("normalisation", "that of ImageNet")
         with torch.device("meta"):  # without memory: how large it is, a stranger may have written
             backbone = ResNet18(width=checked.whole("width", 1, WIDEST))
             module = PictureModel(backbone, outputs=len(task.names), dropout=0.0, seed=0)
         steps = [step.name for step in fields(Standardisation)]
         standardise = Standardisation(**checked.flags("standardise", steps))
-        units = None if card.get("units") is None else checked.text("units")
-        column = None if card.get("smiles_column") is None else checked.text("smiles_column")
+        units = None if content.get("units") is None else checked.text("units")
+        column = None if content.get("smiles_column") is None else checked.text("smiles_column")
     except ConfigError as error:
         raise DataError(f"{checked.path}: {error}") from error
     tensors = read_tensors(path / "model.safetensors", module, "the network of its model.json")
@@ -149,7 +149,7 @@ def load_model(run_dir: str | Path) -> TrainedModel:
     )
 
 
-def _task(checked: ModelMetadata, card: Mapping[str, object]) -> tuple[Task, Tensor | None]:
+def _task(checked: ModelMetadata, content: Mapping[str, object]) -> tuple[Task, Tensor | None]:
     """What the outputs mean, and the temperatures of a classification, [t]."""
     kind, targets = checked.text("task_type"), checked.texts("targets")
     if kind not in ("classification", "regression"):
@@ -164,7 +164,7 @@ def _task(checked: ModelMetadata, card: Mapping[str, object]) -> tuple[Task, Ten
     if kind == "regression":
         return task, None
     default = {"temperature": [1.0] * len(targets)}  # of runs before there was any
-    with_default = ModelMetadata(checked.path, default | dict(card))
+    with_default = ModelMetadata(checked.path, default | dict(content))
     return task, with_default.numbers("temperature", len(targets), positive=True)
 
 

@@ -12,12 +12,12 @@ from molweight.config.schema import OptionValues, build
 from molweight.errors import ConfigError
 from molweight.methods.base import Method, RunConfig
 from molweight.methods.configs import HeadConfig
-from molweight.nlp.corpus import TextCorpusCard
+from molweight.nlp.corpus import TextCorpusSpec
 from molweight.nlp.objectives.base import TextObjective
 from molweight.nlp.parts import CarveConfig
 from molweight.nlp.pretrained import EncoderConfig
 from molweight.nlp.setup import TextConfig, TokenConfig
-from molweight.nlp.task import TaskCard
+from molweight.nlp.task import TaskSpec
 
 TEXT = Tree(
     primary="nlp",
@@ -26,8 +26,8 @@ TEXT = Tree(
     files={"corpus": "file"},
     others={"backbone": "transformers"},
     schema={
-        "task": "molweight.nlp.task.TaskCard",
-        "corpus": "molweight.nlp.corpus.TextCorpusCard",
+        "task": "molweight.nlp.task.TaskSpec",
+        "corpus": "molweight.nlp.corpus.TextCorpusSpec",
         "backbone": "molweight.nlp.pretrained.EncoderConfig",
     },
 )
@@ -48,8 +48,8 @@ def to_text_recipe(tree: OptionValues, method: Method) -> TextConfig:
         raise ConfigError(f"method={method} is for molecules; method=direct is the simplest one for text")
     encoder = build(EncoderConfig, tree["backbone"], "backbone")
     return TextConfig(
-        task=build(TaskCard, tree["task"], "task"),
-        corpus=build(TextCorpusCard, tree["corpus"], "corpus"),
+        task=build(TaskSpec, tree["task"], "task"),
+        corpus=build(TextCorpusSpec, tree["corpus"], "corpus"),
         split=build(CarveConfig, tree["split"], "split"),
         encoder=replace(encoder, init="random") if method.ignores_weights else encoder,
         tokens=build(TokenConfig, tree["tokens"], "tokens"),

@@ -11,7 +11,7 @@ from molweight.errors import ConfigError, DataError
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextCorpusCard:
+class TextCorpusSpec:
     """Where unlabelled text comes from.
 
     Args:
@@ -47,11 +47,11 @@ class TextCorpus:
         return hashlib.sha256("\n".join(self.sentences).encode()).hexdigest()
 
 
-def load_text(card: TextCorpusCard, task: Sequence[str], given: Sequence[str] | None = None) -> TextCorpus:
-    """The corpus of a card.
+def load_text(spec: TextCorpusSpec, task: Sequence[str], given: Sequence[str] | None = None) -> TextCorpus:
+    """The corpus of a specification.
 
     Args:
-        card: where it comes from.
+        spec: where it comes from.
         task: sentences of the task that may be used: those of train and meta.
         given: sentences to use instead.
 
@@ -59,21 +59,21 @@ def load_text(card: TextCorpusCard, task: Sequence[str], given: Sequence[str] | 
         ConfigError: a file is needed and none is named.
         DataError: the file cannot be read, or too little is left.
     """
-    name = card.name
+    name = spec.name
     if given is not None:
         name, lines = "given", list(given)
-    elif card.name == "task":
+    elif spec.name == "task":
         lines = list(task)
-    elif card.path is None:
+    elif spec.path is None:
         raise ConfigError("corpus=file needs corpus.path=FILE.txt, one sentence a line")
     else:
-        path = Path(card.path).expanduser()
+        path = Path(spec.path).expanduser()
         name = path.name
         try:
             lines = path.read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(f"corpus: {path} cannot be read as UTF-8 text: {error}") from error
-    sentences = list(dict.fromkeys(line.strip() for line in lines if line.strip()))[: card.limit]
+    sentences = list(dict.fromkeys(line.strip() for line in lines if line.strip()))[: spec.limit]
     if len(sentences) < 2:
         raise DataError(f"corpus {name} has {len(sentences)} distinct sentences; at least 2 are needed")
     return TextCorpus(name=name, sentences=sentences)

@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from molweight.errors import DataError
-from molweight.nlp.task import Sentences, TaskCard, cure
+from molweight.nlp.task import Sentences, TaskSpec, cure
 
 REPOSITORY = "nyu-mll/glue"
 COLUMNS = {  # of the hub's tables, in the order of ours
@@ -26,7 +26,7 @@ TEST = {"mnli": "validation_matched"}
 POSITIVE = ("acceptable", "positive", "equivalent", "duplicate")  # labels that GLUE's files call 1
 
 
-def download(card: TaskCard) -> tuple[Sentences, Sentences, str]:
+def download(spec: TaskSpec) -> tuple[Sentences, Sentences, str]:
     """Train part, test part, and a SHA-256 of their rows.
 
     Raises:
@@ -34,18 +34,18 @@ def download(card: TaskCard) -> tuple[Sentences, Sentences, str]:
     """
     datasets = library()
     if datasets is None:
-        raise DataError(f"task {card.name}: its files are not on this machine; {cure(card)}")
+        raise DataError(f"task {spec.name}: its files are not on this machine; {cure(spec)}")
     try:
         parts = [
-            datasets.load_dataset(REPOSITORY, card.hub, split=split)
-            for split in ("train", TEST.get(card.hub, "validation"))
+            datasets.load_dataset(REPOSITORY, spec.hub, split=split)
+            for split in ("train", TEST.get(spec.hub, "validation"))
         ]
     except Exception as error:  # the library raises whatever its transports do
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(
-            f"task {card.name} could not be loaded from the hub ({first}); {cure(card)}"
+            f"task {spec.name} could not be loaded from the hub ({first}); {cure(spec)}"
         ) from error
-    train, test = (to_sentences(part, card) for part in parts)
+    train, test = (to_sentences(part, spec) for part in parts)
     rows = [[part.first, part.second, part.targets] for part in (train, test)]
     return train, test, hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
@@ -59,13 +59,13 @@ def library() -> ModuleType | None:
     return module if hasattr(module, "load_dataset") else None
 
 
-def to_sentences(table: Any, card: TaskCard) -> Sentences:
+def to_sentences(table: Any, spec: TaskSpec) -> Sentences:
     """A table of the hub, whose labels are indices into its own list of names."""
-    columns = COLUMNS.get(card.hub, PAIR)
-    rows = list(itertools.islice(table, card.limit))
+    columns = COLUMNS.get(spec.hub, PAIR)
+    rows = list(itertools.islice(table, spec.limit))
     targets = [float(row["label"]) for row in rows]
-    if card.labels is not None:
-        indices = [card.labels.index(to_label(name, card.labels)) for name in table.features["label"].names]
+    if spec.labels is not None:
+        indices = [spec.labels.index(to_label(name, spec.labels)) for name in table.features["label"].names]
         targets = [float(indices[int(label)]) for label in targets]
     return Sentences(
         first=[row[columns[0]].strip() for row in rows],

@@ -12,14 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from molweight.errors import ConfigError
-from molweight.nlp.corpus import TextCorpus, TextCorpusCard, load_text
+from molweight.nlp.corpus import TextCorpus, TextCorpusSpec, load_text
 from molweight.nlp.encoder import TextEncoder
 from molweight.nlp.glue import read_task
 from molweight.nlp.model import TextModel
 from molweight.nlp.objectives.base import TextObjective, TextObjectiveSet
 from molweight.nlp.parts import CarveConfig, carve
 from molweight.nlp.pretrained import EncoderConfig, load_encoder, save_encoder, weights_sha256
-from molweight.nlp.task import Sentences, TaskCard
+from molweight.nlp.task import Sentences, TaskSpec
 from molweight.nlp.tokens import encode_rows, encode_words, layout_of
 from molweight.nlp.views import make_batch
 from molweight.tapweight.typing import Batch
@@ -75,8 +75,8 @@ class TokenConfig:
 class TextConfig:
     """All choices that turn text into a data module."""
 
-    task: TaskCard
-    corpus: TextCorpusCard
+    task: TaskSpec
+    corpus: TextCorpusSpec
     split: CarveConfig
     encoder: EncoderConfig
     tokens: TokenConfig
@@ -243,7 +243,7 @@ class TextData(DataModule):
         )
 
     @property
-    def model_card(self) -> dict[str, object]:
+    def model_metadata(self) -> dict[str, object]:
         """What ``model.json`` needs to use the finetuned model again, besides the task."""
         return {
             "backbone": self.recipe.encoder.name,
@@ -254,11 +254,11 @@ class TextData(DataModule):
         }
 
 
-def make_task(card: TaskCard, train: Tensor) -> Task | LabelTask:
+def make_task(spec: TaskSpec, train: Tensor) -> Task | LabelTask:
     """What the outputs mean, with the mean and spread of the training part's numbers, [n, 1]."""
-    if card.labels is not None:
-        return LabelTask(metric=card.metric, name="label", labels=tuple(card.labels))
-    return Task.fit(kind="regression", metric=card.metric, names=(card.label,), train=train)
+    if spec.labels is not None:
+        return LabelTask(metric=spec.metric, name="label", labels=tuple(spec.labels))
+    return Task.fit(kind="regression", metric=spec.metric, names=(spec.label,), train=train)
 
 
 def sentences_of(rows: Sentences, positions: Tensor) -> list[str]:

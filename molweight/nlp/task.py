@@ -12,7 +12,7 @@ FOLDERS = "MOLWEIGHT_GLUE"
 
 
 @dataclass(frozen=True, kw_only=True)
-class TaskCard:
+class TaskSpec:
     """One task, and how its files are laid out.
 
     Args:
@@ -82,9 +82,9 @@ class Sentences:
         )
 
 
-def cure(card: TaskCard) -> str:
+def cure(spec: TaskSpec) -> str:
     """Where a task's files belong."""
     return (
-        f"put {card.train} and {card.test} of GLUE's {card.folder} there, name their folder with task.path=, "
-        f"or the folder above {card.folder} with ${FOLDERS}; or pip install datasets and be online"
+        f"put {spec.train} and {spec.test} of GLUE's {spec.folder} there, name their folder with task.path=, "
+        f"or the folder above {spec.folder} with ${FOLDERS}; or pip install datasets and be online"
     )

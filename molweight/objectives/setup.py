@@ -114,10 +114,10 @@ class ImageConfig:
         Raises:
             ConfigError: naming the way out.
         """
-        card = self.dataset
-        if labelled is not None and (card.builtin or card.files or card.path):
+        spec = self.dataset
+        if labelled is not None and (spec.builtin or spec.files or spec.path):
             raise ConfigError(
-                f"a table was given beside dataset={card.path or card.name}",
+                f"a table was given beside dataset={spec.path or spec.name}",
                 hint='use load_config("{dataset=csv}", …) for your own table',
             )
 
@@ -221,7 +221,7 @@ class ImageData(DataModule):
             task_smiles=[self.dataset.smiles[i] for i in self.learned_from()],
             source=source,
             standardise=self.recipe.standardise,
-            exclude=lambda: {flat(mol) for card in self.recipe.held_out for mol in load_dataset(card).smiles},
+            exclude=lambda: {flat(mol) for spec in self.recipe.held_out for mol in load_dataset(spec).smiles},
         )
 
     def fetch_unlabelled(self, positions: Tensor, draws: Draws) -> Batch:
@@ -297,7 +297,7 @@ class ImageData(DataModule):
         ) + (f"; read as: {'; '.join(dataset.notes)}" if dataset.notes else "")
 
     @property
-    def model_card(self) -> dict[str, object]:
+    def model_metadata(self) -> dict[str, object]:
         """What ``model.json`` needs to use the finetuned model again, besides the task."""
         backbone = self.recipe.backbone
         return {

@@ -206,8 +206,8 @@ def save_model(final: Final, setup: Setup, checked: Predicted, directory: RunDir
     """
     if final.module is not None and is_main_process():
         save_tensors(final.module, directory.path / "model.safetensors")
-        card = {"schema": 1, **setup.model_card, **setup.task.card(), **setup.task.calibration(checked)}
-        write_json(directory.path / "model.json", card)
+        metadata = {**setup.model_metadata, **setup.task.metadata(), **setup.task.calibration(checked)}
+        write_json(directory.path / "model.json", {"schema": 1, **metadata})
 
 
 def score_validation_and_test(

@@ -101,7 +101,7 @@ class LabelTask:
         """Nothing: probabilities of several labels are not calibrated."""
         return {}
 
-    def card(self) -> dict[str, object]:
+    def metadata(self) -> dict[str, object]:
         """What ``model.json`` says about the outputs."""
         return {
             "task_type": self.kind,

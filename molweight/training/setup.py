@@ -128,7 +128,7 @@ class DataModule(ABC):
 
     @property
     @abstractmethod
-    def model_card(self) -> dict[str, object]:
+    def model_metadata(self) -> dict[str, object]:
         """What ``model.json`` needs to use the weights again, besides the task."""
 
     @property

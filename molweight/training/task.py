@@ -200,7 +200,7 @@ class Task:
             return {}
         return {"temperature": fit_temperatures(predicted.logits, predicted.y_true)}
 
-    def card(self) -> dict[str, object]:
+    def metadata(self) -> dict[str, object]:
         """What ``model.json`` says about the outputs."""
         return {
             "task_type": self.kind,

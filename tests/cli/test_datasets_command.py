@@ -22,7 +22,7 @@ from rdkit.Chem.Scaffolds import MurckoScaffold
 from servers import serving
 
 from molweight.__main__ import main
-from molweight.config import composition, named_cards
+from molweight.config import composition, named_specs
 from molweight.utils.terminal import columns, printable, shortened
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -414,7 +414,7 @@ def served(moleculenet, tmp_path, monkeypatch):
         sha256 = hashlib.sha256(content).hexdigest() if pinned else None
         card = CARDS[name] | {"url": address, "sha256": sha256}
         (configs / "dataset" / f"{name}.yaml").write_text(yaml.safe_dump(card))
-    for module in (composition, named_cards):
+    for module in (composition, named_specs):
         monkeypatch.setattr(module, "config_dir", lambda: configs)
     yield from serving(server)
 

@@ -10,7 +10,7 @@ import pytest
 from smallest import SMALLEST
 
 from molweight import from_deepchem, load_config, run_experiment, to_deepchem
-from molweight.config.named_cards import dataset_spec
+from molweight.config.named_specs import dataset_spec
 from molweight.data.datasets import load_dataset
 from molweight.data.deepchem_data import deepchem
 from molweight.data.smiles import canonical

@@ -11,7 +11,7 @@ from smallest import SMALLEST
 
 from molweight import load_config, run_experiment
 from molweight.__main__ import main
-from molweight.config.named_cards import dataset_spec
+from molweight.config.named_specs import dataset_spec
 from molweight.data.columns import is_identifier_name
 from molweight.data.datasets import load_dataset
 from molweight.data.labels import in_order

@@ -14,7 +14,7 @@ from smallest import run_labelled, run_smallest
 
 from molweight import draw_pictures, predict
 from molweight.__main__ import main
-from molweight.config.named_cards import dataset_spec
+from molweight.config.named_specs import dataset_spec
 from molweight.data.datasets import load_dataset
 from molweight.errors import DataError
 from molweight.inference import exporting

@@ -10,7 +10,7 @@ import torch
 from smallest import SMALLEST
 
 from molweight.config.image_run import load_config
-from molweight.config.named_cards import dataset_spec
+from molweight.config.named_specs import dataset_spec
 from molweight.data.datasets import load_dataset
 from molweight.errors import DataError
 from molweight.methods import continued_pretraining

@@ -11,7 +11,7 @@ from torchvision.models import resnet18
 
 from molweight.__main__ import main
 from molweight.config.image_run import load_config
-from molweight.config.named_cards import dataset_spec
+from molweight.config.named_specs import dataset_spec
 from molweight.data.datasets import load_dataset
 from molweight.data.splits.splits import split
 from molweight.errors import ConfigError, DataError

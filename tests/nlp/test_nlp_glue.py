@@ -11,7 +11,7 @@ import pytest
 
 from molweight.errors import ConfigError, DataError
 from molweight.nlp import hub, load_config
-from molweight.nlp.corpus import TextCorpusCard, load_text
+from molweight.nlp.corpus import TextCorpusSpec, load_text
 from molweight.nlp.glue import read_task, read_tsv
 from molweight.nlp.parts import CarveConfig, carve
 
@@ -202,15 +202,15 @@ def test_parts_cover_everything_once_and_the_seed_decides_meta_alone():
 
 
 def test_unlabelled_text(tmp_path):
-    card = TextCorpusCard(name="file", path=str(tmp_path / "my.txt"))
+    card = TextCorpusSpec(name="file", path=str(tmp_path / "my.txt"))
     (tmp_path / "my.txt").write_text(" One line.\n\nAnother.\nOne line.\n")
     corpus = load_text(card, ["from the task"])
     assert corpus.sentences == ["One line.", "Another."] and corpus.name == "my.txt"
-    assert load_text(TextCorpusCard(name="task"), ["a", "b", "a"]).sentences == ["a", "b"]
+    assert load_text(TextCorpusSpec(name="task"), ["a", "b", "a"]).sentences == ["a", "b"]
     assert load_text(card, [], ["x", "y"]).name == "given"
     with pytest.raises(ConfigError, match=r"corpus=file needs corpus\.path"):
-        load_text(TextCorpusCard(name="file"), [])
+        load_text(TextCorpusSpec(name="file"), [])
     with pytest.raises(DataError, match="cannot be read"):
-        load_text(TextCorpusCard(name="file", path=str(tmp_path / "none.txt")), [])
+        load_text(TextCorpusSpec(name="file", path=str(tmp_path / "none.txt")), [])
     with pytest.raises(DataError, match="corpus task has 1 distinct sentences"):
-        load_text(TextCorpusCard(name="task"), ["a", "a"])
+        load_text(TextCorpusSpec(name="task"), ["a", "a"])

@@ -38,7 +38,7 @@ def test_predictions_are_probabilities_and_the_largest_counts():
     columns = task().columns(task().predicted(outputs, truth))
     assert columns["label"].tolist() == [1, 0, 2] and columns["label_true"].tolist() == [1, 2, 2]
     assert columns["probability of perhaps"].tolist() == pytest.approx(chances[:, 1].tolist())
-    assert task().card() == {
+    assert task().metadata() == {
         "task_type": "multiclass",
         "metric": "accuracy",
         "targets": ["label"],

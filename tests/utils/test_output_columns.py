@@ -12,7 +12,7 @@ from smallest import SMALLEST, run_labelled, run_smallest
 
 from molweight import MolWeightRegressor, from_deepchem, load_config, run_experiment
 from molweight.__main__ import main
-from molweight.config.named_cards import dataset_spec
+from molweight.config.named_specs import dataset_spec
 from molweight.errors import DataError
 from molweight.inference.model import load_model
 from molweight.inference.pipeline import empty_table
