@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -13,13 +13,16 @@ from torch import Tensor, nn
 from molweight.distributed.launch import rank_seed, stop_together
 from molweight.methods.configs import LearnConfig, RunOptions, SearchConfig
 from molweight.methods.run_directory import RunDirectory
+from molweight.methods.weight_significance import WeightSignificance
 from molweight.tapweight.hypergradient import Hypergradient
 from molweight.tapweight.typing import Batch
 from molweight.training.finetune import FinetuneConfig, Finetuned, evaluate, finetune
-from molweight.training.setup import Predictor, Setup, SetupConfig
+from molweight.training.setup import Named, Predictor, Setup, SetupConfig
 from molweight.training.streams import Stream
 from molweight.training.task import Predicted
 from molweight.training.workers import Workers, choose_workers
+
+AnyNamed = TypeVar("AnyNamed", bound=Named)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +54,7 @@ class Learned:
     """
 
     weights: dict[str, float] = field(default_factory=dict)
-    separation: dict[str, dict[str, Any]] = field(default_factory=dict)
+    separation: dict[str, WeightSignificance] = field(default_factory=dict)
     engine: str = "none"
     images: int = 0
     final: Final | None = None
@@ -87,11 +90,11 @@ class Method:
     def __str__(self) -> str:
         return f"{self.name}:{self.argument}" if self.argument else self.name
 
-    def choose(self, objectives: Sequence[Any]) -> list[Any]:
+    def choose(self, objectives: Sequence[AnyNamed]) -> list[AnyNamed]:
         """Those of the preset that it pretrains with; each has a ``name``."""
         return list(objectives) if self.pretrains else []
 
-    def fingerprint(self, objectives: Sequence[str]) -> dict[str, Any]:
+    def fingerprint(self, objectives: Sequence[str]) -> dict[str, object]:
         """What decides the result and stands in no option, such as the content of a file."""
         return {}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from molweight.methods.base import Learned, Method, RunConfig
 from molweight.methods.run_directory import RunDirectory
 from molweight.methods.steps import images_seen, lower_precision, make_stream, run_steps, trained
-from molweight.methods.weight_significance import as_dict, weight_significance
+from molweight.methods.weight_significance import weight_significance
 from molweight.tapweight.bilevel import Bilevel, JointLevel, JointModel, ZippedLoaders
 from molweight.tapweight.levels import SharedTask, WeightLevel
 from molweight.tapweight.objective_weights import ObjectiveWeights
@@ -30,7 +30,7 @@ class TwoLevels(Method):
         mixture = trainer.joint.mixture
         return Learned(
             weights=mixture.named(mixture.weights()),
-            separation=as_dict(weight_significance(directory.records())),
+            separation=weight_significance(directory.records()),
             engine=trainer.engine,
             images=images_seen(setup, config, trainer.count),
         )

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from molweight.errors import ConfigError, DataError, unknown
+from molweight.methods.base import AnyNamed
 from molweight.methods.continued_pretraining import ContinuedPretraining
 from molweight.tapweight.balancing import Balance, Fixed
 from molweight.utils.files import read_json
@@ -31,7 +31,7 @@ class Single(Equal):
     needs_argument = True
     takes_own_objectives = False
 
-    def choose(self, objectives: Sequence[Any]) -> list[Any]:
+    def choose(self, objectives: Sequence[AnyNamed]) -> list[AnyNamed]:
         """The one of that name.
 
         Raises:
@@ -56,7 +56,7 @@ class FixedWeights(ContinuedPretraining):
         """As the file says."""
         return Fixed(read_weights(Path(self.argument), names))
 
-    def fingerprint(self, objectives: Sequence[str]) -> dict[str, Any]:
+    def fingerprint(self, objectives: Sequence[str]) -> dict[str, object]:
         """The weights: the file may be edited."""
         return {"weights": read_weights(Path(self.argument), objectives)}
 

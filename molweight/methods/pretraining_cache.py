@@ -12,7 +12,6 @@ import json
 import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 from torch import nn
@@ -43,7 +42,7 @@ class CachedPretraining:
     """
 
     folder: Path
-    made_from: dict[str, Any]
+    made_from: dict[str, object]
 
     def load(self, backbone: nn.Module, directory: RunDirectory) -> bool:
         """Fill the backbone and the run's records from the entry; False where there is none.

@@ -22,6 +22,9 @@ from molweight.utils.files import read_json, read_text, write_json, write_text
 
 logger = logging.getLogger(__name__)
 
+Step = dict[str, Any]
+"""A line of ``steps.jsonl``: :class:`molweight.tapweight.solver.StepRecord`, maybe of another version."""
+
 LOCK = ".lock"
 """File that the process of a run holds."""
 
@@ -108,7 +111,7 @@ class RunDirectory:
         write_text(self.path / "config.yaml", text)
         self.status("running")
 
-    def status(self, state: str, **more: Any) -> None:
+    def status(self, state: str, **more: object) -> None:
         """Write ``status.json``: the state, and which process says so."""
         if not is_main_process():
             return
@@ -175,7 +178,7 @@ class RunDirectory:
         if is_main_process():
             write_json(path, {**sums, "read_as": list(read_as)})
 
-    def append_record(self, record: dict[str, Any]) -> None:
+    def append_record(self, record: Mapping[str, object]) -> None:
         """Add a line to ``steps.jsonl``."""
         if not is_main_process():
             return
@@ -209,7 +212,7 @@ class RunDirectory:
             )
         write_text(self.steps, "".join(line + "\n" for line in lines[:count]))
 
-    def records(self) -> list[dict[str, Any]]:
+    def records(self) -> list[Step]:
         """The lines of ``steps.jsonl``.
 
         Raises:
@@ -226,7 +229,7 @@ class RunDirectory:
         except (OSError, ValueError) as error:
             raise DataError(f"{self.steps} cannot be read ({error}); choose another run_dir=") from error
 
-    def previous(self) -> dict[str, Any] | None:
+    def previous(self) -> dict[str, object] | None:
         """The status of the run that the folder holds, or None where there is none.
 
         Raises:

@@ -8,7 +8,7 @@ from molweight.errors import ConfigError
 from molweight.methods.base import Learned, Method, RunConfig
 from molweight.methods.run_directory import RunDirectory
 from molweight.methods.steps import images_seen, lower_precision, make_stream, run_steps, trained
-from molweight.methods.weight_significance import as_dict, weight_significance
+from molweight.methods.weight_significance import weight_significance
 from molweight.tapweight.engines import make_solver
 from molweight.tapweight.levels import Finetuning, Pretraining, ThreeLevels, WeightLevel, shared_parameters
 from molweight.tapweight.objective_weights import ObjectiveWeights
@@ -59,7 +59,7 @@ class TapWeight(Method):
             run_steps(solver, config, directory, steps=recipe.steps, what="learn weights", progress=progress)
         return Learned(
             weights=levels.mixture.named(levels.mixture.weights()),
-            separation=as_dict(weight_significance(directory.records())),
+            separation=weight_significance(directory.records()),
             engine=engine_name(solver),
             images=images_seen(setup, config, solver.count),
         )

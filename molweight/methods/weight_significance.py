@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from molweight.methods.run_directory import Step
+
 LEVEL = 0.05  # of the test, over all objectives together
 FEWEST = 10  # updates: with fewer no result could reach the level for many objectives
 
@@ -31,7 +33,7 @@ class WeightSignificance:
         return self.p < LEVEL
 
 
-def weight_significance(records: Sequence[dict[str, Any]]) -> dict[str, WeightSignificance]:
+def weight_significance(records: Sequence[Step]) -> dict[str, WeightSignificance]:
     """Test every objective's hypergradients over the updates of a run.
 
     Each update draws fresh batches, so their noise is independent; its tails are heavy, so ranks are

@@ -18,6 +18,7 @@ from sklearn.isotonic import isotonic_regression
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from molweight.errors import DataError
+from molweight.methods.run_directory import Step
 from molweight.reporting.leaderboard_json import (
     DatasetEntry,
     DatasetWeights,
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 Draw = Callable[["Axes"], object]
-Step = Mapping[str, Any]
-"""A line of ``steps.jsonl``."""
 
 # Okabe and Ito's palette, told apart by colour-blind readers too
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5B4B8A", "#7F7F7F")
@@ -126,7 +125,9 @@ def _label_ends(axes: Axes, x: float, ends: list[tuple[float, str, str]]) -> Non
         )
 
 
-def plot_epochs(history: Sequence[Step], lines: Mapping[str, str], label: str, best: int, axes: Axes) -> Axes:
+def plot_epochs(
+    history: Sequence[Mapping[str, Any]], lines: Mapping[str, str], label: str, best: int, axes: Axes
+) -> Axes:
     """Draw values of finetuning over its epochs, with a mark at the one that was kept.
 
     Args:

@@ -284,7 +284,7 @@ def build_report(
         test_undefined=len(test.undefined),
         test_evaluations=setup.test.evaluations,
         weights=learned.weights,
-        separation={name: WeightSignificance(**entry) for name, entry in learned.separation.items()},
+        separation=learned.separation,
         updates=updates(config),
         engine=learned.engine,
         hypergradient=config.hypergradient_name if config.method.learns else None,

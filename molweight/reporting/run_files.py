@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from molweight.errors import DataError
 from molweight.inference.predictions_file import logit_columns, part_of, read_table, scales, target_columns
+from molweight.methods.run_directory import Step
 from molweight.reporting.report import Report
 from molweight.reporting.typed_json import decode
 from molweight.training.bootstrap import Predictions
@@ -46,7 +46,7 @@ class RunFiles:
     """
 
     report: Report
-    records: Sequence[Mapping[str, Any]]
+    records: Sequence[Step]
     predictions: pd.DataFrame
     temperatures: Sequence[float] | None
     config: str
