@@ -11,7 +11,7 @@ import pandas as pd
 from torch import Tensor
 
 from molweight.training.bootstrap import Array, Predictions
-from molweight.training.setup import Setup
+from molweight.training.setup import DataModule
 from molweight.training.task import Predicted
 from molweight.utils.files import MOST_TEXT, read_bytes, read_json, write_bytes
 from molweight.utils.output_columns import LOGIT, PART, ROW, TRUE
@@ -20,7 +20,7 @@ from molweight.utils.spreadsheets import as_it_was, csv_bytes
 FILE = "predictions.csv"
 
 
-def save_predictions(path: Path, setup: Setup, parts: dict[str, tuple[Tensor, Predicted]]) -> None:
+def save_predictions(path: Path, setup: DataModule, parts: dict[str, tuple[Tensor, Predicted]]) -> None:
     """Write validation and test rows with their predictions and true values.
 
     Columns: those of ``setup.describe``, ``part``, then for each target its prediction, ``<target>_true``,

@@ -17,7 +17,7 @@ from molweight.methods.weight_significance import WeightSignificance
 from molweight.tapweight.hypergradient import Hypergradient
 from molweight.tapweight.typing import Batch
 from molweight.training.finetune import FinetuneConfig, Finetuned, evaluate, finetune
-from molweight.training.setup import Named, Predictor, Setup, SetupConfig
+from molweight.training.setup import DataModule, Named, Predictor, SetupConfig
 from molweight.training.streams import Stream
 from molweight.training.task import Predicted
 from molweight.training.workers import Workers, choose_workers
@@ -102,7 +102,7 @@ class Method:
         """Raise :class:`molweight.errors.ConfigError` for options that it refuses, before any work."""
 
     def pretrain(
-        self, setup: Setup, config: RunConfig, directory: RunDirectory, *, progress: bool
+        self, setup: DataModule, config: RunConfig, directory: RunDirectory, *, progress: bool
     ) -> Learned:
         """Adapt the backbone of ``setup.pretraining`` in place, or continue doing so.
 
@@ -114,7 +114,7 @@ class Method:
         """
         return Learned()
 
-    def finetune(self, setup: Setup, config: RunConfig, *, progress: bool) -> Final:
+    def finetune(self, setup: DataModule, config: RunConfig, *, progress: bool) -> Final:
         """Finetune a task model around the adapted backbone; the part ``meta`` joins train again.
 
         Everything random is derived from the seed, so a run that is continued finds the same model. A signal

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from molweight.methods.base import Final, Method, RunConfig
-from molweight.training.setup import Setup
+from molweight.training.setup import DataModule
 
 
 class Direct(Method):
@@ -28,7 +28,7 @@ class FingerprintForest(Direct):
     name = "ecfp_rf"
     needs_network = False
 
-    def finetune(self, setup: Setup, config: RunConfig, *, progress: bool) -> Final:
+    def finetune(self, setup: DataModule, config: RunConfig, *, progress: bool) -> Final:
         """A forest on the training part; the part ``meta`` joins it."""
         positions = torch.cat([setup.train.positions, setup.meta.positions])
         return Final(predict=setup.baselines[self.name](positions, config.seed))

@@ -9,7 +9,7 @@ from molweight.methods.weight_significance import weight_significance
 from molweight.tapweight.bilevel import Bilevel, JointLevel, JointModel, ZippedLoaders
 from molweight.tapweight.levels import SharedTask, WeightLevel
 from molweight.tapweight.objective_weights import ObjectiveWeights
-from molweight.training.setup import Setup
+from molweight.training.setup import DataModule
 from molweight.training.workers import Workers, choose_workers
 
 
@@ -20,7 +20,7 @@ class TwoLevels(Method):
     learns = True
 
     def pretrain(
-        self, setup: Setup, config: RunConfig, directory: RunDirectory, *, progress: bool
+        self, setup: DataModule, config: RunConfig, directory: RunDirectory, *, progress: bool
     ) -> Learned:
         """As many level-1 steps as with three levels; each takes a labelled batch too."""
         steps = config.learn.steps
@@ -36,7 +36,7 @@ class TwoLevels(Method):
         )
 
 
-def wire_two_levels(setup: Setup, config: RunConfig, workers: Workers | None = None) -> Bilevel:
+def wire_two_levels(setup: DataModule, config: RunConfig, workers: Workers | None = None) -> Bilevel:
     """The two levels over a setup's models and parts."""
     recipe = config.learn
     model = setup.make_model(setup.pretraining.backbone, config.seed)

@@ -13,7 +13,7 @@ from molweight.methods.run_directory import RunDirectory
 from molweight.methods.steps import images_seen, lower_precision, make_stream, run_steps, trained
 from molweight.tapweight.balancing import Balance
 from molweight.tapweight.one_level import Balanced, BalancedPretraining, OneLevel
-from molweight.training.setup import Setup
+from molweight.training.setup import DataModule
 from molweight.training.workers import Workers, choose_workers
 
 
@@ -25,7 +25,7 @@ class ContinuedPretraining(Method):
         """How level 1 weighs the losses of the objectives ``names``, [k]."""
 
     def pretrain(
-        self, setup: Setup, config: RunConfig, directory: RunDirectory, *, progress: bool
+        self, setup: DataModule, config: RunConfig, directory: RunDirectory, *, progress: bool
     ) -> Learned:
         """With as many steps as a method with a third level takes, it sees the same batches."""
         balance = self.balance(setup.objectives)
@@ -34,7 +34,13 @@ class ContinuedPretraining(Method):
 
 
 def continue_pretraining(
-    setup: Setup, config: RunConfig, directory: RunDirectory, balance: Balance, *, steps: int, progress: bool
+    setup: DataModule,
+    config: RunConfig,
+    directory: RunDirectory,
+    balance: Balance,
+    *,
+    steps: int,
+    progress: bool,
 ) -> Learned:
     """Pretrain the backbone of ``setup.pretraining`` under a balance, or continue doing so.
 
@@ -68,7 +74,13 @@ def continue_pretraining(
 
 
 def train(
-    setup: Setup, config: RunConfig, directory: RunDirectory, balance: Balance, *, steps: int, progress: bool
+    setup: DataModule,
+    config: RunConfig,
+    directory: RunDirectory,
+    balance: Balance,
+    *,
+    steps: int,
+    progress: bool,
 ) -> None:
     """Bring level 1 to a number of outer steps."""
     every, backbone = config.learn.unroll.every, setup.pretraining.backbone

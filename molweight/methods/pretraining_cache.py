@@ -21,7 +21,7 @@ from molweight.errors import DataError
 from molweight.methods.base import RunConfig
 from molweight.methods.run_directory import RunDirectory
 from molweight.tapweight.balancing import Balance, Fixed
-from molweight.training.setup import Setup
+from molweight.training.setup import DataModule
 from molweight.utils.files import sha256_file, write_json, write_text
 from molweight.utils.machine import versions
 from molweight.utils.tensor_files import load_tensors, save_tensors
@@ -87,7 +87,7 @@ class CachedPretraining:
 
 
 def cached_pretraining(
-    setup: Setup, config: RunConfig, balance: Balance, *, steps: int
+    setup: DataModule, config: RunConfig, balance: Balance, *, steps: int
 ) -> CachedPretraining | None:
     """The entry that a run would make or take, or None where it keeps none."""
     if config.pretraining_cache is None:

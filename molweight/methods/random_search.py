@@ -17,7 +17,7 @@ from molweight.methods.base import Final, Learned, Method, RunConfig
 from molweight.methods.continued_pretraining import continue_pretraining
 from molweight.methods.run_directory import RunDirectory
 from molweight.tapweight.balancing import Fixed
-from molweight.training.setup import Setup
+from molweight.training.setup import DataModule
 from molweight.utils.files import read_json, write_json
 from molweight.utils.seeds import derived_seed
 from molweight.utils.tensor_files import load_tensors, save_tensors
@@ -50,7 +50,7 @@ class RandomSearch(Method):
     name = "random_search"
 
     def pretrain(
-        self, setup: Setup, config: RunConfig, directory: RunDirectory, *, progress: bool
+        self, setup: DataModule, config: RunConfig, directory: RunDirectory, *, progress: bool
     ) -> Learned:
         """Pretrain under several weightings from the same start, and keep the backbone that validates best.
 
@@ -84,7 +84,7 @@ class RandomSearch(Method):
 
     def attempt(
         self,
-        setup: Setup,
+        setup: DataModule,
         config: RunConfig,
         folder: RunDirectory,
         number: int,

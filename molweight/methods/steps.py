@@ -16,7 +16,7 @@ from molweight.tapweight.precision import Precision
 from molweight.tapweight.solver import StepRecord, Trainer
 from molweight.training.checkpoint import load_checkpoint, save_checkpoint
 from molweight.training.optimisers import OptimiserConfig
-from molweight.training.setup import Setup
+from molweight.training.setup import DataModule
 from molweight.training.streams import Stream
 from molweight.training.workers import Workers
 
@@ -83,7 +83,7 @@ def in_short(record: StepRecord) -> str:
 
 
 def make_stream(
-    setup: Setup,
+    setup: DataModule,
     config: RunConfig,
     workers: Workers | None,
     level: LevelName,
@@ -133,12 +133,12 @@ def trained(
     }
 
 
-def lower_precision(setup: Setup, config: RunConfig) -> Precision:
+def lower_precision(setup: DataModule, config: RunConfig) -> Precision:
     """What a lower level computes its losses in; each has a scale of its own."""
     return Precision(config.precision, setup.transfer.device.type)
 
 
-def images_seen(setup: Setup, config: RunConfig, count: int) -> int:
+def images_seen(setup: DataModule, config: RunConfig, count: int) -> int:
     """Pretraining samples in a number of outer steps."""
     batch = min(config.learn.batch_size.pretrain, len(setup.unlabelled))
     return config.learn.unroll.every * batch * count

@@ -13,7 +13,7 @@ from molweight.tapweight.engines import make_solver
 from molweight.tapweight.levels import Finetuning, Pretraining, ThreeLevels, WeightLevel, shared_parameters
 from molweight.tapweight.objective_weights import ObjectiveWeights
 from molweight.tapweight.solver import Solver
-from molweight.training.setup import Setup
+from molweight.training.setup import DataModule
 from molweight.training.workers import Workers, choose_workers
 
 # TapWeight, reweight_cls.sh and reweight_reg.sh ``--lam``
@@ -41,7 +41,7 @@ class TapWeight(Method):
             )
 
     def pretrain(
-        self, setup: Setup, config: RunConfig, directory: RunDirectory, *, progress: bool
+        self, setup: DataModule, config: RunConfig, directory: RunDirectory, *, progress: bool
     ) -> Learned:
         """Step the three levels; their level 1 is the backbone of ``setup.pretraining``."""
         recipe = config.learn
@@ -65,7 +65,7 @@ class TapWeight(Method):
         )
 
 
-def wire(setup: Setup, config: RunConfig, workers: Workers | None = None) -> ThreeLevels:
+def wire(setup: DataModule, config: RunConfig, workers: Workers | None = None) -> ThreeLevels:
     """The three levels over a setup's models and parts; workers prepare their batches ahead of use."""
     recipe, seed = config.learn, config.seed
     model = setup.make_model(setup.pretraining.backbone, seed)

@@ -18,7 +18,7 @@ from molweight.methods.weight_significance import WeightSignificance, as_dict, s
 from molweight.reporting.typed_json import decode, encode
 from molweight.training.finetune import Finetuned
 from molweight.training.metrics import METRICS, Metric, Score, score_label
-from molweight.training.setup import Setup
+from molweight.training.setup import DataModule
 from molweight.utils.formats import number
 from molweight.utils.machine import processor, versions
 from molweight.utils.pages import for_notebooks, render_markdown
@@ -254,7 +254,7 @@ class Report:
 
 def build_report(
     config: RunConfig,
-    setup: Setup,
+    setup: DataModule,
     learned: Learned,
     tuned: Finetuned | None,
     *,

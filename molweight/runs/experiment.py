@@ -31,7 +31,7 @@ from molweight.reporting.page import try_page
 from molweight.reporting.plots import save_weights_plot
 from molweight.reporting.report import Report, build_report
 from molweight.training.metrics import Score
-from molweight.training.setup import Predictor, Samples, Setup
+from molweight.training.setup import DataModule, Predictor, Samples
 from molweight.training.task import Predicted
 from molweight.utils.files import write_json, write_text
 from molweight.utils.machine import at_most
@@ -163,7 +163,7 @@ def prepare(
     sources: Mapping[str, Samples],
     *,
     progress: bool,
-) -> Setup:
+) -> DataModule:
     """Read, split and wire the samples, or insist that they are still those that the run began with."""
     if config.threads is not None:
         torch.set_num_threads(config.threads)
@@ -185,7 +185,7 @@ def prepare(
     return setup
 
 
-def save_backbone(setup: Setup, config: RunConfig, directory: RunDirectory) -> None:
+def save_backbone(setup: DataModule, config: RunConfig, directory: RunDirectory) -> None:
     """Write the adapted backbone, and a picture of the weights that its objectives had."""
     if is_main_process():
         save_tensors(setup.pretraining.backbone, directory.path / "backbone.safetensors")
@@ -195,7 +195,7 @@ def save_backbone(setup: Setup, config: RunConfig, directory: RunDirectory) -> N
         save_weights_plot(directory.records(), directory.path / "weights.png", title=title)
 
 
-def save_model(final: Final, setup: Setup, checked: Predicted, directory: RunDirectory) -> None:
+def save_model(final: Final, setup: DataModule, checked: Predicted, directory: RunDirectory) -> None:
     """Write the final model, if it is a network, and what its weights mean.
 
     Args:
@@ -211,7 +211,7 @@ def save_model(final: Final, setup: Setup, checked: Predicted, directory: RunDir
 
 
 def score_validation_and_test(
-    setup: Setup, predict: Predictor, checked: Predicted
+    setup: DataModule, predict: Predictor, checked: Predicted
 ) -> tuple[Score, Score, dict[str, tuple[Tensor, Predicted]]]:
     """Scores of the validation and the test part, and the predictions behind them.
 

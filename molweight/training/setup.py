@@ -140,9 +140,6 @@ class DataModule(ABC):
         """Write what other programs need to use ``backbone.safetensors``."""
 
 
-Setup = DataModule  # the name that methods and reports import
-
-
 class Named(Protocol):
     """An objective, as far as a method chooses by it."""
 
