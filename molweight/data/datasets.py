@@ -194,7 +194,8 @@ def _read(
     """The table of a data set and the files that it came from."""
     if source is None and spec.builtin is not None and spec.path is None:
         if spec.targets is None or len(spec.targets) != 1:
-            raise ConfigError(f"dataset={spec.name} has one target: do not change dataset.targets")
+            hint = "do not change dataset.targets"
+            raise ConfigError(f"{spec.name} has one target", option="dataset", hint=hint)
         return read_chembl2321810(spec.targets[0]), chembl2321810_files()
     origin = locate(spec, folder=folder) if source is None else source
     table = read_table(

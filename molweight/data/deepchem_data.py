@@ -112,7 +112,9 @@ def deepchem_split(
     try:
         splitter = getattr(splits, name)()
     except TypeError as error:
-        raise ConfigError(f"split=deepchem:{name} cannot be made without arguments: {error}") from error
+        raise ConfigError(
+            f"deepchem:{name} cannot be made without arguments: {error}", option="split"
+        ) from error
     first = [group[0] for group in groups]
     frame = pd.DataFrame({"smiles": [smiles[i] for i in first]})
     for j, column in enumerate([] if targets is None else np.reshape(targets, (len(smiles), -1)).T):
@@ -123,10 +125,10 @@ def deepchem_split(
             warnings.simplefilter("ignore")
             parts = splitter.split(to_deepchem(frame), **shares, seed=seed)
     except Exception as error:  # whatever a splitter makes of data that are not for it
-        raise DataError(f"split=deepchem:{name} failed: {error}") from error
+        raise DataError(f"deepchem:{name} failed: {error}", option="split") from error
     placed = sorted(int(i) for part in parts for i in part)
     if placed != list(range(len(first))):
-        raise DataError(f"split=deepchem:{name} does not place every molecule in one part")
+        raise DataError(f"deepchem:{name} does not place every molecule in one part", option="split")
     train, valid, test = ([i for group in part for i in groups[int(group)]] for part in parts)
     return train, valid, test
 

@@ -62,8 +62,8 @@ def download(
         )
     except (requests.exceptions.InvalidSchema, requests.exceptions.MissingSchema) as error:
         raise DataError(
-            f"{url!r} is not an http or https address, or leads to one that is not ({error}): correct "
-            "dataset.url or pass dataset.path=<file>"
+            f"{url!r} is not an http or https address, or leads to one that is not ({error})",
+            hint="correct dataset.url or pass {dataset.path=<file>}",
         ) from error
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         cause = next((words for text, words in CAUSES.items() if text in str(error)), str(error))

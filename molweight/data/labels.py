@@ -140,8 +140,9 @@ class LabelReader:
             if abs(distinct[at]) in STAND_INS and gap > rest[-1] - rest[0]:
                 raise DataError(
                     f"{self.table}: column {name!r} holds {value} ({counts[at]} rows) far from all other "
-                    f"values ({rest[0]:g} to {rest[-1]:g}): pass dataset.missing_values=[{value}] if it "
-                    "stands for a missing label, or dataset.missing_values=[] if it was measured"
+                    f"values ({rest[0]:g} to {rest[-1]:g})",
+                    hint=f"pass {{dataset.missing_values=[{value}]}} if it stands for a missing label, or "
+                    "{dataset.missing_values=[]} if it was measured",
                 )
 
     def _no_number(self, column: LabelColumn, meaning: str) -> DataError:

@@ -86,13 +86,15 @@ def find(spec: DatasetSpec, *, folder: Path | None = None) -> Path | None:
         path = Path(spec.path).expanduser()
         if not path.is_file():
             raise DataError(
-                f"dataset.path={spec.path} is not a file: correct the path (from {Path.cwd()})"
-                f"{advice(str(spec.path))}"
+                f"{spec.path} is not a file: correct the path (from {Path.cwd()}){advice(str(spec.path))}",
+                option="dataset.path",
             )
         return path
     if not spec.files:
         raise ConfigError(
-            f"dataset={spec.name} needs a file: pass dataset.path=<table with SMILES and labels>"
+            f"{spec.name} needs a file",
+            option="dataset",
+            hint="pass {dataset.path=<table with SMILES and labels>}",
         )
     folders = [path for base in dataset_folders(folder) for path in (base, base / spec.name)]
     folders.append(cache_folder() / "datasets")

@@ -91,7 +91,8 @@ class DatasetSpec:
         if self.sha256 is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", str(self.sha256)):
             raise ConfigError(f"dataset.sha256 must be 64 hexadecimal digits, got {self.sha256!r}")
         if self.threshold is not None and self.task_type == "regression":
-            raise ConfigError("dataset.threshold makes 0/1 labels: set dataset.task_type=classification")
+            hint = "set {dataset.task_type=classification}"
+            raise ConfigError("dataset.threshold makes 0/1 labels", hint=hint)
 
     def metric_for(self, task_type: str) -> str:
         """The metric of the data once the task type is known.
@@ -103,8 +104,9 @@ class DatasetSpec:
             return metrics_for(task_type)[0]
         if self.metric not in metrics_for(task_type):
             raise ConfigError(
-                f"dataset.metric={self.metric} is not for {task_type} (data set {self.name!r}): "
-                f"use {' or '.join(metrics_for(task_type))}, or null"
+                f"{self.metric} is not for {task_type} (data set {self.name!r})",
+                option="dataset.metric",
+                hint=f"use {' or '.join(metrics_for(task_type))}, or null",
             )
         return self.metric
 

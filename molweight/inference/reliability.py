@@ -147,7 +147,8 @@ def training_molecules(path: Path) -> list[str]:
         reason = getattr(error, "strerror", None) or error
         raise DataError(
             f"the similarity to training molecules needs {path}, which cannot be read ({reason}); runs of "
-            "earlier versions have none: run again into another run_dir="
+            "earlier versions have none",
+            hint="run again into another {run_dir}",
         ) from error
     molecules = []
     for number, line in enumerate(lines, 1):
