@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,20 +104,13 @@ def correlation(name: str) -> Compute:
     return compute
 
 
-class MeanFields(TypedDict):
-    """The fields of a :class:`Metric` that several others decide."""
-
-    compute: Compute
-    parts: Mapping[str, Compute]
-
-
-def mean_of(**parts: Compute) -> MeanFields:
-    """``compute`` and ``parts`` of a metric that is the mean of several, as GLUE's are."""
+def mean_of(kind: str, label: str, **parts: Compute) -> Metric:
+    """The mean of several metrics, as GLUE's are."""
 
     def compute(y_true: Array, predicted: Array) -> float:
         return float(np.mean([part(y_true, predicted) for part in parts.values()]))
 
-    return {"compute": compute, "parts": parts}
+    return Metric(kind=kind, label=label, compute=compute, parts=parts)
 
 
 def resampled_rmse(y_true: Array, predicted: Array, counts: Array) -> Array:
@@ -199,20 +192,22 @@ METRICS: dict[str, Metric] = {  # the first one of a kind is its default
     ),
     # GLUE's (Wang et al. 2019, table 1): where a task has two, their mean counts.
     "accuracy": Metric(kind="multiclass", label="accuracy", compute=from_sklearn("accuracy_score")),
-    "f1_accuracy": Metric(  # F1 of the second of two labels
-        kind="multiclass",
-        label="mean of F1 and accuracy",
-        **mean_of(F1=from_sklearn("f1_score", zero_division=0.0), accuracy=from_sklearn("accuracy_score")),
+    "f1_accuracy": mean_of(  # F1 of the second of two labels
+        "multiclass",
+        "mean of F1 and accuracy",
+        F1=from_sklearn("f1_score", zero_division=0.0),
+        accuracy=from_sklearn("accuracy_score"),
     ),
     "matthews": Metric(
         kind="multiclass",
         label="Matthews correlation",
         compute=from_sklearn("matthews_corrcoef"),  # 0 where one side is constant
     ),
-    "pearson_spearman": Metric(
-        kind="regression",
-        label="mean of Pearson and Spearman correlation",
-        **mean_of(Pearson=correlation("pearsonr"), Spearman=correlation("spearmanr")),
+    "pearson_spearman": mean_of(
+        "regression",
+        "mean of Pearson and Spearman correlation",
+        Pearson=correlation("pearsonr"),
+        Spearman=correlation("spearmanr"),
     ),
 }
 

@@ -172,9 +172,11 @@ def test_a_correlation_is_zero_where_one_side_is_constant(name):
 
 
 def test_a_mean_of_metrics_keeps_its_parts():
-    made = mean_of(low=lambda y, p: float(y[0] - p[0]), high=lambda y, p: float(y[1] - p[1]))
-    assert made["compute"](np.array([3.0, 9.0]), np.array([1.0, 2.0])) == 4.5
-    assert set(made) == {"compute", "parts"} and list(made["parts"]) == ["low", "high"]
+    parts = {"low": lambda y, p: float(y[0] - p[0]), "high": lambda y, p: float(y[1] - p[1])}
+    metric = mean_of("regression", "mean of low and high", **parts)
+    assert metric(np.array([3.0, 9.0]), np.array([1.0, 2.0])) == 4.5
+    assert (metric.kind, metric.label) == ("regression", "mean of low and high")
+    assert dict(metric.parts) == parts and list(metric.parts) == ["low", "high"]
 
 
 def test_a_ratio_over_nothing_is_undefined():
