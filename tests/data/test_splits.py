@@ -15,6 +15,7 @@ import pytest
 from rdkit.Chem.Scaffolds.MurckoScaffold import MurckoScaffoldSmiles
 
 from molweight.data.smiles import InvalidSmilesError, canonical
+from molweight.data.splits import files as split_files
 from molweight.data.splits import rules as split_rules
 from molweight.data.splits import splits as module
 from molweight.data.splits.splits import Splits, carve_meta, split
@@ -188,6 +189,20 @@ def test_big_sets_go_to_train(seed: int) -> None:
     assert (len(train), len(valid), len(test)) == (12, 4, 4)
 
 
+def test_a_set_of_half_a_part_is_not_big() -> None:
+    groups = [*[[i] for i in range(18)], [18, 19]]  # half a part: 2
+    dealt = [split_rules.big_first(groups, (0.6, 0.2, 0.2), seed) for seed in range(6)]
+    assert all(sorted(i for part in three for i in part) == list(range(20)) for three in dealt)
+    assert not all(train[:2] == [18, 19] for train, _, _ in dealt), "it is dealt among the small ones"
+
+
+@pytest.mark.parametrize("fractions", [(0.5, 0.35, 0.15), (0.5, 0.15, 0.35), (0.85, 0.15, 0.0)])
+def test_the_smaller_part_that_is_wanted_decides_what_is_big(fractions: tuple[float, float, float]) -> None:
+    groups = [*[[i] for i in range(18)], [18, 19]]  # half of the smaller part: 1.5
+    for seed in range(6):
+        assert split_rules.big_first(groups, fractions, seed)[0][:2] == [18, 19]
+
+
 def test_random_sizes_are_exact() -> None:
     smiles = ["C" * (i + 1) for i in range(100)]
     for fractions, sizes in [((0.8, 0.1, 0.1), [80, 10, 10]), ((0.5, 0.3, 0.2), [50, 30, 20])]:
@@ -330,7 +345,8 @@ def test_a_file_for_other_molecules_is_warned_of(tmp_path: Path, caplog: pytest.
     split(TOY, None, kind="file", path=path)
     assert not caplog.records
     split(other, None, kind="file", path=path)
-    assert "was saved for other molecules, or by another RDKit" in caplog.text
+    said = f"{path} was saved for other molecules, or by another RDKit: its hash differs"
+    assert caplog.messages == [said]
 
 
 def write(path: Path, content: object) -> Path:
@@ -345,17 +361,26 @@ def write(path: Path, content: object) -> Path:
         [{"train": "0-4,6", "val": "5,7", "test": "8-9"}],
     ],
 )
-def test_chemprop_file(content: object, tmp_path: Path) -> None:
+def test_chemprop_file(content: object, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     splits = split(TOY, None, kind="file", path=write(tmp_path / "s.json", content))
     assert parts(splits) == [[0, 1, 2, 3, 4, 6], [5, 7], [8, 9]]
     assert splits.fractions == pytest.approx((0.6, 0.2, 0.2))
+    assert splits.meta.dtype == np.int64 and not caplog.records
+
+
+def test_a_file_of_ours_may_leave_out_its_meta_part_and_its_hash(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    content = {"schema": 1, "train": list(range(8)), "valid": [8], "test": [9]}
+    splits = split(TOY, None, kind="file", path=write(tmp_path / "s.json", content))
+    assert parts(splits) == [list(range(8)), [8], [9]] and not len(splits.meta) and not caplog.records
 
 
 def test_chemprop_replicates_are_announced(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     one = {"train": "0-7", "val": "8", "test": "9"}
     path = write(tmp_path / "s.json", [one, {"train": "2-9", "val": "0", "test": "1"}])
     assert parts(split(TOY, None, kind="file", path=path))[2] == [9]
-    assert "holds 2 replicates: the first is used" in caplog.text
+    assert caplog.messages == [f"{path} holds 2 replicates: the first is used"]
 
 
 def test_rows_of_a_file_are_rows_not_positions(tmp_path: Path) -> None:
@@ -393,8 +418,20 @@ def test_rows_of_a_file_are_rows_not_positions(tmp_path: Path) -> None:
     ],
 )
 def test_bad_file(content: object, message: str, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(DataError, match=message) as caught:
         split(TOY, None, kind="file", path=write(tmp_path / "s.json", content))
+    assert str(tmp_path / "s.json") in str(caught.value) or "part empty" in message
+
+
+def test_without_molecules_every_row_is_unknown(tmp_path: Path) -> None:
+    listed = {"train": [0], "valid": [], "test": [], "meta": []}
+    with pytest.raises(DataError, match=r"does not have \(0 to -1\): 0$"):
+        split_files.positions(listed, [], [], n_rows=None, path=tmp_path)
+
+
+def test_errors_name_ten_rows_in_order() -> None:
+    assert split_files.some(range(10, 0, -1)) == "1, 2, 3, 4, 5, 6, 7, 8, 9, 10"
+    assert split_files.some(range(11, 0, -1)) == "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, …"
 
 
 def test_file_missing_or_not_json(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from molweight.tapweight.balancing import (
     GradientConflict,
     GradNorm,
     Uncertainty,
+    gradient_of,
     make_balance,
 )
 from molweight.tapweight.one_level import Balanced, BalancedPretraining, OneLevel
@@ -245,7 +246,10 @@ def test_without_conflict_gradients_are_added() -> None:
     torch.testing.assert_close(weights, torch.tensor([0.5, 0.5]))
 
 
-@pytest.mark.parametrize(("weights", "shares"), [([1.0, 3.0], [0.25, 0.75]), ([0.0, 0.0], [0.5, 0.5])])
+@pytest.mark.parametrize(
+    ("weights", "shares"),
+    [([1.0, 3.0], [0.25, 0.75]), ([0.125, 0.375], [0.25, 0.75]), ([0.0, 0.0], [0.5, 0.5])],
+)
 def test_shares_of_a_conflict_sum_to_one(weights: list[float], shares: list[float]) -> None:
     parameter = nn.Parameter(torch.zeros(1, 2, dtype=torch.float64))
     balance = GradientConflict(lambda gram: torch.tensor(weights))
@@ -253,6 +257,13 @@ def test_shares_of_a_conflict_sum_to_one(weights: list[float], shares: list[floa
     found = balance.backward(losses, (parameter,), (parameter,))
     assert found.tolist() == shares and parameter.grad is not None
     assert parameter.grad.tolist() == [[weights[0], 3 * weights[1]]]
+
+
+def test_a_gradient_is_one_vector_with_zeros_where_there_is_none() -> None:
+    used, unused = nn.Parameter(torch.ones(1, 2)), nn.Parameter(torch.ones(3))
+    loss = (used * torch.tensor([2.0, 5.0])).sum()
+    for _ in range(2):  # the graph is kept for the next one
+        assert gradient_of(loss, [unused, used], keep=True).tolist() == [0, 0, 0, 2, 5]
 
 
 def test_unknown_and_missing() -> None:

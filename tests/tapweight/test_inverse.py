@@ -62,6 +62,8 @@ def test_the_power_bound_is_below_and_near_the_largest_curvature():
         found = Neumann(power=30).largest(matvec_of(H), vector())
         assert 0.95 * truth < found <= truth * (1 + 1e-9)
         assert Neumann(power=5).largest(matvec_of(H), vector()) > 0.6 * truth
+    small = Neumann(power=1, safety=1.0).largest(lambda d: tuple(0.01 * x for x in d), vector())
+    assert small == pytest.approx(0.01)
 
 
 @pytest.mark.parametrize("H, iterations", [(WELL, 7), (ILL, 40)], ids=["well", "ill"])

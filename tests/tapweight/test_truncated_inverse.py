@@ -150,3 +150,8 @@ def test_stops_when_no_direction_is_left():
 def test_bad_settings_are_refused(wrong):
     with pytest.raises(ConfigError, match="training horizon"):
         TruncatedInverse(**({"lr": 0.1, "steps": 5} | wrong))
+
+
+def test_one_step_answers_with_its_rate():
+    (found,) = TruncatedInverse(lr=0.1, steps=1, iterations=1)(lambda d: (2 * d[0],), (B,))
+    torch.testing.assert_close(found, 0.1 * B)
