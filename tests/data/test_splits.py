@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
+import logging
 import re
 import warnings
 from collections.abc import Callable, Sequence
@@ -27,6 +29,7 @@ CHIRAL = {"scaffold": True, "random_scaffold": True, "scaffold_achiral": False, 
 PARITY = ("bace", "bbbp", "esol", "tox21")
 PARTS = ("train", "valid", "test")
 TOY = ["C" * (i + 1) for i in range(10)]
+RINGS = ("C1CC1", "C1CCC1", "C1CCCC1", "c1ccccc1", "c1ccncc1")
 
 
 @cache
@@ -236,6 +239,31 @@ def test_strata_closed_form() -> None:
     np.testing.assert_array_equal(split_rules.strata(np.array([1, 0, np.nan, 0])), [1, 0, -1, 0])
     np.testing.assert_array_equal(split_rules.strata(np.array([np.nan, np.nan])), [-1, -1])
     np.testing.assert_array_equal(split_rules.strata(np.arange(20.0)), np.arange(20) // 2)
+    edges = split_rules.strata(np.arange(11.0))  # the deciles are 1 to 9: each begins a stratum
+    np.testing.assert_array_equal(edges, [*range(10), 9])
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(
+    ("groups", "target", "expected"),
+    [
+        # each stratum holds one group, so the order is known: without a label, class 0, class 1
+        ([[0], [1, 2], [3]], [1, np.nan, 0, np.nan], [[3], [1, 2], [0]]),
+        ([[0], [1, 2], [3]], [1, 0, 1, np.nan], [[3], [1, 2], [0]]),
+        ([[0, 1], [2], [3]], [1, 0, np.nan, 0], [[2], [3], [0, 1]]),
+    ],
+)
+def test_a_group_is_in_the_stratum_of_its_first_label(
+    groups: list[list[int]], target: list[float], expected: list[list[int]], seed: int
+) -> None:
+    third = (1 / 3, 1 / 3, 1 / 3)
+    assert list(split_rules.stratified(groups, np.array(target), third, seed)) == expected
+
+
+def test_strata_are_dealt_to_the_part_that_lags_furthest() -> None:
+    """By hand: 3/5, 1/5 and 1/5 of the molecules dealt so far, less what each part has."""
+    groups, target = [[i] for i in range(5)], np.arange(5) + 0.5
+    assert split_rules.stratified(groups, target, (0.6, 0.2, 0.2), 0) == ([0, 2, 4], [1], [3])
 
 
 # ---------------------------------------------------------------- properties of every kind
@@ -303,6 +331,12 @@ def test_hash_sees_every_move(other: Splits) -> None:
     assert other.hash(smiles) != toy([0, 1], [2], [3]).hash(smiles)
 
 
+def test_hash_is_that_of_the_sorted_lines() -> None:
+    lines = "meta\tC\ntest\tCCCC\ntrain\tC\ntrain\tCC\nvalid\tCCC\n"
+    smiles = ["CC", "C", "CCC", "CCCC", "C"]
+    assert toy([0, 1], [2], [3], [4]).hash(smiles) == hashlib.sha256(lines.encode()).hexdigest()
+
+
 def test_hash_sees_another_molecule() -> None:
     splits = toy([0], [1], [2])
     assert splits.hash(["C", "CC", "CCC"]) != splits.hash(["C", "CC", "CCO"])
@@ -312,7 +346,10 @@ def test_hash_sees_another_molecule() -> None:
 
 
 @pytest.mark.parametrize("kind", ["scaffold", "random"])
-def test_save_and_read_back(kind: str, moleculenet: Path, tmp_path: Path) -> None:
+def test_save_and_read_back(
+    kind: str, moleculenet: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="molweight")
     _, smiles, _, target = load(moleculenet / "bbbp.csv")
     rows = [3 * i + 2 for i in range(len(smiles))]  # as if two rows of three could not be used
     path = tmp_path / "splits.json"
@@ -336,6 +373,7 @@ def test_save_and_read_back(kind: str, moleculenet: Path, tmp_path: Path) -> Non
     sizes = saved.sizes()
     assert as_file.fractions[0] == pytest.approx((sizes["train"] + sizes["meta"]) / len(smiles))
     assert carve_meta(as_file, smiles, fraction=0.5, seed=9) is as_file, "a file keeps its own meta part"
+    assert caplog.messages == [f"the split brings its own meta part of {sizes['meta']} molecules"]
 
 
 def test_a_file_for_other_molecules_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -475,6 +513,22 @@ def test_carve_meta_skips_groups_that_overshoot(bace: tuple[list[str], np.ndarra
         assert carve_meta(splits, smiles, fraction=0.5, seed=seed).meta.tolist() == [6]
     with pytest.raises(DataError, match=r"no group of train \(7 molecules in 2 groups\).*meta part of 0\.1;"):
         carve_meta(splits, smiles, fraction=0.1, seed=0)
+
+
+def test_a_meta_part_is_filled_to_the_last_molecule() -> None:
+    smiles = ["C" * (i + 1) for i in range(12)]
+    splits = toy(range(10), [10], [11])
+    for seed in range(4):
+        sizes = carve_meta(splits, smiles, fraction=0.2, seed=seed).sizes()
+        assert sizes == {"train": 8, "valid": 1, "test": 1, "meta": 2}
+
+
+def test_every_generator_takes_the_largest_seed() -> None:
+    for kind in SEEDED:
+        fractions = (0.6, 0.2, 0.2)
+        smiles, target = ["C" * i + ring for i in range(4) for ring in RINGS], np.arange(20.0)
+        found = split(smiles, target, kind=kind, seed=2**32 - 1, fractions=fractions)
+        assert all(found.sizes()[part] for part in PARTS)
 
 
 @pytest.mark.parametrize("fraction", [0.0, 1.0, -0.1, float("nan")])

@@ -32,13 +32,26 @@ def test_cosine_after_the_warm_up_falls_to_zero_and_stays_there():
     assert factor(6) == pytest.approx(0.5)
 
 
+def test_linear_after_the_warm_up_falls_to_zero_and_stays_there():
+    factor = recipe(warmup=0.2, schedule="linear").factor(10)
+    assert [factor(step) for step in range(12)] == pytest.approx(
+        [0.5, *(1 - k / 8 for k in (0, *range(9), 8))]
+    )
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "linear"])
+def test_a_schedule_of_one_step_ends_after_it(schedule):
+    factor = recipe(schedule=schedule).factor(1)
+    assert (factor(0), factor(1)) == (1.0, 0.0)
+
+
 def test_steps_of_a_tenth_every_hundred():
     factor = recipe(schedule="step").factor(1000)
     found = [factor(step) for step in (0, 99, 100, 199, 200)]
     assert found == pytest.approx([1, 1, 0.9, 0.9, 0.81])
 
 
-@pytest.mark.parametrize("schedule", ["constant", "cosine", "step"])
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "linear", "step"])
 @pytest.mark.parametrize("steps", [1, 2, 7, 250])
 def test_factors_stay_between_zero_and_one_and_never_start_at_zero(schedule, steps):
     factor = recipe(schedule=schedule, warmup=0.3).factor(steps)
@@ -65,8 +78,9 @@ def test_build_applies_the_factor_to_the_rate():
 def test_every_optimiser_moves_what_may_move_and_nothing_else(name):
     layer = nn.Linear(2, 1)
     layer.bias.requires_grad_(False)
-    optimizer, _ = recipe(name=name).build(layer.parameters(), steps=1)
+    optimizer, _ = recipe(name=name, momentum=0.0, weight_decay=0.25).build(layer.parameters(), steps=1)
     assert type(optimizer).__name__.lower() == name
+    assert optimizer.param_groups[0]["weight_decay"] == 0.25 and optimizer.param_groups[0]["lr"] == 0.5
     before = {n: p.detach().clone() for n, p in layer.named_parameters()}
     layer(torch.ones(3, 2)).sum().backward()
     optimizer.step()
