@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
 
-.PHONY: run test test-slow docs lint format clean
+.PHONY: run test test-slow mutation docs lint format clean
 
 run: $(STAMP)
 	$(BIN)/python -m molweight.run experiment=quick $(ARGS)
@@ -13,6 +13,11 @@ test: $(STAMP)
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow --timeout 3600 $(ARGS)
+
+mutation: $(STAMP)
+	$(BIN)/python -m pip install --quiet --editable '.[mutation]'
+	$(BIN)/python -m mutmut run $(ARGS)
+	$(BIN)/python -m mutmut results
 
 docs: $(STAMP)
 	$(BIN)/python -m pip install --quiet --editable '.[docs]'

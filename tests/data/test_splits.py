@@ -20,6 +20,7 @@ from molweight.data.smiles import InvalidSmilesError, canonical
 from molweight.data.splits import files as split_files
 from molweight.data.splits import rules as split_rules
 from molweight.data.splits import splits as module
+from molweight.data.splits.kinds import check_arguments
 from molweight.data.splits.splits import Splits, carve_meta, split
 from molweight.errors import ConfigError, DataError
 
@@ -567,6 +568,15 @@ def test_a_seeded_kind_needs_a_seed(kind: str) -> None:
             split(TOY, np.zeros(10), kind=kind, seed=seed)
 
 
+def test_a_splitter_of_another_library_may_take_a_seed_and_no_path(tmp_path: Path) -> None:
+    for seed in (None, 0, 2**32 - 1):
+        check_arguments("deepchem:AnySplitter", seed, None)
+    with pytest.raises(ConfigError, match="a seed must be an integer"):
+        check_arguments("deepchem:AnySplitter", -1, None)
+    with pytest.raises(ConfigError, match="split 'deepchem:AnySplitter' takes no path, found"):
+        check_arguments("deepchem:AnySplitter", None, tmp_path)
+
+
 def test_path_belongs_to_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="split 'file' needs the path of a split file"):
         split(TOY, None, kind="file")
@@ -599,7 +609,8 @@ def test_a_test_part_can_be_left_out(
     smiles, target = bace
     found = split(smiles, target, kind=kind, seed=0 if kind in SEEDED else None, fractions=fractions)
     sizes = found.sizes()
-    assert sizes["test"] == 0 and sizes["valid"] == pytest.approx(fractions[1] * len(smiles), rel=0.1)
+    assert found.test.dtype == np.int64 and sizes["test"] == 0
+    assert sizes["valid"] == pytest.approx(fractions[1] * len(smiles), rel=0.1)
 
 
 def test_stratified_needs_targets() -> None:
@@ -612,8 +623,10 @@ def test_stratified_needs_targets() -> None:
 def test_an_empty_part_is_an_error() -> None:
     """Acyclic molecules share the empty scaffold: one set, too large for train and valid."""
     with pytest.raises(
-        DataError, match=r"part empty \(train 0, valid 0, test 10\); use another split, other"
+        DataError, match=r"^split 'scaffold' leaves a part empty \(train 0, valid 0, test 10\); use another"
     ):
         split(TOY, None, kind="scaffold")
     with pytest.raises(DataError, match="leaves a part empty"):
         split([], None, kind="random", seed=0)
+    with pytest.raises(DataError, match=r"leaves a part empty \(train 4, valid 1, test 0\)"):
+        split(RINGS, None, kind="random_scaffold", seed=0, fractions=(0.7, 0.2, 0.1))
