@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from reports import CONTENT
 
 from molweight.__main__ import main
 from molweight.config.image_run import load_config
@@ -19,7 +20,7 @@ def write_run(folder, *options, state="ok", **more):
     config = load_config(f"run_dir={folder}", *options)
     directory = RunDirectory(folder)
     directory.open(config.text, config.hash)
-    report = {
+    report = CONTENT | {
         "dataset": config.samples.dataset.name,
         "method": str(config.method),
         "seed": config.seed,
@@ -84,7 +85,7 @@ def test_the_same_run_twice_and_folders_without_a_run_are_refused(tmp_path, caps
     with pytest.raises(ConfigError, match="holds no finished run"):
         leaderboard_tables(tmp_path / "out", runs=[tmp_path / "empty"], resamples=100)
     (tmp_path / "runs" / "b" / "report.json").write_text("{}")
-    with pytest.raises(DataError, match="says no 'dataset'"):
+    with pytest.raises(DataError, match="dataset is missing"):
         leaderboard_tables(tmp_path / "out", runs=[tmp_path / "runs" / "b"], resamples=100)
     for folders in (["runs/a", "runs/b"], ["runs/a"]):
         words = [str(tmp_path / folder) for folder in folders]

@@ -8,6 +8,7 @@ import math
 from dataclasses import fields
 
 import pytest
+from reports import CONTENT
 
 from molweight import Report
 from molweight.errors import DataError
@@ -17,75 +18,6 @@ LATER = ("modality", "score", "scale_per_task", "seconds_reused", "n_unlabelled"
 LATER += ("read_as", "machine")
 """Keys that the first files of version 0.1 did not have."""
 
-CONTENT = {
-    "schema": 1,
-    "modality": "molecules",
-    "dataset": "esol",
-    "data_sha256": "66" * 32,
-    "n_rows": 1128,
-    "n_invalid": 0,
-    "n_duplicates": 11,
-    "task_type": "regression",
-    "metric": "rmse",
-    "score": "RMSE",
-    "method": "tapweight",
-    "seed": 0,
-    "protocol": "paper",
-    "split": {
-        "kind": "scaffold",
-        "seed": None,
-        "hash": "a7" * 32,
-        "sizes": {"train": 902, "valid": 113, "test": 113, "meta": 0},
-    },
-    "valid": None,
-    "test": 0.5861,
-    "valid_per_task": {"logS": None},
-    "test_per_task": {"logS": 0.5861},
-    "scale_per_task": None,
-    "test_undefined": 0,
-    "test_evaluations": 1,
-    "weights": {"jigsaw": 0.2, "clusters_1000": 0.8},
-    "separation": {
-        "jigsaw": {"direction": "down", "p": 0.01},
-        "clusters_1000": {"direction": "up", "p": 0.5},
-    },
-    "updates": 40,
-    "engine": "betty 0.2.1",
-    "hypergradient": "diagonal",
-    "finetune": {
-        "best_epoch": 1,
-        "epochs": 1,
-        "selected_by": "loss",
-        "constant_predictions": False,
-        "history": [{"epoch": 1, "train_loss": 1.5, "valid_loss": 1.75, "valid": None}],
-    },
-    "parameters": 702096,
-    "images": 768,
-    "seconds": 15.5,
-    "seconds_by_stage": {"learn": 5.5, "finetune": 10.0},
-    "seconds_reused": 0.0,
-    "n_unlabelled": 0,
-    "n_conflicting": 2,
-    "scaffolds": {"sets": 270, "largest": 350, "largest_scaffold": "", "acyclic": 350},
-    "units": "log mol/L",
-    "classes": {},
-    "read_as": [],
-    "corpus": {
-        "name": "rdkit",
-        "molecules": 600,
-        "invalid": 1,
-        "held_out": 0,
-        "sha256": "14" * 32,
-        "in_test": 0,
-    },
-    "backbone": "tiny",
-    "backbone_init": "random",
-    "backbone_sha256": None,
-    "versions": {"torch": "2.10"},
-    "machine": {"device": "cpu", "processor": "x", "threads": 1, "processes": 1, "system": "Linux x86_64"},
-    "config_hash": "f2" * 32,
-    "command": "python -m molweight.run dataset=esol",
-}
 MOLECULES_ONLY = ("n_unlabelled", "scaffolds", "classes", "read_as")
 TEXT = {key: value for key, value in CONTENT.items() if key not in MOLECULES_ONLY} | {
     "modality": "text",
