@@ -9,9 +9,10 @@ from pathlib import Path
 from molweight.cli.label_tables import extremes, overview, table
 from molweight.data.checksums import DIFFERS, OK, compare, data_files
 from molweight.data.datasets import MoleculeDataset, load_dataset
+from molweight.data.results import ScaffoldSets
 from molweight.data.rows import NO_LABEL, Excluded
 from molweight.data.specs import DatasetSpec
-from molweight.data.summary import Labels, ScaffoldSets, label_summary, scaffold_sets
+from molweight.data.summary import Labels, label_summary, scaffold_sets
 from molweight.utils.terminal import columns, described, printable, shortened
 
 MANY = 20  # targets that still fit on a screen beside the rest

@@ -158,7 +158,8 @@ def typed(value: object) -> str:
         return f"[{','.join(plain(one) if isinstance(one, str) else typed(one) for one in value)}]"
     if value is None or isinstance(value, bool):
         return str(value).lower() if value is not None else "null"
-    return re.sub(r"\$\{now:[^}]*\}", "<time>", str(value))
+    text = re.sub(r"\$\{now:[^}]*\}", "<time>", str(value))
+    return re.sub(r"\$\{(\w+)\.name\}", r"<\1>", text)
 
 
 def listed(values: Iterable[object]) -> str:

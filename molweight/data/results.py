@@ -1,4 +1,4 @@
-"""What became of one string on its way to a molecule and its picture."""
+"""What is known about molecules, for those who carry it without RDKit."""
 
 from __future__ import annotations
 
@@ -20,3 +20,17 @@ class RenderResult:
     reason: str = ""
     smiles: str = ""
     frame: bytes = b""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScaffoldSets:
+    """The groups that ``split=scaffold`` keeps together."""
+
+    sets: int
+    """Acyclic molecules are one of them."""
+    largest: int
+    """Molecules in the largest set."""
+    largest_scaffold: str
+    """SMILES with chirality; ``""`` if the largest set is the acyclic one."""
+    acyclic: int
+    """Molecules without any ring."""

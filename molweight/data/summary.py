@@ -13,6 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from molweight.data.datasets import MoleculeDataset
+from molweight.data.results import ScaffoldSets
 from molweight.data.splits.scaffold import scaffold
 
 NAN = float("nan")
@@ -63,20 +64,6 @@ class Spread:
 
 
 Labels = Sequence[ClassBalance | Spread]  # of one data set, all of the same kind
-
-
-@dataclass(frozen=True, kw_only=True)
-class ScaffoldSets:
-    """The groups that ``split=scaffold`` keeps together."""
-
-    sets: int
-    """Acyclic molecules are one of them."""
-    largest: int
-    """Molecules in the largest set."""
-    largest_scaffold: str
-    """SMILES with chirality; ``""`` if the largest set is the acyclic one."""
-    acyclic: int
-    """Molecules without any ring."""
 
 
 def label_summary(data: MoleculeDataset) -> Labels:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
-from molweight.data.summary import ScaffoldSets
+from molweight.data.results import ScaffoldSets
 from molweight.distributed.collectives import world_size
 from molweight.distributed.devices import choose_device
 from molweight.errors import DataError

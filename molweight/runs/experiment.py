@@ -144,11 +144,12 @@ def _run(
     save_model(final, setup, checked, directory)
     with clock.stage("test"):
         valid, test, predictions = score_validation_and_test(setup, final.predict, checked)
+    if is_main_process():
+        save_predictions(directory.path / "predictions.csv", setup, predictions)
     report = build_report(
         config, setup, learned, final.tuned, valid=valid, test=test, seconds=clock.seconds, command=command
     )
     if is_main_process():
-        save_predictions(directory.path / "predictions.csv", setup, predictions)
         write_json(directory.path / "report.json", report.to_json())
         write_text(directory.path / "report.md", report.markdown())
         if final.module is not None:

@@ -11,10 +11,12 @@ import time
 from concurrent.futures import Future
 
 import pytest
+from reports import CONTENT
 
 from molweight.config.image_run import MODALITY
 from molweight.errors import DataError
 from molweight.leaderboard.plan import plan
+from molweight.reporting.report import Report
 from molweight.runs import job_queue, workers
 from molweight.runs.job import JobResult, read_result
 from molweight.runs.job_queue import Progress, run_queue
@@ -22,7 +24,9 @@ from molweight.runs.launchers import Launcher
 from molweight.runs.workers import LEAVE, STOP, Work, stopped_by
 from molweight.utils.signals import Interrupted, interruptible, stop_if_asked
 
-OK = JobResult(state="ok", report={"metric": "rmse", "test": 1.0, "split": {"sizes": {"test": 9}}})
+OK = JobResult(
+    state="ok", report=Report.from_json(CONTENT | {"test": 1.0, "test_evaluations": 0, "seconds": 0.0})
+)
 
 
 @pytest.fixture

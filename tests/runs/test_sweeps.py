@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from reports import CONTENT
 from smallest import SMALLEST
 
 from molweight.cli.sweep import table
@@ -20,6 +21,7 @@ from molweight.config.image_run import MODALITY
 from molweight.config.run_config import compose_run
 from molweight.errors import DataError
 from molweight.nlp.config import MODALITY as TEXT
+from molweight.reporting.report import Report
 from molweight.run import main
 from molweight.runs.job import JobResult, attempt, crashed
 from molweight.runs.sweep import LONGEST, asks_for_sweep, plan_sweep
@@ -232,7 +234,7 @@ def test_a_bug_costs_its_own_job_and_a_signal_ends_the_sweep(monkeypatch, capsys
 
 def test_the_table_tells_a_job_that_was_killed_from_one_that_failed(monkeypatch):
     jobs = planned("seed=0,1,2", "run_dir=x").jobs
-    report = {"metric": "rmse", "test": 1.0, "split": {"sizes": {"test": 9}}, "seconds": 3}
+    report = Report.from_json(CONTENT | {"test": 1.0, "test_evaluations": 0, "seconds": 3.0})
     ends = [
         JobResult(state="skipped", report=report),
         crashed(jobs[1], "its process ended without a word"),
