@@ -20,7 +20,8 @@ NO_SMILES = (
 Spelling = Callable[[str, str], str]
 """``(option, value) -> how a user writes it``; the value may be empty."""
 
-OPTION = re.compile(r"\{([\w.]+)=?([^{}]*)\}")  # in a hint
+OPEN, CLOSE = "\x0e", "\x0f"  # around an option; nobody types these
+OPTION = re.compile(f"{OPEN}([^{OPEN}{CLOSE}=]*)=([^{OPEN}{CLOSE}]*){CLOSE}")
 
 
 def assignment(option: str, value: str) -> str:
@@ -32,6 +33,15 @@ def assignment(option: str, value: str) -> str:
     return f"{option}={value}"
 
 
+def option(name: str, value: str = "") -> str:
+    """An option in a sentence or a hint, spelled when the error is shown.
+
+    >>> print(ConfigError("tpu is not here", hint=f"use {option('device', 'cpu')}"))
+    tpu is not here: use device=cpu
+    """
+    return f"{OPEN}{name}={value}{CLOSE}"
+
+
 class MolweightError(Exception):
     """Base of every error caused by the user's input or machine, never by a bug of ours.
 
@@ -41,9 +51,10 @@ class MolweightError(Exception):
     Args:
         sentence: what was expected, and what was found; begins with the value of ``option``, where given.
         option: the option that is to blame, such as ``corpus.path``.
-        hint: what to do; options in it stand in braces, ``{corpus.path}`` or ``{device=cpu}``.
+        hint: what to do. Options in it, or in the sentence, are made by :func:`option`.
 
-    >>> error = MolweightError("tpu cannot be used here", option="device", hint="{device=cpu} always can")
+    >>> hint = f"{option('device', 'cpu')} always can"
+    >>> error = MolweightError("tpu cannot be used here", option="device", hint=hint)
     >>> print(error)
     device=tpu cannot be used here: device=cpu always can
     >>> error.told(lambda option, value: f"--{option} {value}")
@@ -61,9 +72,9 @@ class MolweightError(Exception):
         sentence = str(self.args[0]) if self.args else ""
         if self.option is not None:
             sentence = spell(self.option, sentence)
-        if self.hint is None:
-            return sentence
-        return f"{sentence}: {OPTION.sub(lambda found: spell(found[1], found[2]), self.hint)}"
+        if self.hint is not None:
+            sentence = f"{sentence}: {self.hint}"
+        return OPTION.sub(lambda match: spell(match[1], match[2]), sentence)
 
     def __str__(self) -> str:
         return self.told(assignment)

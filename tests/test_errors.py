@@ -7,8 +7,9 @@ import pickle
 import pytest
 
 from molweight.cli.endings import exit_code
-from molweight.errors import ConfigError, DataError, DivergedError, MolweightError, ProcessLostError
+from molweight.errors import ConfigError, DataError, DivergedError, MolweightError, ProcessLostError, option
 
+HINT = f"use {option('device', 'cpu')}, or another {option('corpus.path')}"
 KINDS = (MolweightError, ConfigError, DataError, DivergedError, ProcessLostError)
 
 
@@ -22,7 +23,8 @@ def failing(error):
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_error_is_its_sentence_with_options_as_a_run_takes_them(kind):
     assert str(kind("no {such} file")) == "no {such} file", "braces in a sentence are the user's"
-    error = kind("tpu is not here", option="device", hint="use {device=cpu}, or another {corpus.path}")
+    assert str(kind(f"give {option('seed', '0')}")) == "give seed=0"
+    error = kind("tpu is not here", option="device", hint=HINT)
     assert str(error) == "device=tpu is not here: use device=cpu, or another corpus.path="
     again = pickle.loads(pickle.dumps(error))  # as from another process
     assert type(again) is kind and str(again) == str(error)
@@ -30,7 +32,7 @@ def test_an_error_is_its_sentence_with_options_as_a_run_takes_them(kind):
 
 
 def test_a_command_spells_options_as_its_user_did(capsys):
-    error = ConfigError("tpu is not here", option="device", hint="use {device=cpu}")
+    error = ConfigError("tpu is not here", option="device", hint=f"use {option('device', 'cpu')}")
     for arguments in (["predict", "--device", "tpu"], ["predict", "--device=tpu"]):
         assert exit_code(failing(error), arguments) == 2
         assert capsys.readouterr().err == "molweight: --device tpu is not here: use --device cpu\n"

@@ -11,7 +11,7 @@ from rdkit import RDConfig
 from molweight.data.label_cells import number
 from molweight.data.readers import open_table
 from molweight.data.table import LabelledTable
-from molweight.errors import DataError
+from molweight.errors import DataError, option
 
 
 def chembl2321810_files() -> tuple[Path, Path]:
@@ -36,7 +36,7 @@ def read_chembl2321810(target: str) -> LabelledTable:
     if not (structures.is_file() and activities.is_file()):
         raise DataError(
             f"this RDKit came without {structures} and {activities.name}",
-            hint="install rdkit from PyPI, or choose another {dataset}",
+            hint=f"install rdkit from PyPI, or choose another {option('dataset')}",
         )
     smiles = _by_name(structures, name=1, value=0)
     values = _by_name(activities, name=0, value=1)

@@ -19,7 +19,7 @@ from molweight.data.specs import CorpusSpec
 from molweight.data.standardise import AS_GIVEN, Standardisation
 from molweight.data.table import smiles_column
 from molweight.data.table_rows import Table
-from molweight.errors import ConfigError, DataError, unknown
+from molweight.errors import ConfigError, DataError, option, unknown
 
 HELD_OUT = "held out"  # status of a molecule that stays unseen for the sake of a data set
 LIMIT_SEED = 0  # one fixed draw: the corpus must not change with the seed of a run
@@ -174,6 +174,6 @@ def _shipped(path: Path) -> Path:
     if not path.is_file():
         raise DataError(
             f"{path} did not come with this RDKit",
-            hint="install rdkit from PyPI, or choose another {corpus}",
+            hint=f"install rdkit from PyPI, or choose another {option('corpus')}",
         )
     return path

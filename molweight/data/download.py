@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from molweight.errors import DataError
+from molweight.errors import DataError, option
 from molweight.utils.files import sha256_file
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def download(
     import requests
     import urllib3
 
-    hint = f"put the file at {destination} or pass dataset.path=<file>"
+    hint = f"put the file at {destination} or pass {option('dataset.path', '<file>')}"
     part = destination.with_name(destination.name + ".part")
     pooch.get_logger().setLevel(logging.WARNING)
     try:
@@ -63,7 +63,7 @@ def download(
     except (requests.exceptions.InvalidSchema, requests.exceptions.MissingSchema) as error:
         raise DataError(
             f"{url!r} is not an http or https address, or leads to one that is not ({error})",
-            hint="correct dataset.url or pass {dataset.path=<file>}",
+            hint=f"correct dataset.url or pass {option('dataset.path', '<file>')}",
         ) from error
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         cause = next((words for text, words in CAUSES.items() if text in str(error)), str(error))

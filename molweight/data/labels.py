@@ -13,7 +13,7 @@ import numpy as np
 from molweight.data.columns import is_identifier_name, listed
 from molweight.data.label_cells import LabelColumn, is_text
 from molweight.data.table_rows import Unclear
-from molweight.errors import DataError
+from molweight.errors import DataError, option
 
 LIMITS = ("<", ">", "≤", "≥", "~")  # begin a value that is known up to a limit
 MARKS = "write decimals with a point and thousands without a mark"
@@ -123,8 +123,8 @@ class LabelReader:
         each = ", ".join(f"{value:g} ({count} rows)" for value, count in zip(distinct, counts, strict=True))
         raise DataError(
             f"{self.table}: column {name!r} holds three values, {each}: are they two classes and a "
-            f"missing label, or quantities? Pass dataset.missing_values=[{rarest}] if {rarest} stands for a "
-            "missing label, or dataset.task_type=regression"
+            f"missing label, or quantities? Pass {option('dataset.missing_values', f'[{rarest}]')} if "
+            f"{rarest} stands for a missing label, or {option('dataset.task_type', 'regression')}"
         )
 
     def _check_no_stand_in(self, name: str, distinct: np.ndarray, counts: np.ndarray) -> None:
@@ -141,8 +141,8 @@ class LabelReader:
                 raise DataError(
                     f"{self.table}: column {name!r} holds {value} ({counts[at]} rows) far from all other "
                     f"values ({rest[0]:g} to {rest[-1]:g})",
-                    hint=f"pass {{dataset.missing_values=[{value}]}} if it stands for a missing label, or "
-                    "{dataset.missing_values=[]} if it was measured",
+                    hint=f"pass {option('dataset.missing_values', f'[{value}]')} if it stands for a missing "
+                    f"label, or {option('dataset.missing_values', '[]')} if it was measured",
                 )
 
     def _no_number(self, column: LabelColumn, meaning: str) -> DataError:
@@ -161,14 +161,14 @@ class LabelReader:
         marks = f"; {MARKS}, or" if "," in text else ";"
         return DataError(
             f"{where}: {cell!r} is not a number{meaning}{marks} leave the cell empty "
-            f"for a missing label, pass dataset.missing_values=[{text}] if it stands for one, or leave the "
-            "column out of dataset.targets"
+            f"for a missing label, pass {option('dataset.missing_values', f'[{text}]')} if it stands for "
+            "one, or leave the column out of dataset.targets"
         )
 
     def _meaning(self, column: LabelColumn) -> str:
         """What the words of a column without numbers may be."""
         if self.task_type == "regression":
-            return ", as dataset.task_type=regression asks for"
+            return f", as {option('dataset.task_type', 'regression')} asks for"
         words = listed(column.spellings.values())
         problem = f"{words} stands alone" if len(column.spellings) == 1 else f"there are more: {words}, …"
         return f" (two words are two classes, but {problem})"
@@ -180,7 +180,8 @@ class LabelReader:
         return DataError(
             f"{self.table}: column {column.name!r}, row {row + 1} (line {self.lines[row]}): {value!r} is "
             "neither 0 nor 1, the labels of a classification task; leave the cell empty for a missing label, "
-            f"pass dataset.missing_values=[{value}] if it stands for one, or dataset.task_type=regression"
+            f"pass {option('dataset.missing_values', f'[{value}]')} if it stands for one, or "
+            f"{option('dataset.task_type', 'regression')}"
         )
 
 

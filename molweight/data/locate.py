@@ -10,7 +10,7 @@ import platformdirs
 from molweight.data.download import download
 from molweight.data.smiles import advice
 from molweight.data.specs import DatasetSpec
-from molweight.errors import ConfigError, DataError
+from molweight.errors import ConfigError, DataError, option
 
 FOLDER_VARIABLE = "MOLWEIGHT_DATASETS"
 CACHE_VARIABLE = "MOLWEIGHT_CACHE"
@@ -94,7 +94,7 @@ def find(spec: DatasetSpec, *, folder: Path | None = None) -> Path | None:
         raise ConfigError(
             f"{spec.name} needs a file",
             option="dataset",
-            hint="pass {dataset.path=<table with SMILES and labels>}",
+            hint=f"pass {option('dataset.path', '<table with SMILES and labels>')}",
         )
     folders = [path for base in dataset_folders(folder) for path in (base, base / spec.name)]
     folders.append(cache_folder() / "datasets")
@@ -110,6 +110,7 @@ def _advice(spec: DatasetSpec, folder: Path) -> str:
     return (
         f"data set {spec.name!r} is not here, and no checksum is pinned, so it is not downloaded: "
         f"{where} and put it at {(folder / file).absolute()} (or in the folder "
-        f"that ${FOLDER_VARIABLE} names), or pass dataset.path=<file>, or pass dataset.sha256=<checksum> "
+        f"that ${FOLDER_VARIABLE} names), or pass {option('dataset.path', '<file>')}, "
+        f"or pass {option('dataset.sha256', '<checksum>')} "
         "to have it downloaded and verified"
     )

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from molweight.errors import ConfigError, unknown
+from molweight.errors import ConfigError, option, unknown
 from molweight.training.metrics import metrics_for
 
 TASK_TYPES = ("classification", "regression")
@@ -68,7 +68,7 @@ class DatasetSpec:
         if self.targets is not None and (not self.targets or len(set(self.targets)) < len(self.targets)):
             raise ConfigError(
                 f"dataset.targets must name at least one column, none twice, got {list(self.targets)}; "
-                "use dataset.targets=null for every column that is not the SMILES column"
+                f"use {option('dataset.targets', 'null')} for every column that is not the SMILES column"
             )
         if self.smiles_column is not None:
             object.__setattr__(self, "smiles_column", str(self.smiles_column))  # Hydra reads 0 as a number
@@ -91,7 +91,7 @@ class DatasetSpec:
         if self.sha256 is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", str(self.sha256)):
             raise ConfigError(f"dataset.sha256 must be 64 hexadecimal digits, got {self.sha256!r}")
         if self.threshold is not None and self.task_type == "regression":
-            hint = "set {dataset.task_type=classification}"
+            hint = f"set {option('dataset.task_type', 'classification')}"
             raise ConfigError("dataset.threshold makes 0/1 labels", hint=hint)
 
     def metric_for(self, task_type: str) -> str:
@@ -135,11 +135,14 @@ class CorpusSpec:
             raise ConfigError(f"corpus.limit must be a number of molecules > 0 or null, got {self.limit}")
         if self.name != "file" and self.path is not None:
             raise ConfigError(
-                f"corpus.path is read by corpus=file only, not by corpus={self.name}: "
-                f"pass corpus=file corpus.path={self.path}"
+                f"corpus.path is read by {option('corpus', 'file')} only, not by "
+                f"{option('corpus', self.name)}: "
+                f"pass {option('corpus', 'file')} {option('corpus.path', self.path)}"
             )
         if self.name == "file" and self.path is None:
-            raise ConfigError("corpus=file needs corpus.path=<a table or a list of SMILES>")
+            raise ConfigError(
+                f"{option('corpus', 'file')} needs {option('corpus.path', '<a table or a list of SMILES>')}"
+            )
 
 
 def _names(option: str, value: object) -> tuple[str, ...]:

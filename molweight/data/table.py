@@ -17,7 +17,7 @@ from molweight.data.readers import Source, open_table
 from molweight.data.sdf import UNREADABLE
 from molweight.data.smiles import InvalidSmilesError, smiles_of
 from molweight.data.table_rows import Cell, Rows
-from molweight.errors import DataError
+from molweight.errors import DataError, option
 
 REMEMBERED = 10_000  # spellings of labels; a table of zeros and ones needs two
 
@@ -171,7 +171,7 @@ def _targets(
     if columns and not labels:
         raise DataError(
             f"{reader.table} has no column that is certain to hold labels: {_with_reasons(unused, '; ')}. "
-            f"Name one with dataset.targets=[{next(iter(unused))}]"
+            f"Name one with {option('dataset.targets', f'[{next(iter(unused))}]')}"
         )
     if columns and all(np.isnan(target.values).all() for target in labels.values()):
         raise DataError(

@@ -16,7 +16,7 @@ from torch import nn
 
 from molweight.distributed.collectives import differ, from_all, is_main_process, rank, world_size
 from molweight.distributed.devices import choose_device
-from molweight.errors import ConfigError, DataError, MolweightError
+from molweight.errors import ConfigError, DataError, MolweightError, option
 from molweight.utils import signals
 from molweight.utils.seeds import derived_seed
 
@@ -89,13 +89,13 @@ def rank_device(name: str) -> torch.device:
         raise ConfigError(
             f"{name} cannot serve {asked_for()} processes",
             option="device",
-            hint="use {device=cuda} or {device=cpu}",
+            hint=f"use {option('device', 'cuda')} or {option('device', 'cpu')}",
         )
     local_rank, gpus = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
     if local_rank >= gpus:
         raise ConfigError(
             f"{asked_for()} processes were started and this machine has {gpus} GPUs",
-            hint="start fewer processes, or use {device=cpu}",
+            hint=f"start fewer processes, or use {option('device', 'cpu')}",
         )
     return torch.device("cuda", local_rank)
 

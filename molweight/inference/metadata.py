@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from molweight.errors import DataError
+from molweight.errors import DataError, option
 from molweight.utils.files import read_json
 
 SCHEMA = 1
@@ -31,7 +31,9 @@ def read_metadata(path: Path) -> dict[str, object]:
     except (FileNotFoundError, NotADirectoryError) as error:
         raise DataError(f"{path} {what_is_there(path)}") from error
     except (OSError, ValueError) as error:
-        raise DataError(f"{file} cannot be read ({error}); run again into another run_dir=") from error
+        raise DataError(
+            f"{file} cannot be read ({error}); run again into another {option('run_dir')}"
+        ) from error
     if not isinstance(content, dict):
         raise DataError(f"{file} is no model card: expected a table of keys and values")
     if content.get("schema") != SCHEMA:
@@ -57,7 +59,8 @@ def what_is_there(path: Path) -> str:
         return "holds no run: give the folder of a finished one"
     if state != "ok":
         return f"holds a run that is not finished (its state is {state!r}); repeat its command to finish it"
-    return "holds a run without a network, such as method=ecfp_rf leaves; predictions need a network"
+    baseline = option("method", "ecfp_rf")
+    return f"holds a run without a network, such as {baseline} leaves; predictions need a network"
 
 
 def read_status(path: Path) -> dict[str, object]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from molweight.data.fingerprints import Neighbours
 from molweight.data.smiles import InvalidSmilesError, canonical
-from molweight.errors import ConfigError, DataError
+from molweight.errors import ConfigError, DataError, option
 from molweight.inference.model import TrainedModel
 from molweight.inference.predictions_file import part_of, read_table, target_columns, too_coarse
 from molweight.training.bootstrap import Predictions
@@ -115,7 +115,9 @@ def validation_part(model: TrainedModel) -> Predictions:
         if target_columns(table) != list(model.task.names):
             raise ValueError(f"its targets are not {', '.join(model.task.names)}")
         if name := too_coarse(table):
-            raise ValueError(f"its six digits are too few for {name!r}; run again into another run_dir=")
+            raise ValueError(
+                f"its six digits are too few for {name!r}; run again into another {option('run_dir')}"
+            )
         part = part_of(table, "valid")
     except (OSError, ValueError, KeyError) as error:
         raise DataError(f"intervals need {path}, which cannot be read: {error}") from error
@@ -148,7 +150,7 @@ def training_molecules(path: Path) -> list[str]:
         raise DataError(
             f"the similarity to training molecules needs {path}, which cannot be read ({reason}); runs of "
             "earlier versions have none",
-            hint="run again into another {run_dir}",
+            hint=f"run again into another {option('run_dir')}",
         ) from error
     molecules = []
     for number, line in enumerate(lines, 1):

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from molweight.errors import DataError
+from molweight.errors import DataError, option
 from molweight.models.resnet import ResNet18
 from molweight.utils.files import write_bytes
 from molweight.utils.tensor_files import plain, read_tensors, save_tensors
@@ -76,7 +76,7 @@ def convert_to_imagemol(source: Path, destination: Path) -> int:
         backbone.load_state_dict(read_tensors(source, backbone, "ImageMol's ResNet-18"))
     except DataError as error:
         raise DataError(
-            f"{error}; ImageMol knows the backbone of full width only (backbone=resnet18)"
+            f"{error}; ImageMol knows the backbone of full width only ({option('backbone', 'resnet18')})"
         ) from error
     positions = {name: position for position, name in POSITIONS.items()}
     state = {}

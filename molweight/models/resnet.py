@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, ResNet
 
-from molweight.errors import ConfigError, DataError
+from molweight.errors import ConfigError, DataError, option
 from molweight.utils.files import sha256_file
 from molweight.utils.tensor_files import read_tensors
 
@@ -74,8 +74,9 @@ def make_backbone(*, width: int, init: str | None, seed: int) -> ResNet18:
         backbone = ResNet18(width=width)
     if init is None:
         raise ConfigError(
-            "this backbone needs weights: backbone.init=FILE.safetensors (ImageMol.pth.tar becomes "
-            "one with `python -m molweight convert`), or backbone.init=random to start from nothing"
+            f"this backbone needs weights: {option('backbone.init', 'FILE.safetensors')} (ImageMol.pth.tar "
+            "becomes one with `python -m molweight convert`), or "
+            f"{option('backbone.init', 'random')} to start from nothing"
         )
     if init != "random":
         load_backbone(backbone, weights_file(init))
@@ -105,7 +106,7 @@ def load_backbone(backbone: ResNet18, path: Path) -> None:
     Raises:
         DataError: naming what is missing, left over or of another shape.
     """
-    scratch = "pass {backbone.init=random} to train from scratch"
+    scratch = f"pass {option('backbone.init', 'random')} to train from scratch"
     if not path.is_file():
         raise DataError(
             f"backbone.init: there is no file {path}, and no shipped weights of that name "

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from molweight.errors import ConfigError, DataError
+from molweight.errors import ConfigError, DataError, option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,9 @@ def load_text(spec: TextCorpusSpec, task: Sequence[str], given: Sequence[str] | 
     elif spec.name == "task":
         lines = list(task)
     elif spec.path is None:
-        raise ConfigError("corpus=file needs corpus.path=FILE.txt, one sentence a line")
+        raise ConfigError(
+            f"{option('corpus', 'file')} needs {option('corpus.path', 'FILE.txt')}, one sentence a line"
+        )
     else:
         path = Path(spec.path).expanduser()
         name = path.name

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
-from molweight.errors import ConfigError, DataError
+from molweight.errors import ConfigError, DataError, option
 from molweight.nlp.checkpointing import recompute
 from molweight.nlp.encoder import TextEncoder
 from molweight.utils.files import sha256_file
@@ -73,12 +73,12 @@ def load_encoder(recipe: EncoderConfig, *, seed: int) -> tuple[TextEncoder, PreT
                 f"{recipe.name} could not be loaded ({first})",
                 option="backbone",
                 hint="name a model of the hub and be online, a folder with config.json, model.safetensors "
-                "and tokenizer files, or {backbone=minilm}",
+                f"and tokenizer files, or {option('backbone', 'minilm')}",
             ) from error
     if tokenizer.mask_token_id is None:
         raise ConfigError(
-            f"the tokenizer of backbone={recipe.name} has no mask token, which masked_language needs: choose "
-            "an encoder such as roberta-base, not a model that generates text"
+            f"the tokenizer of {option('backbone', recipe.name)} has no mask token, which masked_language "
+            "needs: choose an encoder such as roberta-base, not a model that generates text"
         )
     encoder = TextEncoder(model, pooling=recipe.pooling)
     if recipe.init not in ("pretrained", "random"):
@@ -114,7 +114,8 @@ def fill(encoder: TextEncoder, path: Path) -> None:
     except DataError as error:
         raise DataError(
             f"backbone.init: {path} does not hold this encoder ({error})",
-            hint="choose the {backbone} that it was made with, or {backbone.init=pretrained}",
+            hint=f"choose the {option('backbone')} that it was made with, or "
+            f"{option('backbone.init', 'pretrained')}",
         ) from error
 
 

@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from molweight.errors import ConfigError
+from molweight.errors import ConfigError, option
 from molweight.nlp.corpus import TextCorpus, TextCorpusSpec, load_text
 from molweight.nlp.encoder import TextEncoder
 from molweight.nlp.glue import read_task
@@ -66,7 +66,7 @@ class TokenConfig:
         for name in ("longest", "unlabelled"):
             if (length := getattr(self, name)) > most:
                 raise ConfigError(
-                    f"{length} is longer than the {most} tokens that backbone={backbone} can read",
+                    f"{length} is longer than the {most} tokens that {option('backbone', backbone)} can read",
                     option=f"tokens.{name}",
                 )
 
@@ -103,7 +103,7 @@ class TextConfig:
             ConfigError: naming the way out.
         """
         if labelled is not None:
-            hint = "put TSV files into a folder and use {task.path}"
+            hint = f"put TSV files into a folder and use {option('task.path')}"
             raise ConfigError("text takes no table", hint=hint)
 
     def prepare(

@@ -7,7 +7,7 @@ import torch
 from sklearn.cluster import MiniBatchKMeans
 from torch import Tensor
 
-from molweight.errors import ConfigError
+from molweight.errors import ConfigError, option
 from molweight.images.pictures import MANY
 from molweight.objectives.corpus import UnlabelledMolecules
 from molweight.objectives.label_cache import Labels, cached_labels
@@ -46,7 +46,8 @@ class Clusters(LabelObjective):
             raise ConfigError(
                 f"objective '{self.name}' asks for {self.k} clusters of {len(molecules)} molecules; k must "
                 f"stay below a fifth of the corpus (here at most {limit})",
-                hint="choose a larger {corpus}, or a smaller k with {objectives.clusters_fine.k=…} (also "
+                hint=f"choose a larger {option('corpus')}, or a smaller k with "
+                f"{option('objectives.clusters_fine.k', '…')} (also "
                 "_medium, _coarse)",
             )
 

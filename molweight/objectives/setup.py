@@ -21,7 +21,7 @@ from molweight.data.specs import CorpusSpec, DatasetSpec
 from molweight.data.splits.splits import Splits, carve_meta, split
 from molweight.data.standardise import Standardisation
 from molweight.data.summary import scaffold_sets
-from molweight.errors import ConfigError
+from molweight.errors import ConfigError, option
 from molweight.images.pictures import Pictures
 from molweight.images.transforms import MEAN, STD, Augmentation, normalised
 from molweight.images.views import ViewSet
@@ -117,8 +117,8 @@ class ImageConfig:
         spec = self.dataset
         if labelled is not None and (spec.builtin or spec.files or spec.path):
             raise ConfigError(
-                f"a table was given beside dataset={spec.path or spec.name}",
-                hint='use load_config("{dataset=csv}", …) for your own table',
+                f"a table was given beside {option('dataset', spec.path or spec.name)}",
+                hint='use load_config("' + option("dataset", "csv") + '", …) for your own table',
             )
 
     def prepare(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypedDict, Unpack
 
-from molweight.errors import ConfigError, unknown
+from molweight.errors import ConfigError, option, unknown
 from molweight.tapweight.averaging import AveragingConfig
 from molweight.tapweight.betty_solver import BettySolver, find_betty
 from molweight.tapweight.hypergradient import Hypergradient
@@ -44,7 +44,8 @@ def make_solver(
         raise ConfigError(
             "betty needs Betty 0.2",
             option="solver",
-            hint="pip install --no-deps --ignore-requires-python betty-ml==0.2.1, or use {solver=native}, "
+            hint="pip install --no-deps --ignore-requires-python betty-ml==0.2.1, or use "
+            f"{option('solver', 'native')}, "
             "which does the same arithmetic",
         )
     solver = Solver if name == "native" or version is None or not learn else BettySolver

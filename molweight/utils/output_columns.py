@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from molweight.errors import DataError
+from molweight.errors import DataError, option
 
 ROW, SMILES, PART = "row", "smiles", "part"  # of predictions.csv
 TEXT = ("input", "status", "reason")  # of predictions and embeddings, behind the row
@@ -49,5 +49,6 @@ def check_target_names(targets: Sequence[str], fixed: Sequence[str] = FIXED) -> 
         if reason := taken.get(target.casefold()):
             raise DataError(
                 f"a target cannot be called {target!r}: {reason}, which it would overwrite; rename the "
-                f"column in the table, such as to {target + ' value'!r}, or leave it out: dataset.targets=[…]"
+                f"column in the table, such as to {target + ' value'!r}, or leave it out: "
+                f"{option('dataset.targets', '[…]')}"
             )

@@ -10,7 +10,7 @@ import numpy as np
 
 from molweight import errors
 from molweight.data.splits.rules import Fractions
-from molweight.errors import ConfigError
+from molweight.errors import ConfigError, option
 
 SEEDED = ("scaffold_balanced", "random_scaffold", "random", "stratified")
 SEEDLESS = ("scaffold", "scaffold_achiral", "file")
@@ -44,7 +44,7 @@ def check_arguments(kind: str, seed: int | None, path: Path | None) -> None:
         )
     if kind in SEEDED:
         if seed is None:
-            raise ConfigError(f"split {kind!r} needs a seed, e.g. split.seed=0")
+            raise ConfigError(f"split {kind!r} needs a seed, e.g. {option('split.seed', '0')}")
         check_seed(seed)
     if (kind == "file") != (path is not None):
         wants = "needs the path of a split file" if kind == "file" else f"takes no path, found {path}"
