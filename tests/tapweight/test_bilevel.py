@@ -122,6 +122,11 @@ def test_it_continues_bit_for_bit() -> None:
         )
 
 
+def test_hypergradients_are_averaged_as_asked() -> None:
+    found = trainer(2)
+    assert found.step().snr is None and (found.step().snr or 0) > 0
+
+
 def test_in_the_burn_in_the_weights_wait() -> None:
     held, plain = trainer(1), trainer(1)
     held.burn_in = 2

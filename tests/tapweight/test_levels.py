@@ -20,6 +20,7 @@ from molweight.tapweight.levels import (
     require_finite_losses,
     shared_parameters,
 )
+from molweight.tapweight.precision import Precision
 
 START = torch.tensor([3.0, -4.0], dtype=torch.float64)
 EMPTY = {"x": torch.zeros(1, 1)}
@@ -121,6 +122,15 @@ def test_a_level_continues_from_its_state(schedule):
     assert rest.finetune.state_dict()["scheduler"] == whole.finetune.state_dict()["scheduler"]
     assert set(rest.finetune.state_dict()) == {"module", "optimizer", "scheduler", "batches", "precision"}
     assert rest.finetune.batches.position == 9
+
+
+def test_the_scale_of_losses_in_half_precision_is_kept_too():
+    level = problem().finetune
+    level.precision = Precision("float16")
+    state = level.state_dict()
+    state["precision"]["scale"] = 128.0
+    level.load_state_dict(state)
+    assert level.state_dict()["precision"]["scale"] == 128.0
 
 
 @pytest.mark.parametrize(
