@@ -21,6 +21,7 @@ from molweight.tapweight.hessian import DoubleBackward, GradientDifference
 from molweight.tapweight.hypergradient import Hypergradient
 from molweight.tapweight.inverse import ConjugateGradient
 from molweight.tapweight.objective_weights import ObjectiveWeights
+from molweight.tapweight.proximal import SmoothL1
 
 K, D = 4, 6
 
@@ -219,6 +220,21 @@ def test_directions_of_the_heads_are_zero_and_the_backbone_gets_v():
     assert all(torch.equal(d, torch.zeros_like(d)) for n, d in named.items() if not n.startswith("backbone"))
     mine = dict(zip([n for n, _ in levels.finetune.module.named_parameters()], v, strict=True))
     assert all(torch.equal(named[n], mine[n]) for n in named if n.startswith("backbone"))
+
+
+def test_where_the_backbones_are_far_apart_smooth_l1_hands_nothing_down():
+    levels = network_problem(0)
+    level = levels.finetune
+    level.proximal = SmoothL1(gamma=1.0, beta=0.1)
+    with torch.no_grad():
+        for index in level.shared:
+            level.parameters[index].view(-1)[0] += 0.2
+    v = tuple(torch.ones_like(p) for p in level.parameters)
+    u = Hypergradient().vjp_level2(levels, level.next_batch(), v)
+    for name, direction in zip([n for n, _ in levels.pretrain.module.named_parameters()], u, strict=True):
+        expected = torch.full_like(direction, float(name.startswith("backbone")))
+        expected.view(-1)[0] = 0.0
+        assert torch.equal(direction, expected), name
 
 
 def test_exponentiated_gradient_drops_the_factor_of_the_weight():

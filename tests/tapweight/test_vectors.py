@@ -11,6 +11,8 @@ from molweight.tapweight.vectors import axpy, dot, norm, scaled, times
 X = (torch.tensor([1.0, 2.0]), torch.tensor([[3.0]]))
 Y = (torch.tensor([4.0, -1.0]), torch.tensor([[2.0]]))
 
+TEXT = make_proximal("l1_encoder", gamma=1.0, reduction="sum", beta=1.0).of(["embeddings.a", "encoder.b"])
+
 
 def test_vectors_in_parts_are_those_of_one_piece():
     assert dot(X, Y).item() == 8.0 and norm(X).item() == pytest.approx(14**0.5)
@@ -26,10 +28,11 @@ def test_vectors_in_parts_are_those_of_one_piece():
         lambda x, y: axpy(1.0, x, y),
         times,
         SquaredL2(),
-        make_proximal("l1_encoder", gamma=1.0, reduction="sum", beta=1.0).of(["embeddings.a", "encoder.b"]),
+        TEXT,
+        lambda x, y: TEXT.cross(x, x, y),
         lambda x, y: SmoothL1().cross(x, y, y),
     ],
-    ids=["dot", "axpy", "times", "squared_l2", "l1_encoder", "smooth_l1_cross"],
+    ids=["dot", "axpy", "times", "squared_l2", "l1_encoder", "l1_encoder_cross", "smooth_l1_cross"],
 )
 def test_a_missing_part_is_an_error(combined):
     with pytest.raises(ValueError, match="zip"):

@@ -108,8 +108,8 @@ def test_bins_are_of_equal_width_and_the_last_one_holds_certainty():
 def test_there_are_ten_bins_unless_said():
     probability, y_true = (np.arange(20) + 0.5) / 20, np.zeros(20)
     assert [count for _, _, count in reliability(y_true, probability)] == [2] * 10
-    edges = np.array([0.05, 0.15])  # apart among ten bins; 0.1 together
-    assert calibration_error(np.array([1.0, 0.0]), edges) == pytest.approx((0.95 + 0.15) / 2)
+    together = np.array([0.05, 0.095])  # in the first of ten bins; eleven would part them
+    assert calibration_error(np.array([1.0, 0.0]), together) == pytest.approx(0.5 - 0.0725)
 
 
 def test_calibration_error_weighs_bins_by_their_counts():
@@ -118,3 +118,4 @@ def test_calibration_error_weighs_bins_by_their_counts():
     expected = (3 * (1 / 3 - 0.2) + 1 * 0.1) / 4
     assert calibration_error(y_true, probability, bins=2) == pytest.approx(expected)
     assert calibration_error(np.array([]), np.array([])) == 0
+    assert calibration_error(np.array([1.0]), np.array([0.75])) == 0.25
