@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import false_discovery_control, wilcoxon
 
-from molweight.methods.weight_significance import as_dict, sentence, weight_significance
+from molweight.methods.weight_significance import WeightSignificance, as_dict, sentence, weight_significance
 
 NAMES = ("a", "b", "c")
 
@@ -70,7 +70,18 @@ def test_ten_updates_are_enough_to_say_something():
 def test_an_objective_that_was_never_pushed_has_a_p_value_of_one():
     values = noise(50, 1)
     values[:, 1] = 0.0
-    assert weight_significance(records(values))["b"].p == 1.0
+    assert weight_significance(records(values))["b"] == WeightSignificance(direction="up", p=1.0)
+
+
+def test_no_p_value_is_above_one():
+    balanced = np.arange(1.0, 41.0)[:, None] * np.array([[1.0], [-1.0], [-1.0], [1.0]] * 10)
+    found = weight_significance(records(np.repeat(balanced, 3, axis=1)))
+    assert [result.p for result in found.values()] == [1.0] * 3
+
+
+def test_the_size_of_hypergradients_does_not_matter():
+    values = noise(50, 1) + np.array([2.0, -2.0, 0.5])
+    assert weight_significance(records(1e-3 * values)) == weight_significance(records(values))
 
 
 @pytest.mark.parametrize(

@@ -124,6 +124,13 @@ def test_a_level_continues_from_its_state(schedule):
     assert rest.finetune.batches.position == 9
 
 
+def test_a_step_in_half_precision_is_that_of_the_loss_itself():
+    level = without_decay(problem(gamma=1e-3, clip=2.0)).finetune
+    level.precision = Precision("float16")  # its loss is 65536 times as large
+    level.train_step()
+    torch.testing.assert_close(level.parameters[0].detach(), START * (1 - 0.1 * 2 / 5), rtol=1e-5, atol=0)
+
+
 def test_the_scale_of_losses_in_half_precision_is_kept_too():
     level = problem().finetune
     level.precision = Precision("float16")

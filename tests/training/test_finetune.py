@@ -227,6 +227,21 @@ def test_a_bar_says_where_it_is(options, monkeypatch):
     assert f"train loss {entry['train_loss']:.3f}, valid RMSE {entry['valid']:.3f}" in last
 
 
+def test_a_bar_says_that_scores_of_several_targets_are_normalised(monkeypatch):
+    class TwoTargets(nn.Linear):
+        def forward(self, batch):
+            return super().forward(batch["x"])
+
+    y = torch.tensor([[-1.0, -1e4], [0.0, 0.0], [1.0, 1e4]], dtype=torch.float64)
+    batch, screen = {"x": torch.eye(3), "targets": y}, Screen()
+    task = Task.fit(kind="regression", metric=None, names=("small", "large"), train=y)
+    stream = Stream(lambda positions, draws: batch, torch.arange(3), batch_size=3, seed=0, name="train")
+    monkeypatch.setattr("sys.stderr", screen)
+    options = {"steps_per_epoch": 1, "progress": True}
+    finetune(TwoTargets(3, 2), task, stream, lambda: iter([batch]), recipe(epochs=1), **options)
+    assert "valid mean of normalised RMSE" in screen.getvalue()
+
+
 @pytest.mark.parametrize("kind", ["regression", "classification"])
 def test_constant_predictions_are_said_aloud(kind, caplog):
     problem, module = Problem(kind), Linear()
