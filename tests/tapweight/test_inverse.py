@@ -189,6 +189,18 @@ def test_the_dynamics_of_sgd():
     assert all(torch.equal(s, torch.ones_like(s)) for s in fresh.scale), "it has not stepped yet"
 
 
+def test_the_rate_of_dynamics_is_that_of_the_whole_schedule():
+    parameters = (torch.zeros(3, requires_grad=True),)
+    sgd = torch.optim.SGD(parameters, lr=0.1)
+    torch.optim.lr_scheduler.LambdaLR(sgd, lambda step: 0.25)
+    assert sgd.param_groups[0]["lr"] == 0.025 and dynamics_of(sgd, parameters) == Dynamics(lr=0.1)
+
+
+def test_other_optimisers_count_as_sgd_without_momentum():
+    parameters = (torch.zeros(3, requires_grad=True),)
+    assert dynamics_of(torch.optim.Adagrad(parameters, lr=0.3), parameters) == Dynamics(lr=0.3)
+
+
 @pytest.mark.parametrize("name", ["SGD", "Adam"])
 def test_a_horizon_that_follows_the_optimiser_is_its_training(name):
     """On a quadratic loss, T steps under a small constant force move by f(H) times it, momentum and all."""

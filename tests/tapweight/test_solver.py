@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import time
 
 import pytest
 import torch
@@ -144,6 +145,14 @@ def test_a_burn_in_goes_on_where_it_was_interrupted():
     again = [rest.step() for _ in range(3)]
     assert [r.weights for r in again] == [r.weights for r in records[2:]]
     assert [bool(r.hypergradient) for r in again] == [False, True, True]
+
+
+def test_records_count_their_steps_and_seconds():
+    solver, start = Solver(network_problem(0), PRESETS["paper"]), time.perf_counter()
+    records = [solver.step() for _ in range(3)]
+    assert [record.step for record in records] == [1, 2, 3] and solver.count == 3
+    assert min(record.seconds for record in records) > 0
+    assert sum(record.seconds for record in records) < time.perf_counter() - start
 
 
 def test_unknown_engine_and_empty_unroll_are_refused():

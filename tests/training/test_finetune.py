@@ -211,10 +211,16 @@ class Screen(io.StringIO):
         return True
 
 
+def watched(monkeypatch):
+    """What tqdm writes from now on, without the thread that watches it."""
+    monkeypatch.setattr("tqdm.tqdm.monitor_interval", 0)
+    monkeypatch.setattr("sys.stderr", screen := Screen())
+    return screen
+
+
 @pytest.mark.parametrize("options", [{"progress": True}, {"progress": False}, {}])
 def test_a_bar_says_where_it_is(options, monkeypatch):
-    problem, screen = Problem(), Screen()
-    monkeypatch.setattr("sys.stderr", screen)
+    problem, screen = Problem(), watched(monkeypatch)
     found = finetune(
         Linear(), problem.task, problem.train(), problem.valid, recipe(epochs=2), steps_per_epoch=1, **options
     )
@@ -233,10 +239,9 @@ def test_a_bar_says_that_scores_of_several_targets_are_normalised(monkeypatch):
             return super().forward(batch["x"])
 
     y = torch.tensor([[-1.0, -1e4], [0.0, 0.0], [1.0, 1e4]], dtype=torch.float64)
-    batch, screen = {"x": torch.eye(3), "targets": y}, Screen()
+    batch, screen = {"x": torch.eye(3), "targets": y}, watched(monkeypatch)
     task = Task.fit(kind="regression", metric=None, names=("small", "large"), train=y)
     stream = Stream(lambda positions, draws: batch, torch.arange(3), batch_size=3, seed=0, name="train")
-    monkeypatch.setattr("sys.stderr", screen)
     options = {"steps_per_epoch": 1, "progress": True}
     finetune(TwoTargets(3, 2), task, stream, lambda: iter([batch]), recipe(epochs=1), **options)
     assert "valid mean of normalised RMSE" in screen.getvalue()
