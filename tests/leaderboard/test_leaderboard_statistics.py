@@ -193,6 +193,8 @@ def test_the_approximation_and_the_enumeration_meet_on_many_data_sets():
     p = exact_friedman_p(ranked)
     assert iman_davenport_p(ranked.mean(axis=0), 20) == pytest.approx(p, rel=0.15)
     assert exact_friedman_p(ranked, most=100) is None
+    assert exact_friedman_p(ranked[:2], most=6) is not None, "three methods have six orders"
+    assert exact_friedman_p(ranked[:2], most=5) is None
 
 
 def test_iman_and_davenport_just_above_their_limit():

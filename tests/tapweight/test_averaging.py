@@ -97,6 +97,12 @@ def test_normalised_averages_return_to_unit_length_after_a_loud_start():
     torch.testing.assert_close(found, direction, rtol=1e-3, atol=0)
 
 
+def test_a_hypergradient_of_zero_stays_zero():
+    averaging = Averaging(2, AveragingConfig())
+    assert averaging.add(torch.zeros(2)).tolist() == [0.0, 0.0]
+    assert averaging.add(torch.tensor([3.0, 4.0])).isfinite().all()
+
+
 def test_saved_sums_continue():
     recipe = AveragingConfig(decay=0.7, limit=1.5)
     whole, first, second = Averaging(3, recipe), Averaging(3, recipe), Averaging(3, recipe)

@@ -298,10 +298,29 @@ def test_evaluation_is_without_dropout_in_order_and_without_gradients():
     assert torch.equal(targets, problem.y[problem.half :])
 
 
-@pytest.mark.parametrize("option", ["epochs", "patience"])
+@pytest.mark.parametrize("option", ["epochs", "patience", "batch_size"])
 def test_a_recipe_needs_at_least_one(option):
+    options = {"epochs": 1, "batch_size": 1, "patience": 1}
+    FinetuneConfig(**options, optimiser=recipe().optimiser)
     with pytest.raises(ConfigError, match="must be >= 1"):
-        recipe(**{option: 0})
+        FinetuneConfig(**options | {option: 0}, optimiser=recipe().optimiser)
+
+
+def test_an_epoch_records_the_mean_of_its_losses():
+    problem, module = Problem(), Linear()
+    (entry,) = problem.run(module, epochs=1, name="sgd", lr=1e-12).history
+    assert set(entry) == {"epoch", "train_loss", "valid_loss", "valid"}
+    with torch.no_grad():
+        whole = {"x": problem.x[: problem.half], "targets": problem.y[: problem.half]}
+        loss = problem.task.loss(module(whole), whole).item()
+    assert entry["train_loss"] == pytest.approx(loss, rel=1e-5), "two batches that hold the part once"
+
+
+def test_of_equal_losses_the_first_epoch_is_kept():
+    problem = Problem("classification")
+    problem.y[problem.half :] = 1.0  # one class: the loss decides
+    found = problem.run(Linear(), epochs=3, name="sgd", lr=1e-30)
+    assert len({entry["valid_loss"] for entry in found.history}) == 1 and found.best_epoch == 1
 
 
 def test_outputs_that_are_not_finite_in_validation_are_a_divergence():
