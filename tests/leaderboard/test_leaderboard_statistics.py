@@ -180,6 +180,12 @@ def test_friedman_is_the_enumeration_of_scipys_statistic(shape, levels):
     assert friedman_p(ranked) == (pytest.approx(friedman_by_enumeration(scores)), True)
 
 
+def test_friedman_keeps_the_halves_of_shared_ranks():
+    ranked = np.array([[2.5, 2.5, 4.0, 1.0], [3.0, 3.0, 3.0, 1.0], [3.5, 3.5, 1.0, 2.0]])
+    assert exact_friedman_p(ranked) == pytest.approx(friedman_by_enumeration(ranked))
+    assert exact_friedman_p(ranked) == pytest.approx(1 / 4)
+
+
 @pytest.mark.parametrize("wins", [5, 7, 9])
 def test_friedman_of_two_methods_is_the_sign_test(wins):
     scores = np.array([[1.0, 0.0]] * wins + [[0.0, 1.0]] * (9 - wins))
