@@ -28,8 +28,8 @@ def run_command(tokens: Sequence[str], *, tables_only: bool, announce: Say) -> L
     """
     if tables_only:
         return make_tables(tokens)
-    own, options = split_tokens(tokens)
-    data = [name for name in DATA if name in own]
+    chosen, options = split_tokens(tokens)
+    data = [name for name in DATA if name in chosen]
     if not data:
         raise ConfigError(
             "which data sets? Give datasets=esol,bbbp (python -m molweight datasets list knows more names), "
@@ -38,12 +38,12 @@ def run_command(tokens: Sequence[str], *, tables_only: bool, announce: Say) -> L
     if len(data) > 1:
         raise ConfigError("datasets= are molecules and tasks= are text: a leaderboard has one of them")
     return leaderboard(
-        parse_names(own.pop(data[0])),
+        parse_names(chosen.pop(data[0])),
         modality=DATA[data[0]],
         options=options,
         progress=True,
         announce=announce,
-        **{name: parse(name, text) for name, text in own.items()},
+        **{name: parse(name, text) for name, text in chosen.items()},
     )
 
 
@@ -54,17 +54,17 @@ def make_tables(tokens: Sequence[str]) -> Leaderboard:
         ConfigError: a word has no effect, or it is not clear where the tables go.
     """
     folders = [token for token in tokens if "=" not in token or Path(token).is_dir()]
-    own, options = split_tokens(token for token in tokens if token not in folders)
-    if needless := [*options, *(name for name in own if name not in OF_TABLES)]:
+    chosen, options = split_tokens(token for token in tokens if token not in folders)
+    if needless := [*options, *(name for name in chosen if name not in OF_TABLES)]:
         raise ConfigError(
             f"--tables-only runs nothing, so {needless[0]} has no effect; it takes folders of runs, "
             f"{', '.join(f'{name}=' for name in OF_TABLES)}"
         )
-    if "out" not in own and folders:
+    if "out" not in chosen and folders:
         if len(folders) > 1 or Path(folders[0], "report.json").exists():
             raise ConfigError("tables of runs need a place of their own: give out=")
-        own["out"] = folders[0]
-    return leaderboard_tables(runs=folders, **{name: parse(name, text) for name, text in own.items()})
+        chosen["out"] = folders[0]
+    return leaderboard_tables(runs=folders, **{name: parse(name, text) for name, text in chosen.items()})
 
 
 def parse(name: str, text: str) -> Any:
@@ -100,19 +100,19 @@ def split_tokens(tokens: Iterable[str]) -> tuple[dict[str, str], list[str]]:
     Raises:
         ConfigError: one is given twice, or has no value.
     """
-    own: dict[str, str] = {}
+    chosen: dict[str, str] = {}
     options = []
     for token in tokens:
         key, sign, value = token.partition("=")
         if key not in OWN:
             options.append(token)
-        elif key in own:
+        elif key in chosen:
             raise ConfigError(f"{key}= is given twice; separate several values with commas")
         elif not sign or not value:
             raise ConfigError(f"{key} needs a value: {key}=…")
         else:
-            own[key] = value
-    return own, options
+            chosen[key] = value
+    return chosen, options
 
 
 def parse_names(text: str) -> list[str]:
@@ -128,10 +128,10 @@ def parse_seeds(text: str) -> list[int]:
     """
     seeds: list[int] = []
     for part in parse_names(text):
-        found = re.fullmatch(r"(\d+)(?:-(\d+))?", part)
-        if found is None or int(found[2] or found[1]) < int(found[1]):
+        match = re.fullmatch(r"(\d+)(?:-(\d+))?", part)
+        if match is None or int(match[2] or match[1]) < int(match[1]):
             raise ConfigError(f"seeds must look like 0,1,2 or 0-4, got {part!r}")
-        seeds += range(int(found[1]), int(found[2] or found[1]) + 1)
+        seeds += range(int(match[1]), int(match[2] or match[1]) + 1)
     return seeds
 
 

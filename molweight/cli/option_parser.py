@@ -19,8 +19,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Exit with 2 after a sentence."""
-        found = UNKNOWN.match(message)
-        close = difflib.get_close_matches(found[1], names(self), n=1) if found else []
+        match = UNKNOWN.match(message)
+        close = difflib.get_close_matches(match[1], names(self), n=1) if match else []
         hint = f". Did you mean {close[0]!r}?" if close else ""
         super().error(message + hint)
 
@@ -29,10 +29,14 @@ def actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
     """All options and places of a parser and of its commands'."""
     for action in parser._actions:
         yield action
-        for one in action.choices.values() if isinstance(action.choices, dict) else ():
-            yield from actions(one)
+        for command in action.choices.values() if isinstance(action.choices, dict) else ():
+            yield from actions(command)
 
 
 def names(parser: argparse.ArgumentParser) -> list[str]:
     """All that can be written: options, commands, choices."""
-    return [name for one in actions(parser) for name in (*one.option_strings, *map(str, one.choices or ()))]
+    return [
+        name
+        for action in actions(parser)
+        for name in (*action.option_strings, *map(str, action.choices or ()))
+    ]

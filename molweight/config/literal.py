@@ -65,7 +65,7 @@ def is_text(hint: object) -> bool:
     """Whether a type is text, or a list or a mapping of text, perhaps optional."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
-        return all(is_text(one) for one in arguments if one is not type(None))
+        return all(is_text(argument) for argument in arguments if argument is not type(None))
     if origin in (Sequence, Mapping):
         return is_text(arguments[-1])
     return hint is str

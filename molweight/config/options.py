@@ -102,7 +102,7 @@ def group_names(group: str, default: str | None) -> dict[str, str]:
     """The names in a group of configuration files, the default first, and what each is."""
     names = {}
     for file in sorted(
-        (config_dir() / group).glob("*.yaml"), key=lambda one: (one.stem != default, one.stem)
+        (config_dir() / group).glob("*.yaml"), key=lambda path: (path.stem != default, path.stem)
     ):
         text = file.read_text(encoding="utf-8")
         names[file.stem] = yaml.safe_load(text).get("description") or head_comment(text)
@@ -136,7 +136,9 @@ def kind(hint: object) -> str:
     """What values a type has."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
-        return ", ".join([*(kind(one) for one in arguments if one is not type(None)), "`null`"])
+        return ", ".join(
+            [*(kind(argument) for argument in arguments if argument is not type(None)), "`null`"]
+        )
     if origin is typing.Literal:
         return listed(arguments)
     if origin is Sequence:
@@ -147,7 +149,7 @@ def kind(hint: object) -> str:
 def code(value: object) -> str:
     """A default as one would type it; a part as a call."""
     if isinstance(value, dict) and "_target_" in value:
-        arguments = ", ".join(f"{key}={typed(one)}" for key, one in value.items() if key != "_target_")
+        arguments = ", ".join(f"{key}={typed(item)}" for key, item in value.items() if key != "_target_")
         return f"`{value['_target_'].rpartition('.')[2]}({arguments})`"
     return f"`{typed(value)}`"
 
@@ -155,7 +157,7 @@ def code(value: object) -> str:
 def typed(value: object) -> str:
     """A value in Hydra's grammar."""
     if isinstance(value, list | tuple):
-        return f"[{','.join(plain(one) if isinstance(one, str) else typed(one) for one in value)}]"
+        return f"[{','.join(plain(item) if isinstance(item, str) else typed(item) for item in value)}]"
     if value is None or isinstance(value, bool):
         return str(value).lower() if value is not None else "null"
     text = re.sub(r"\$\{now:[^}]*\}", "<time>", str(value))
@@ -164,4 +166,4 @@ def typed(value: object) -> str:
 
 def listed(values: Iterable[object]) -> str:
     """Names in Markdown."""
-    return ", ".join(f"`{one}`" for one in values)
+    return ", ".join(f"`{value}`" for value in values)

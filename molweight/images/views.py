@@ -31,13 +31,13 @@ class View(ABC):
 
     @abstractmethod
     def make(
-        self, pictures: Tensor, made: dict[str, Tensor], augment: Augmentation, draws: Draws
+        self, pictures: Tensor, done: dict[str, Tensor], augment: Augmentation, draws: Draws
     ) -> dict[str, Tensor]:
         """The view's pixels, uint8 [b, 3, H, W], under ``name``, and its targets.
 
         Args:
             pictures: clean, uint8 [b, 3, H, W]; not changed.
-            made: views made so far.
+            done: views made so far.
             augment: the common augmentation.
             draws: this view's, of the same b samples; they decide every random choice.
         """
@@ -49,7 +49,7 @@ class Plain(View):
     name = "plain"
 
     def make(
-        self, pictures: Tensor, made: dict[str, Tensor], augment: Augmentation, draws: Draws
+        self, pictures: Tensor, done: dict[str, Tensor], augment: Augmentation, draws: Draws
     ) -> dict[str, Tensor]:
         """Pixels only."""
         return {self.name: augment(pictures, draws)}
@@ -78,7 +78,7 @@ class Jigsaw(View):
             )
 
     def make(
-        self, pictures: Tensor, made: dict[str, Tensor], augment: Augmentation, draws: Draws
+        self, pictures: Tensor, done: dict[str, Tensor], augment: Augmentation, draws: Draws
     ) -> dict[str, Tensor]:
         """Pixels, and ``jigsaw_order`` [b] in 0..classes."""
         order = draws.integers("order", self.classes + 1)
@@ -100,10 +100,10 @@ class Masked(View):
     size: int = 16
 
     def make(
-        self, pictures: Tensor, made: dict[str, Tensor], augment: Augmentation, draws: Draws
+        self, pictures: Tensor, done: dict[str, Tensor], augment: Augmentation, draws: Draws
     ) -> dict[str, Tensor]:
         """Pixels only."""
-        plain = made["plain"]
+        plain = done["plain"]
         height, width = plain.shape[2:]
         if not 0 < self.size < min(height, width):
             raise ConfigError(
@@ -193,9 +193,9 @@ class ViewSet:
             pictures: uint8 [b, 3, H, W]; not changed.
             draws: of the same b samples; each view has its own, whichever others are made.
         """
-        made: dict[str, Tensor] = {}
+        done: dict[str, Tensor] = {}
         for view in self.views:
-            made |= view.make(pictures, made, self.augment, draws.of(view.name))
+            done |= view.make(pictures, done, self.augment, draws.of(view.name))
         names = {view.name for view in self.views}
-        targets = {name: value for name, value in made.items() if name not in names}
-        return {name: made[name] for name in made if name in names}, targets
+        targets = {name: value for name, value in done.items() if name not in names}
+        return {name: done[name] for name in done if name in names}, targets

@@ -87,8 +87,8 @@ def _run(
 ) -> Run:
     folder = f"runs/{folder_name(dataset)}/{folder_name(method)}/{seed}"
     chosen = (f"{modality.data}={dataset}", f"method={plain(method)}", f"seed={seed}")
-    places = (f"run_dir={plain(str(out / folder))}", f"pretraining_cache={plain(str(out / 'pretrained'))}")
-    overrides = (*chosen, *places, *options)
+    folders = (f"run_dir={plain(str(out / folder))}", f"pretraining_cache={plain(str(out / 'pretrained'))}")
+    overrides = (*chosen, *folders, *options)
     return Run(
         name=f"{dataset} {method} seed {seed}",
         dataset=dataset,

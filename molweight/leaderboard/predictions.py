@@ -40,17 +40,17 @@ def known_predictions(rows: Sequence[Row], out: Path) -> dict[str, Predictions]:
         DataError: ``predictions.npz`` cannot be read or written.
     """
     path = out / FILE
-    kept = read_kept(path)
-    found = {}
+    saved = load_predictions(path)
+    known = {}
     for row in rows:
         here, name = read_predictions(out / row["run"]), entry_name(row)
         if here is not None:
-            found[name] = here
-        elif name in kept:
-            found[name] = kept[name]
-    if found and not same(found, kept):
-        write_kept(path, found)
-    return {row["run"]: found[entry_name(row)] for row in rows if entry_name(row) in found}
+            known[name] = here
+        elif name in saved:
+            known[name] = saved[name]
+    if known and not same(known, saved):
+        save_predictions(path, known)
+    return {row["run"]: known[entry_name(row)] for row in rows if entry_name(row) in known}
 
 
 def entry_name(row: Row) -> str:
@@ -58,7 +58,7 @@ def entry_name(row: Row) -> str:
     return f"{row['run']}/{row['config_hash']}"
 
 
-def read_kept(path: Path) -> dict[str, Predictions]:
+def load_predictions(path: Path) -> dict[str, Predictions]:
     """By run and configuration; empty where there is no such file.
 
     Raises:
@@ -85,7 +85,7 @@ def read_kept(path: Path) -> dict[str, Predictions]:
         ) from error
 
 
-def write_kept(path: Path, found: Mapping[str, Predictions]) -> None:
+def save_predictions(path: Path, known: Mapping[str, Predictions]) -> None:
     """Replace the file in one step.
 
     Raises:
@@ -93,10 +93,10 @@ def write_kept(path: Path, found: Mapping[str, Predictions]) -> None:
     """
     content = io.BytesIO()
     arrays = {
-        f"{name}/{entry}": getattr(one, field).astype(dtype)
-        for name, one in found.items()
+        f"{name}/{entry}": getattr(predictions, field).astype(dtype)
+        for name, predictions in known.items()
         for entry, (field, dtype) in ENTRIES.items()
-        if getattr(one, field) is not None
+        if getattr(predictions, field) is not None
     }
     np.savez_compressed(content, **arrays)
     write_bytes(path, content.getvalue())

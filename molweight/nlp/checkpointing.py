@@ -32,10 +32,10 @@ class Recomputed(nn.Module):
         names, values = zip(*self.named_parameters(), strict=True)
 
         def run(*flat: Any) -> object:
-            own = dict(zip(names, flat, strict=False))
+            parameters = dict(zip(names, flat, strict=False))
             self.again = True
             try:
-                return functional_call(self, own, flat[len(names) :], kwargs, tie_weights=False)
+                return functional_call(self, parameters, flat[len(names) :], kwargs, tie_weights=False)
             finally:
                 self.again = False
 

@@ -30,7 +30,7 @@ from molweight.data.splits.splits import split
 from molweight.errors import ConfigError, DataError, DivergedError, MolweightError
 from molweight.inference.model import load_model
 from molweight.inference.predictions_file import read_table
-from molweight.leaderboard.predictions import read_kept
+from molweight.leaderboard.predictions import load_predictions
 from molweight.methods.fixed_weights import read_weights
 from molweight.methods.run_directory import RunDirectory
 from molweight.methods.steps import resume
@@ -378,7 +378,7 @@ def test_arrays_that_hold_a_pickle_are_refused(tmp_path, trap, monkeypatch):
     evil = np.array([Trap(trap)], dtype=object)
     np.savez(tmp_path / "predictions.npz", **{"a/rows": evil, "a/predicted": evil, "a/truth": evil})
     with pytest.raises(DataError, match=r"predictions\.npz cannot be read"):
-        read_kept(tmp_path / "predictions.npz")
+        load_predictions(tmp_path / "predictions.npz")
     content = io.BytesIO()
     np.save(content, evil, allow_pickle=True)
     body = content.getvalue()

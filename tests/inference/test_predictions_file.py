@@ -20,7 +20,7 @@ from molweight.errors import DataError
 from molweight.inference.exporting import ExportModule
 from molweight.inference.model import load_model
 from molweight.inference.predictions_file import part_of, read_predictions, read_table
-from molweight.leaderboard.predictions import read_kept, write_kept
+from molweight.leaderboard.predictions import load_predictions, save_predictions
 from molweight.reporting.coverage import coverage
 from molweight.reporting.page import test_interval as interval_of
 from molweight.reporting.run_files import read_run
@@ -192,8 +192,8 @@ def test_the_file_the_page_and_the_leaderboard_rank_like_the_run(tmp_path):
     for name, auc in report["test_per_task"].items():
         own = table[(table.part == "test") & table[f"{name}_true"].notna()]
         assert roc_auc_score(own[f"{name}_true"], own[f"{name}_logit"]) == auc
-    write_kept(tmp_path / "kept.npz", {"a/b": test})
-    kept = read_kept(tmp_path / "kept.npz")["a/b"]
+    save_predictions(tmp_path / "kept.npz", {"a/b": test})
+    kept = load_predictions(tmp_path / "kept.npz")["a/b"]
     np.testing.assert_array_equal(bootstrap("roc_auc", [kept], resamples=100), bootstrap_of(test))
     low, high = interval_of(read_run(folder), "roc_auc")
     assert low <= report["test"] <= high
@@ -210,7 +210,7 @@ def test_kept_predictions_of_earlier_versions_are_read(tmp_path):
         "truth": np.eye(3)[:, :1],
     }
     np.savez(tmp_path / "old.npz", **{f"a/b/{name}": value for name, value in arrays.items()})
-    found = read_kept(tmp_path / "old.npz")["a/b"]
+    found = load_predictions(tmp_path / "old.npz")["a/b"]
     assert found.logits is None and found.ranked.dtype == np.float64
     assert isinstance(found, Predictions)
 
