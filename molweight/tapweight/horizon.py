@@ -76,7 +76,7 @@ class TruncatedInverse(Inverse):
         Beyond ``1 / lr`` a quadratic model oscillates or diverges, where training settles: there f is
         ``1/h``.
         """
-        assert self.lr is not None, "under() has not been called"
+        assert self.lr is not None, "for_optimizer() has not been called"
         reach = self.lr * self.steps * (1 - self.dampening) / (1 - self.momentum)
         steepest = 1 / (self.lr * (1 - self.dampening))
         curbed = curvature.clamp(min=-1 / reach)
