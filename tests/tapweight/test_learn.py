@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from molweight import load_config
 from molweight.errors import ConfigError, DataError, DivergedError
 from molweight.tapweight import HYPERGRADIENTS, AveragingConfig, Hypergradient, learn_weights
+from molweight.tapweight.learn import seeded
 from molweight.tapweight.levels import Finetuning, Pretraining, ThreeLevels, WeightLevel, shared_parameters
 from molweight.tapweight.objective_weights import ObjectiveWeights
 from molweight.tapweight.proximal import SquaredL2
@@ -193,6 +194,82 @@ def test_the_names_are_those_of_the_command_line():
         assert replace(configured, batch_fraction=1.0) == replace(
             hypergradient, hessian=configured.hessian if name == "paper" else hypergradient.hessian
         )
+
+
+def tiny(**options):
+    """A problem whose steps take a moment."""
+    torch.manual_seed(0)
+    x, y = torch.randn(12, 2), torch.randn(12, 1)
+    objectives = {"mean": lambda encoder, batch: (encoder(batch) - y).square().mean(), "size": size}
+    batches = {"pretraining_batches": [x], "train_batches": [(x, y)], "validation_batches": [(-x, y)]}
+    modules = {"encoder": nn.Linear(2, 2), "head": nn.Linear(2, 1), "objectives": objectives}
+    return modules | batches | {"task_loss": mse} | options
+
+
+def size(encoder, batch):
+    return encoder(batch).square().mean()
+
+
+def without_time(result):
+    return [replace(record, seconds=0) for record in result.history]
+
+
+def test_what_is_not_given_has_the_documented_values():
+    documented = {
+        "burn_in": 0.25,
+        "gamma": 1.0,
+        "hypergradient": "diagonal",
+        "averaging": AveragingConfig(),
+        "pretraining_optimizer": partial(torch.optim.AdamW, lr=1e-3),
+        "finetuning_optimizer": partial(torch.optim.AdamW, lr=1e-3),
+        "weights_optimizer": partial(torch.optim.Adam, lr=0.05),
+        "max_grad_norm": None,
+        "engine": "native",
+        "seed": 0,
+        "callback": None,
+    }
+    plain, full = (
+        learn_weights(**tiny(inner_steps=1)),
+        learn_weights(**tiny(steps=100, inner_steps=1) | documented),
+    )
+    assert len(plain.history) == 100 and without_time(plain) == without_time(full)
+    plain, full = learn_weights(**tiny(steps=5)), learn_weights(**tiny(steps=5, inner_steps=10) | documented)
+    assert without_time(plain) == without_time(full)
+    assert [bool(record.hypergradient) for record in plain.history] == [False, True, True, True, True]
+
+
+@pytest.mark.parametrize(("steps", "burn_in", "waited"), [(1, 0.9, 0), (3, 0.9, 2), (4, 0.5, 2), (4, 0.0, 0)])
+def test_the_burn_in_is_a_share_of_the_steps_and_leaves_one(steps, burn_in, waited):
+    result = learn_weights(**tiny(steps=steps, inner_steps=1, burn_in=burn_in))
+    learned = [bool(record.hypergradient) for record in result.history]
+    assert learned == [False] * waited + [True] * (steps - waited)
+
+
+def test_each_argument_reaches_its_level():
+    plain = without_time(learn_weights(**tiny(steps=3, inner_steps=2, burn_in=0.0)))
+    for option in (
+        {"gamma": 3.0},
+        {"averaging": None},
+        {"max_grad_norm": 1e-3},
+        {"hypergradient": "exact"},
+        {"pretraining_optimizer": SGD},
+        {"finetuning_optimizer": SGD},
+        {"weights_optimizer": SGD},
+    ):
+        other = without_time(learn_weights(**tiny(steps=3, inner_steps=2, burn_in=0.0) | option))
+        assert other != plain, option
+
+
+def test_random_numbers_are_those_of_the_seed_and_the_state_is_put_back():
+    module, random_state = nn.Linear(1, 1), torch.get_rng_state()
+    with seeded(7, module) as device:
+        numbers = torch.rand(3)
+    assert device == torch.device("cpu") and torch.equal(torch.get_rng_state(), random_state)
+    assert torch.equal(numbers, torch.rand(3, generator=torch.Generator().manual_seed(7)))
+    with seeded(7, nn.Identity()) as device:
+        assert device == torch.device("cpu")
+    with seeded(7, nn.Linear(1, 1, device="meta")) as device:
+        assert device == torch.device("meta")
 
 
 # What is wrong is said before anything is trained

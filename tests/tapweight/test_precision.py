@@ -108,3 +108,19 @@ def test_options():
     assert load_config("precision=float16", "method=equal").precision == "float16"
     with pytest.raises(ConfigError, match="sync_batchnorm"):
         load_config("sync_batchnorm=perhaps")
+
+
+@pytest.mark.parametrize("precision", ["float32", *HALVES])
+def test_a_step_says_whether_it_was_made(precision):
+    level = problem(precision).pretrain
+    gradient(level)
+    before = [p.clone() for p in level.parameters]
+    assert level.precision.step(level.optimizer) is True
+    assert not all(torch.equal(p, b) for p, b in zip(level.parameters, before, strict=True))
+
+
+def test_a_step_that_overflowed_was_not_made():
+    level = problem("float16").pretrain
+    level.precision.load_state_dict(level.precision.state_dict() | {"scale": 2.0**80})
+    gradient(level)
+    assert level.precision.step(level.optimizer) is False
