@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from molweight.errors import ConfigError
+from molweight.errors import ConfigError, option
 
 
 def choose_device(name: str) -> torch.device:
@@ -23,6 +23,8 @@ def choose_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError, ValueError) as error:
         first = str(error).splitlines()[0]
         raise ConfigError(
-            f"{name} cannot be used here ({first})", option="device", hint="{device=cpu} always can"
+            f"{name} cannot be used here ({first})",
+            option="device",
+            hint=f"{option('device', 'cpu')} always can",
         ) from error
     return device

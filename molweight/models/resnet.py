@@ -117,5 +117,5 @@ def load_backbone(backbone: ResNet18, path: Path) -> None:
         backbone.load_state_dict(read_tensors(path, backbone, "this backbone"))
     except DataError as error:
         way = "an ImageMol file? `python -m molweight convert` first" if ".pth" in path.name else scratch
-        hint = f"choose the matching {{backbone}}, or {way}"
+        hint = f"choose the matching {option('backbone')}, or {way}"
         raise DataError(f"backbone.init: {error}", hint=hint) from error
