@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import pickle
+from pathlib import Path
 
 import pytest
 
@@ -38,3 +40,12 @@ def test_a_command_spells_options_as_its_user_did(capsys):
         assert capsys.readouterr().err == "molweight: --device tpu is not here: use --device cpu\n"
     assert exit_code(failing(error), ["device=tpu"]) == 2
     assert capsys.readouterr().err == "molweight: device=tpu is not here: use device=cpu\n"
+
+
+def test_no_hint_writes_an_option_in_braces_instead_of_naming_it():
+    """As an earlier form did; such braces would be shown."""
+    for file in (Path(__file__).resolve().parents[1] / "molweight").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.keyword) and node.arg == "hint":
+                texts = [c.value for c in ast.walk(node.value) if isinstance(c, ast.Constant)]
+                assert not [text for text in texts if "{" in str(text)], f"{file}:{node.value.lineno}"
